@@ -1,0 +1,970 @@
+/**
+ * The server's side of one network connection: bytes in, packets out, every rule of the standard that concerns one
+ * connection alone. What concerns sessions, subscriptions and other clients is asked for through `ServerEffects`.
+ *
+ *            CONNECT            accept()
+ *   waiting ────────▶ connecting ────────▶ connected ──▶ closed
+ *                      │      ▲
+ *                      ▼ AUTH │              any rule broken, refuse(), disconnect(), end() lead to closed
+ *                   authenticating
+ *
+ * Built for the hot path: PUBLISH and its acknowledgements are parsed in place and handed on as numbers and ranges
+ * (`PublishRun`); every other packet becomes an object. While the owner makes up its mind about a CONNECT, an AUTH or anything it
+ * called `hold()` for, later bytes of this connection wait here; the owner stops reading its socket meanwhile, so the
+ * backlog stays below what one read brings.
+ */
+import { readRemainingLength } from '../framing/fixed-header.ts'
+import { decodePacket } from '../packets/decode.ts'
+import { encodePacket } from '../packets/encode.ts'
+import { PublishScan, scanPublish } from '../packets/publish.ts'
+import {
+  type AckPacket,
+  type AuthPacket,
+  type ConnectPacket,
+  type DisconnectPacket,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type QoS,
+  type SubscribePacket,
+  type UnsubscribePacket,
+} from '../packets/types.ts'
+import type { Properties } from '../properties/types.ts'
+import { ConnectReturnCode, ReasonCode } from '../reason-codes.ts'
+import { isRefusal, type Refusal, refuse } from '../refusal.ts'
+import { type PublishRun, RUN_PACKETS_MAX } from './publish-run.ts'
+
+/** What a server announces and enforces; the same for all connections of a listener. */
+export interface ServerSettings {
+  /** Largest packet taken, bytes, fixed header included: 5 and above. */
+  readonly packetBytesMax: number
+  /** QoS 1 and 2 messages a 5.0 client may have unsettled towards us, 1..65535. */
+  readonly receiveMaximum: number
+  /** 0..65535: aliases a 5.0 client may use towards us. */
+  readonly topicAliasMaximum: number
+  /** Seconds; longer or zero requests are lowered to it; 0: no limit. */
+  readonly keepAliveMax: number
+  readonly maximumQoS: QoS
+  readonly retainAvailable: boolean
+  readonly wildcardSubscriptionAvailable: boolean
+  readonly subscriptionIdentifierAvailable: boolean
+  readonly sharedSubscriptionAvailable: boolean
+  /** Told to clients that ask for response information. */
+  readonly responseInformation?: string
+}
+
+/** What a conversation asks of the world. No effect calls back into `receive`. */
+export interface ServerEffects {
+  /** A CONNECT that keeps all rules: answer with `accept`, `refuse` or `challenge`, now or later. */
+  connect(packet: ConnectPacket): void
+  /** AUTH: the next step of an exchange, or its start on a connected client (reason 0x19). Answer as above. */
+  authenticate(packet: AuthPacket): void
+  /** Valid only during the call. */
+  publish(run: PublishRun): void
+  puback(packetId: number, reasonCode: number): void
+  pubrec(packetId: number, reasonCode: number): void
+  pubrel(packetId: number, reasonCode: number): void
+  pubcomp(packetId: number, reasonCode: number): void
+  subscribe(packet: SubscribePacket): void
+  unsubscribe(packet: UnsubscribePacket): void
+  pingreq(): void
+  /** The client said good-bye; nothing comes after this. */
+  disconnected(packet: DisconnectPacket): void
+  /** The client broke a rule; `close` follows. */
+  refused(refusal: Refusal): void
+  /** Bytes for the client. They never change afterwards. */
+  send(bytes: Uint8Array): void
+  /** Sends what is pending, then closes the network connection. */
+  close(): void
+}
+
+/** What the owner decided about a CONNECT. */
+export interface Acceptance {
+  readonly sessionPresent: boolean
+  /** Set when the client gave none [MQTT-3.2.2-16]. */
+  readonly assignedClientIdentifier?: string
+  /** Set when it differs from what was asked for (5.0). */
+  readonly sessionExpiryInterval?: number
+  readonly authenticationMethod?: string
+  readonly authenticationData?: Uint8Array
+}
+
+type State = 'waiting' | 'connecting' | 'authenticating' | 'connected' | 'closed'
+
+/** Packets above this size are gathered in pieces and, if they are PUBLISH, never joined. */
+const PIECEWISE_BYTES = 16384
+/** Properties of `PublishScan` and topics need this much to be whole in the first piece, or else the pieces are joined. */
+const NO_BYTES = new Uint8Array(0)
+const PINGRESP = new Uint8Array([0xd0, 0])
+
+/** Where a fixed header ended, filled by `readRemainingLength`. */
+const header = { value: 0, next: 0 }
+
+export class ServerConversation {
+  /** Level of the CONNECT; 4 before there was one. */
+  version: ProtocolVersion = 4
+  /** The keep alive in force, seconds; 0: none. */
+  keepAliveSeconds = 0
+  /** When the last bytes came (the owner's monotonic milliseconds). */
+  lastReceivedMs: number
+  /** The topic of the last run, as bytes that do not change. The owner sets it to its interned copy (or leaves it). */
+  lastTopic: Uint8Array = NO_BYTES
+  /** Client's Receive Maximum (5.0), else 65,535. */
+  clientReceiveMaximum = 65535
+  /** Client's Maximum Packet Size (5.0), else the largest there is. */
+  clientPacketBytesMax = 268_435_460
+  /** Client's Topic Alias Maximum (5.0), else 0. */
+  clientTopicAliasMaximum = 0
+  /** Whether Reason String and User Properties may go on acknowledgements [MQTT-3.1.2-29]. */
+  problemInformation = true
+
+  #state: State = 'waiting'
+  #held = false
+  #pumping = false
+  readonly #settings: ServerSettings
+  readonly #effects: ServerEffects
+  readonly #run: PublishRun
+  #backlog: Uint8Array[] = []
+  #parts: Uint8Array[] = []
+  #partsHave = 0
+  #partsTotal = 0
+  #unsettledIn = 0
+  #aliases: Map<number, Uint8Array> | undefined
+  #authenticationMethod: string | undefined
+  #responseInformation = false
+  #requestedKeepAlive = 0
+  #reAuthenticating = false
+
+  constructor(settings: ServerSettings, effects: ServerEffects, run: PublishRun, nowMs: number) {
+    this.#settings = settings
+    this.#effects = effects
+    this.#run = run
+    this.lastReceivedMs = nowMs
+  }
+
+  get connected(): boolean {
+    return this.#state === 'connected'
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Whether bytes wait for a decision; the owner stops reading meanwhile. */
+  get holding(): boolean {
+    return this.#held
+  }
+
+  /** When the client must have said something, in the owner's milliseconds; undefined: never. */
+  get deadlineMs(): number | undefined {
+    // [MQTT-3.1.2-22] one and a half times the keep alive
+    return this.#state === 'connected' && this.keepAliveSeconds > 0
+      ? this.lastReceivedMs + this.keepAliveSeconds * 1500
+      : undefined
+  }
+
+  /** The deadline may have passed. */
+  tick(nowMs: number): void {
+    const deadline = this.deadlineMs
+    if (deadline === undefined || nowMs < deadline) return
+    this.#effects.refused(refuse(ReasonCode.keepAliveTimeout, 'MQTT-3.1.2-22', 'nothing within 1.5 times the keep alive'))
+    this.disconnect(ReasonCode.keepAliveTimeout)
+  }
+
+  /** Bytes arrived. The chunk is this conversation's for good. */
+  receive(chunk: Uint8Array, nowMs: number): void {
+    this.lastReceivedMs = nowMs
+    if (this.#state === 'closed') return
+    if (this.#held || this.#pumping) {
+      this.#backlog.push(chunk)
+      return
+    }
+    this.#consume(chunk)
+  }
+
+  /** Later bytes wait until `release`. */
+  hold(): void {
+    this.#held = true
+  }
+
+  /** Goes on with what waited. */
+  release(): void {
+    this.#held = false
+    if (this.#pumping) return
+    this.#pumping = true
+    while (this.#backlog.length > 0 && !this.#held && this.#state !== 'closed') {
+      this.#consume(this.#backlog.shift() as Uint8Array)
+    }
+    this.#pumping = false
+  }
+
+  /** Answers a CONNECT with success. */
+  accept(acceptance: Acceptance): void {
+    if (this.#state !== 'connecting' && this.#state !== 'authenticating') return
+    this.#state = 'connected'
+    const s = this.#settings
+    let properties: Properties | undefined
+    if (this.version === 5) {
+      properties = {
+        ...(acceptance.sessionExpiryInterval !== undefined && {
+          sessionExpiryInterval: acceptance.sessionExpiryInterval,
+        }),
+        ...(s.receiveMaximum < 65535 && { receiveMaximum: s.receiveMaximum }),
+        ...(s.maximumQoS < 2 && { maximumQoS: s.maximumQoS as 0 | 1 }),
+        ...(!s.retainAvailable && { retainAvailable: 0 as const }),
+        maximumPacketSize: s.packetBytesMax,
+        ...(acceptance.assignedClientIdentifier !== undefined && {
+          assignedClientIdentifier: acceptance.assignedClientIdentifier,
+        }),
+        ...(s.topicAliasMaximum > 0 && { topicAliasMaximum: s.topicAliasMaximum }),
+        ...(!s.wildcardSubscriptionAvailable && { wildcardSubscriptionAvailable: 0 as const }),
+        ...(!s.subscriptionIdentifierAvailable && { subscriptionIdentifierAvailable: 0 as const }),
+        ...(!s.sharedSubscriptionAvailable && { sharedSubscriptionAvailable: 0 as const }),
+        // [MQTT-3.1.2-21] the client uses the value it is told here
+        ...(this.keepAliveSeconds !== this.#requestedKeepAlive && { serverKeepAlive: this.keepAliveSeconds }),
+        ...(this.#responseInformation &&
+          s.responseInformation !== undefined && { responseInformation: s.responseInformation }),
+        ...(acceptance.authenticationMethod !== undefined && {
+          authenticationMethod: acceptance.authenticationMethod,
+        }),
+        ...(acceptance.authenticationData !== undefined && { authenticationData: acceptance.authenticationData }),
+      }
+    }
+    this.send({
+      type: PacketType.connack,
+      // [MQTT3-3.2.2-1] MQTT 3.1 has no Session Present flag: the byte is reserved
+      sessionPresent: this.version === 3 ? false : acceptance.sessionPresent,
+      reasonCode: ReasonCode.success,
+      ...(properties !== undefined && { properties }),
+    })
+    this.release()
+  }
+
+  /** Answers a CONNECT with a refusal and closes. `silent`: without a byte. */
+  refuse(reasonCode: number, options: { readonly serverReference?: string; readonly silent?: boolean } = {}): void {
+    if (this.#state === 'closed') return
+    if (this.#state === 'connected') {
+      this.disconnect(reasonCode, options)
+      return
+    }
+    const decided = this.#state !== 'waiting'
+    this.#end()
+    if (decided && !options.silent) {
+      this.#effects.send(
+        encodePacket(
+          {
+            type: PacketType.connack,
+            // [MQTT-3.2.2-6] [MQTT3-3.2.2-4] a refusal says no session
+            sessionPresent: false,
+            reasonCode: this.version === 5 ? reasonCode : returnCodeOf(reasonCode),
+            ...(this.version === 5 &&
+              options.serverReference !== undefined && { properties: { serverReference: options.serverReference } }),
+          },
+          this.version,
+        ),
+      )
+    }
+    this.#effects.close()
+  }
+
+  /** Asks the client for the next step of enhanced authentication (AUTH 0x18). */
+  challenge(data: Uint8Array | undefined): void {
+    if (this.#state === 'connecting' || this.#state === 'authenticating') this.#state = 'authenticating'
+    else if (this.#state !== 'connected') return
+    this.#sendAuth(ReasonCode.continueAuthentication, data)
+    this.release()
+  }
+
+  /** Ends a re-authentication well (AUTH 0x00). */
+  reAuthenticated(data: Uint8Array | undefined): void {
+    if (this.#state !== 'connected') return
+    this.#reAuthenticating = false
+    this.#sendAuth(ReasonCode.success, data)
+    this.release()
+  }
+
+  /** Encodes and sends; 5.0: without its optional texts where the client wants none or has no room for them. */
+  send(packet: Packet): void {
+    let bytes = encodePacket(packet, this.version)
+    if (this.version === 5 && 'properties' in packet && packet.properties !== undefined) {
+      const wanted =
+        this.problemInformation ||
+        packet.type === PacketType.connack ||
+        packet.type === PacketType.disconnect ||
+        packet.type === PacketType.publish
+      // [MQTT-3.1.2-29] no Reason String or User Property unless wanted; [MQTT-3.4.2-2] … none that makes the packet too large
+      if ((!wanted || bytes.length > this.clientPacketBytesMax) && packet.type !== PacketType.publish) {
+        const { reasonString: _reason, userProperties: _user, ...kept } = packet.properties
+        bytes = encodePacket({ ...packet, properties: kept } as Packet, this.version)
+      }
+    }
+    // [MQTT-3.1.2-24] nothing larger than the client takes
+    if (bytes.length > this.clientPacketBytesMax) return
+    this.#effects.send(bytes)
+  }
+
+  /** A QoS 1 or 2 exchange that the client began is over: `count` fewer against our Receive Maximum. */
+  settledIn(count: number): void {
+    this.#unsettledIn = this.#unsettledIn > count ? this.#unsettledIn - count : 0
+  }
+
+  /** Says why (5.0) and closes. */
+  disconnect(
+    reasonCode: number,
+    options: { readonly serverReference?: string; readonly reason?: string } = {},
+  ): void {
+    if (this.#state === 'closed') return
+    const told = this.#state === 'connected' && this.version === 5
+    this.#end()
+    if (told) {
+      const properties: Properties = {
+        ...(options.reason !== undefined && { reasonString: options.reason }),
+        ...(options.serverReference !== undefined && { serverReference: options.serverReference }),
+      }
+      this.send({ type: PacketType.disconnect, reasonCode, properties })
+    }
+    this.#effects.close()
+  }
+
+  /** The network connection is gone. */
+  end(): void {
+    this.#end()
+  }
+
+  #end(): void {
+    this.#state = 'closed'
+    this.#held = false
+    this.#backlog = []
+    this.#parts = []
+    this.#aliases = undefined
+    this.lastTopic = NO_BYTES
+  }
+
+  /** A rule was broken: 5.0 clients are told, all are closed. */
+  #refuse(refusal: Refusal): void {
+    this.#effects.refused(refusal)
+    this.disconnect(refusal.reasonCode, { reason: refusal.detail })
+  }
+
+  #sendAuth(reasonCode: number, data: Uint8Array | undefined): void {
+    this.send({
+      type: PacketType.auth,
+      reasonCode,
+      properties: {
+        // [MQTT-4.12.0-5] the same method throughout
+        ...(this.#authenticationMethod !== undefined && { authenticationMethod: this.#authenticationMethod }),
+        ...(data !== undefined && { authenticationData: data }),
+      },
+    })
+  }
+
+  // ---------------------------------------------------------------- bytes to packets
+
+  #consume(chunk: Uint8Array): void {
+    let from = 0
+    if (this.#partsHave > 0) {
+      from = this.#gather(chunk)
+      if (from < 0) return
+      if (this.#state === 'closed') return
+      if (this.#held) {
+        if (from < chunk.length) this.#backlog.unshift(chunk.subarray(from))
+        return
+      }
+    }
+    this.#parse(chunk, from)
+  }
+
+  /** Adds to the packet that is in pieces. Returns where the rest of the chunk begins, or -1 if all of it was taken. */
+  #gather(chunk: Uint8Array): number {
+    if (this.#partsTotal === 0) {
+      // The fixed header itself is cut: at most four bytes wait.
+      const first = this.#parts[0] as Uint8Array
+      const head = join([first, chunk.subarray(0, 5)])
+      const found = readRemainingLength(head, 1, head.length, header)
+      if (found === 'incomplete') {
+        this.#parts = [head]
+        this.#partsHave = head.length
+        return -1
+      }
+      if (found === 'malformed') {
+        this.#refuse(refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length has more than four bytes'))
+        return -1
+      }
+      this.#partsTotal = header.next + header.value
+      if (!this.#sizeAllowed(this.#partsTotal)) return -1
+    }
+    const missing = this.#partsTotal - this.#partsHave
+    if (chunk.length < missing) {
+      this.#parts.push(chunk)
+      this.#partsHave += chunk.length
+      return -1
+    }
+    this.#parts.push(chunk.length === missing ? chunk : chunk.subarray(0, missing))
+    const parts = this.#parts
+    const total = this.#partsTotal
+    this.#parts = []
+    this.#partsHave = 0
+    this.#partsTotal = 0
+    if (total > PIECEWISE_BYTES && (parts[0] as Uint8Array)[0] as number >> 4 === PacketType.publish && this.#state === 'connected') {
+      if (this.#publishInPieces(parts)) return missing
+    }
+    const whole = join(parts)
+    this.#parse(whole, 0)
+    return missing
+  }
+
+  #sizeAllowed(bytes: number): boolean {
+    if (bytes <= this.#settings.packetBytesMax) return true
+    this.#refuse(
+      refuse(
+        ReasonCode.packetTooLarge,
+        'MQTT-3.2.2-15',
+        `packet of ${bytes} bytes, maximum is ${this.#settings.packetBytesMax}`,
+      ),
+    )
+    return false
+  }
+
+  #keep(chunk: Uint8Array, from: number, total: number): void {
+    this.#parts = [from === 0 ? chunk : chunk.subarray(from)]
+    this.#partsHave = chunk.length - from
+    this.#partsTotal = total
+  }
+
+  /** All whole packets from `from` on; what is left of the chunk is kept. */
+  #parse(buf: Uint8Array, from: number): void {
+    const run = this.#run
+    const end = buf.length
+    let p = from
+    run.count = 0
+    while (end - p >= 2) {
+      const first = buf[p] as number
+      let length = buf[p + 1] as number
+      let body = p + 2
+      if (length >= 0x80) {
+        const found = readRemainingLength(buf, p + 1, end, header)
+        if (found === 'incomplete') break
+        if (found === 'malformed') {
+          this.#endRun(p)
+          this.#refuse(refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length is malformed'))
+          return
+        }
+        length = header.value
+        body = header.next
+      }
+      const next = body + length
+      if (next - p > this.#settings.packetBytesMax) {
+        this.#endRun(p)
+        if (this.#state !== 'closed') this.#sizeAllowed(next - p)
+        return
+      }
+      if (next > end) {
+        this.#endRun(p)
+        if (this.#state !== 'closed') {
+          if (this.#headerAllowed(first)) this.#keep(buf, p, next - p)
+        }
+        return
+      }
+      if (first >> 4 === PacketType.publish && this.#state === 'connected') {
+        if (!this.#publish(buf, p, first, body, next)) return
+      } else {
+        if (run.count > 0) {
+          this.#endRun(p)
+          if (this.#state !== 'connected') return
+        }
+        this.#packet(buf, p, first, body, next)
+        if (this.#state === 'closed') return
+        if (this.#held) {
+          if (next < end) this.#backlog.unshift(buf.subarray(next))
+          return
+        }
+      }
+      p = next
+    }
+    if (run.count > 0) {
+      this.#endRun(p)
+      if (this.#state !== 'connected') return
+    }
+    if (this.#held) {
+      if (p < end) this.#backlog.unshift(buf.subarray(p))
+      return
+    }
+    if (p < end && this.#headerAllowed(buf[p] as number)) this.#keep(buf, p, 0)
+  }
+
+  /** A first byte that no packet has, or the wrong first packet, is refused before the rest of it is awaited. */
+  #headerAllowed(first: number): boolean {
+    if (this.#state === 'waiting' && first !== PacketType.connect << 4) {
+      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.0-1', 'the first packet is not CONNECT'))
+      return false
+    }
+    const problem = firstByteProblem(first)
+    if (problem === undefined) return true
+    this.#refuse(problem)
+    return false
+  }
+
+  /** Adds one PUBLISH to the run, or ends the run and begins another. False: stop parsing. */
+  #publish(buf: Uint8Array, at: number, first: number, body: number, next: number): boolean {
+    const run = this.#run
+    const qos = (first >> 1) & 3
+    const plain = (first & 9) === 0
+    const topicEnd = body + 2 + (((buf[body] as number) << 8) | (buf[body + 1] as number))
+    const idAt = topicEnd
+    const afterId = qos === 0 ? topicEnd : topicEnd + 2
+    const v5 = this.version === 5
+    // What the fast path takes: same topic as last time, whole header inside, identifier not 0, no properties.
+    if (
+      plain &&
+      qos !== 3 &&
+      (v5 ? afterId < next && buf[afterId] === 0 : afterId <= next) &&
+      (qos === 0 || ((buf[idAt] as number) | (buf[idAt + 1] as number)) !== 0) &&
+      topicEnd > body + 2 &&
+      sameBytes(buf, body + 2, topicEnd, run.count > 0 ? run.topicBuf : this.lastTopic, run.count > 0 ? run.topicStart : 0, run.count > 0 ? run.topicEnd : this.lastTopic.length)
+    ) {
+      const payloadAt = v5 ? afterId + 1 : afterId
+      if (run.count > 0) {
+        if (run.qos === qos && run.count < RUN_PACKETS_MAX) {
+          const i = run.count++
+          run.heads[i] = at
+          run.ids[i] = idAt
+          run.payloads[i] = payloadAt
+          return true
+        }
+        const sameTopic = run.topicBuf === buf
+        this.#endRun(at)
+        if (this.#state !== 'connected' || this.#held) return this.#stop(buf, at)
+        if (sameTopic && !sameBytes(buf, body + 2, topicEnd, this.lastTopic, 0, this.lastTopic.length)) {
+          return this.#publishAnew(buf, at, first, body, next)
+        }
+      }
+      if (qos > this.#settings.maximumQoS) return this.#publishAnew(buf, at, first, body, next)
+      run.buf = buf
+      run.start = at
+      run.version = this.version
+      run.qos = qos as QoS
+      run.retain = false
+      run.dup = false
+      run.topicBuf = buf
+      run.topicStart = body + 2
+      run.topicEnd = topicEnd
+      run.sameTopic = true
+      run.hasProperties = false
+      run.parts = undefined
+      run.partsBytes = 0
+      run.heads[0] = at
+      run.ids[0] = idAt
+      run.payloads[0] = payloadAt
+      run.count = 1
+      return true
+    }
+    if (run.count > 0) {
+      this.#endRun(at)
+      if (this.#state !== 'connected' || this.#held) return this.#stop(buf, at)
+    }
+    return this.#publishAnew(buf, at, first, body, next)
+  }
+
+  /** Checks everything about a PUBLISH and begins a run with it. */
+  #publishAnew(buf: Uint8Array, at: number, first: number, body: number, next: number): boolean {
+    const run = this.#run
+    const scan = run.scan
+    const problem = scanPublish(first, buf, body, next, this.version, scan)
+    if (problem !== undefined) {
+      this.#refuse(problem)
+      return false
+    }
+    if (!this.#beginRun(buf, at, first)) return false
+    run.heads[0] = at
+    run.count = 1
+    // What is out of the ordinary stays alone in its run.
+    if (run.hasProperties || run.retain || run.dup || scan.topicAlias > 0) {
+      this.#endRun(next)
+      if (this.#state !== 'connected' || this.#held) return this.#stop(buf, next)
+    }
+    return true
+  }
+
+  /** Fills the run from the scan. False: refused. */
+  #beginRun(buf: Uint8Array, at: number, first: number): boolean {
+    const run = this.#run
+    const scan = run.scan
+    const s = this.#settings
+    const qos = ((first >> 1) & 3) as QoS
+    run.retain = (first & 1) !== 0
+    run.dup = (first & 8) !== 0
+    if (qos > s.maximumQoS) {
+      this.#refuse(refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-11', `QoS ${qos}, maximum is ${s.maximumQoS}`))
+      return false
+    }
+    if (run.retain && !s.retainAvailable) {
+      this.#refuse(refuse(ReasonCode.retainNotSupported, 'MQTT-3.2.2-14', 'retained messages are not available'))
+      return false
+    }
+    if (scan.subscriptionIdentifiers) {
+      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.3.4-6', 'PUBLISH from a client with a subscription identifier'))
+      return false
+    }
+    run.topicBuf = buf
+    run.topicStart = scan.topicStart
+    run.topicEnd = scan.topicEnd
+    if (scan.topicAlias > 0 && !this.#resolveAlias(scan, buf)) return false
+    run.buf = buf
+    run.start = at
+    run.version = this.version
+    run.qos = qos
+    run.hasProperties = scan.propertiesEnd > scan.propertiesStart
+    run.parts = undefined
+    run.partsBytes = 0
+    run.ids[0] = scan.topicEnd
+    run.payloads[0] = scan.payloadStart
+    run.sameTopic =
+      this.lastTopic.length > 0 &&
+      sameBytes(run.topicBuf, run.topicStart, run.topicEnd, this.lastTopic, 0, this.lastTopic.length)
+    return true
+  }
+
+  /** Looks a topic alias up or sets it. False: refused. */
+  #resolveAlias(scan: PublishScan, buf: Uint8Array): boolean {
+    // [MQTT-3.3.2-9] an alias above the maximum announced; alias 0 was refused by the scan [MQTT-3.3.2-8]
+    if (scan.topicAlias > this.#settings.topicAliasMaximum) {
+      this.#refuse(
+        refuse(
+          ReasonCode.topicAliasInvalid,
+          'MQTT-3.3.2-9',
+          `topic alias ${scan.topicAlias}, maximum is ${this.#settings.topicAliasMaximum}`,
+        ),
+      )
+      return false
+    }
+    this.#aliases ??= new Map()
+    if (scan.topicEnd > scan.topicStart) {
+      this.#aliases.set(scan.topicAlias, buf.slice(scan.topicStart, scan.topicEnd))
+      return true
+    }
+    const topic = this.#aliases.get(scan.topicAlias)
+    if (topic === undefined) {
+      this.#refuse(
+        refuse(ReasonCode.protocolError, '3.3.2.3.4', `topic alias ${scan.topicAlias} was never set on this connection`),
+      )
+      return false
+    }
+    const run = this.#run
+    run.topicBuf = topic
+    run.topicStart = 0
+    run.topicEnd = topic.length
+    return true
+  }
+
+  /** A large PUBLISH whose header lies whole in the first piece. False: the pieces must be joined. */
+  #publishInPieces(parts: readonly Uint8Array[]): boolean {
+    const buf = parts[0] as Uint8Array
+    const run = this.#run
+    const scan = run.scan
+    if (readRemainingLength(buf, 1, buf.length, header) !== 'ok') return false
+    const body = header.next
+    const topicEnd = body + 2 + (((buf[body] as number) << 8) | (buf[body + 1] as number))
+    const first = buf[0] as number
+    let payloadAt = (first & 6) === 0 ? topicEnd : topicEnd + 2
+    if (this.version === 5) {
+      if (payloadAt >= buf.length || readRemainingLength(buf, payloadAt, buf.length, header) !== 'ok') return false
+      payloadAt = header.next + header.value
+    }
+    if (payloadAt >= buf.length) return false
+    const problem = scanPublish(first, buf, body, buf.length, this.version, scan)
+    if (problem !== undefined) {
+      this.#refuse(problem)
+      return true
+    }
+    if (!this.#beginRun(buf, 0, first)) return true
+    run.heads[0] = 0
+    run.count = 1
+    run.parts = parts.slice(1)
+    run.partsBytes = 0
+    for (const part of run.parts) run.partsBytes += part.length
+    this.#endRun(buf.length)
+    return true
+  }
+
+  /** Hands the run on. */
+  #endRun(end: number): void {
+    const run = this.#run
+    if (run.count === 0) return
+    run.end = end
+    if (run.qos > 0 && this.version === 5 && !run.dup) {
+      // [MQTT-3.3.4-7] the client keeps to our Receive Maximum; a resend (DUP) is no new message
+      this.#unsettledIn += run.count
+      if (this.#unsettledIn > this.#settings.receiveMaximum) {
+        run.clear()
+        this.#refuse(
+          refuse(
+            ReasonCode.receiveMaximumExceeded,
+            'MQTT-3.3.4-7',
+            `more than ${this.#settings.receiveMaximum} QoS 1 and 2 messages unacknowledged`,
+          ),
+        )
+        return
+      }
+    }
+    this.#effects.publish(run)
+    run.clear()
+  }
+
+  /** Parsing stops at `at`: what follows waits if the owner holds. Always false. */
+  #stop(buf: Uint8Array, at: number): boolean {
+    if (this.#state !== 'closed' && this.#held && at < buf.length) this.#backlog.unshift(buf.subarray(at))
+    return false
+  }
+
+  // ---------------------------------------------------------------- packets other than PUBLISH
+
+  #packet(buf: Uint8Array, at: number, first: number, body: number, next: number): void {
+    const state = this.#state
+    const type = first >> 4
+    if (state === 'connected' && next - body === 2 && type >= PacketType.puback && type <= PacketType.pubcomp) {
+      const id = ((buf[body] as number) << 8) | (buf[body + 1] as number)
+      if (id !== 0 && first === (type === PacketType.pubrel ? 0x62 : type << 4)) {
+        this.#acknowledge(type, id, 0)
+        return
+      }
+    }
+    if (state === 'waiting' && first !== PacketType.connect << 4) {
+      // [MQTT-3.1.0-1] [MQTT3-3.1.0-1]
+      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.0-1', 'the first packet is not CONNECT'))
+      return
+    }
+    void at
+    const packet = decodePacket(first, buf, body, next, this.version)
+    if (isRefusal(packet)) {
+      if (state === 'waiting') this.#refuseConnect(packet)
+      else this.#refuse(packet)
+      return
+    }
+    if (state === 'waiting') {
+      this.#connect(packet as ConnectPacket)
+      return
+    }
+    if (state === 'authenticating' && packet.type !== PacketType.auth && packet.type !== PacketType.disconnect) {
+      // [MQTT-3.1.2-30] only AUTH or DISCONNECT until CONNACK
+      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.2-30', 'only AUTH or DISCONNECT may come before CONNACK'))
+      return
+    }
+    this.#dispatch(packet)
+  }
+
+  #acknowledge(type: number, packetId: number, reasonCode: number): void {
+    const effects = this.#effects
+    if (type === PacketType.puback) effects.puback(packetId, reasonCode)
+    else if (type === PacketType.pubrel) effects.pubrel(packetId, reasonCode)
+    else if (type === PacketType.pubrec) effects.pubrec(packetId, reasonCode)
+    else effects.pubcomp(packetId, reasonCode)
+  }
+
+  #dispatch(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.puback:
+      case PacketType.pubrec:
+      case PacketType.pubrel:
+      case PacketType.pubcomp:
+        this.#acknowledge(packet.type, (packet as AckPacket).packetId, (packet as AckPacket).reasonCode)
+        return
+      case PacketType.subscribe:
+        this.#subscribe(packet)
+        return
+      case PacketType.unsubscribe:
+        this.#effects.unsubscribe(packet)
+        return
+      case PacketType.pingreq:
+        this.#effects.pingreq()
+        // [MQTT-3.12.4-1] [MQTT3-3.12.4-1]
+        if (this.#state === 'connected') this.#effects.send(PINGRESP)
+        return
+      case PacketType.disconnect:
+        this.#disconnected(packet)
+        return
+      case PacketType.auth:
+        this.#auth(packet)
+        return
+      case PacketType.connect:
+        // [MQTT-3.1.0-2] [MQTT3-3.1.0-2]
+        this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.0-2', 'a second CONNECT'))
+        return
+      default:
+        this.#refuse(refuse(ReasonCode.protocolError, '4.13.1', 'a packet that only a server sends'))
+    }
+  }
+
+  #connect(packet: ConnectPacket): void {
+    const s = this.#settings
+    this.version = packet.version
+    this.#requestedKeepAlive = packet.keepAlive
+    this.keepAliveSeconds =
+      s.keepAliveMax > 0 && (packet.keepAlive === 0 || packet.keepAlive > s.keepAliveMax)
+        ? s.keepAliveMax
+        : packet.keepAlive
+    this.#state = 'connecting'
+    const p = packet.properties
+    if (p !== undefined) {
+      if (p.receiveMaximum !== undefined) this.clientReceiveMaximum = p.receiveMaximum
+      if (p.maximumPacketSize !== undefined) this.clientPacketBytesMax = p.maximumPacketSize
+      if (p.topicAliasMaximum !== undefined) this.clientTopicAliasMaximum = p.topicAliasMaximum
+      this.problemInformation = p.requestProblemInformation !== 0
+      this.#responseInformation = p.requestResponseInformation === 1
+      this.#authenticationMethod = p.authenticationMethod
+    }
+    // [MQTT3-3.1.3-8] an empty client identifier needs clean session; MQTT 3.1 (section 3.1) has none at all
+    if (packet.clientId === '' && this.version < 5 && (this.version === 3 || !packet.cleanStart)) {
+      this.#effects.refused(
+        refuse(ReasonCode.clientIdentifierNotValid, 'MQTT3-3.1.3-8', 'empty client identifier without clean session'),
+      )
+      this.refuse(ReasonCode.clientIdentifierNotValid)
+      return
+    }
+    const will = packet.will
+    if (will !== undefined && will.qos > s.maximumQoS) {
+      this.#effects.refused(refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-12', `will at QoS ${will.qos}`))
+      this.refuse(ReasonCode.qosNotSupported)
+      return
+    }
+    if (will?.retain && !s.retainAvailable) {
+      this.#effects.refused(refuse(ReasonCode.retainNotSupported, 'MQTT-3.2.2-13', 'retained will'))
+      this.refuse(ReasonCode.retainNotSupported)
+      return
+    }
+    this.#held = true
+    this.#effects.connect(packet)
+  }
+
+  /** A CONNECT that cannot be read: 5.0 may be told, so may 3.x about its level [MQTT-3.1.2-2] [MQTT3-3.1.2-2]. */
+  #refuseConnect(refusal: Refusal): void {
+    this.#effects.refused(refusal)
+    if (refusal.reasonCode === ReasonCode.unsupportedProtocolVersion) {
+      this.#state = 'connecting'
+      this.version = refusal.level !== undefined && refusal.level >= 5 ? 5 : 4
+      this.refuse(ReasonCode.unsupportedProtocolVersion)
+      return
+    }
+    if (refusal.level === 5) {
+      this.version = 5
+      this.#state = 'connecting'
+      this.refuse(refusal.reasonCode)
+      return
+    }
+    this.#end()
+    this.#effects.close()
+  }
+
+  #subscribe(packet: SubscribePacket): void {
+    if (packet.properties?.subscriptionIdentifiers !== undefined && !this.#settings.subscriptionIdentifierAvailable) {
+      this.#refuse(
+        refuse(
+          ReasonCode.subscriptionIdentifiersNotSupported,
+          '3.2.2.3.12',
+          'subscription identifiers are not available',
+        ),
+      )
+      return
+    }
+    this.#effects.subscribe(packet)
+  }
+
+  #disconnected(packet: DisconnectPacket): void {
+    if (
+      this.version === 5 &&
+      packet.properties?.sessionExpiryInterval !== undefined &&
+      packet.properties.sessionExpiryInterval > 0 &&
+      !this.sessionExpiryAllowed
+    ) {
+      // [MQTT-3.14.2-2] a session that was to end with the connection stays that way
+      this.#refuse(
+        refuse(ReasonCode.protocolError, '3.14.2.2.2', 'session expiry on DISCONNECT after 0 on CONNECT'),
+      )
+      return
+    }
+    this.#end()
+    this.#effects.disconnected(packet)
+    this.#effects.close()
+  }
+
+  /** Whether DISCONNECT may set a session expiry: CONNECT asked for one above 0. Set by the owner. */
+  sessionExpiryAllowed = false
+
+  #auth(packet: AuthPacket): void {
+    const method = packet.properties?.authenticationMethod
+    if (this.version !== 5) {
+      this.#refuse(refuse(ReasonCode.protocolError, '4.13.1', 'AUTH before MQTT 5.0'))
+      return
+    }
+    if (this.#authenticationMethod === undefined || method !== this.#authenticationMethod) {
+      // [MQTT-4.12.0-5] [MQTT-4.12.1-1] the method of the CONNECT throughout
+      this.#refuse(
+        refuse(ReasonCode.protocolError, 'MQTT-4.12.0-5', 'AUTH with another method than CONNECT, or after none'),
+      )
+      return
+    }
+    if (this.#state === 'connected') {
+      const starts = packet.reasonCode === ReasonCode.reAuthenticate
+      if (starts === this.#reAuthenticating) {
+        this.#refuse(refuse(ReasonCode.protocolError, '4.12.1', 'AUTH out of turn'))
+        return
+      }
+      this.#reAuthenticating = true
+    } else if (packet.reasonCode !== ReasonCode.continueAuthentication) {
+      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-4.12.0-3', 'AUTH with a reason other than continue'))
+      return
+    }
+    this.#held = true
+    this.#effects.authenticate(packet)
+  }
+}
+
+/** The CONNACK return code that says nearest what a 5.0 reason code says. */
+export function returnCodeOf(reasonCode: number): number {
+  switch (reasonCode) {
+    case ReasonCode.unsupportedProtocolVersion:
+      return ConnectReturnCode.unacceptableProtocolVersion
+    case ReasonCode.clientIdentifierNotValid:
+      return ConnectReturnCode.identifierRejected
+    case ReasonCode.badUserNameOrPassword:
+    case ReasonCode.badAuthenticationMethod:
+      return ConnectReturnCode.badUserNameOrPassword
+    case ReasonCode.notAuthorized:
+    case ReasonCode.banned:
+      return ConnectReturnCode.notAuthorized
+    default:
+      return ConnectReturnCode.serverUnavailable
+  }
+}
+
+/** Reserved bits of the first byte [MQTT-2.1.3-1] [MQTT3-2.2.2-2]. */
+function firstByteProblem(first: number): Refusal | undefined {
+  const type = first >> 4
+  const flags = first & 15
+  if (type === 0) return refuse(ReasonCode.malformedPacket, '2.1.2', 'control packet type 0')
+  if (type === PacketType.publish) {
+    return (flags & 6) === 6 ? refuse(ReasonCode.malformedPacket, 'MQTT-3.3.1-4', 'QoS 3') : undefined
+  }
+  const wanted =
+    type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe ? 2 : 0
+  return flags === wanted
+    ? undefined
+    : refuse(ReasonCode.malformedPacket, 'MQTT-2.1.3-1', `flags ${flags} on packet type ${type}`)
+}
+
+function sameBytes(a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number): boolean {
+  if (aTo - aFrom !== bTo - bFrom) return false
+  for (let i = aFrom, j = bFrom; i < aTo; i++, j++) if (a[i] !== b[j]) return false
+  return true
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  let total = 0
+  for (const part of parts) total += part.length
+  const whole = new Uint8Array(total)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
