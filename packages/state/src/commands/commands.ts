@@ -1,0 +1,129 @@
+/**
+ * The commands of the state machine (architecture section 3.1): everything that changes state which outlives a
+ * connection. Each is applied at a position and a time that the sequencer gives it.
+ */
+import type { ProtocolVersion, QoS } from '@concordmq/protocol'
+import type { Message } from '../messages/message.ts'
+
+/** One network connection of one life of one node. Fences the commands of a connection that is no longer the current one. */
+export interface ConnectionId {
+  readonly node: number
+  readonly incarnation: number
+  readonly counter: number
+}
+
+/** First command of a started node: all connections of its earlier incarnations end as lost. */
+export interface StartCommand {
+  readonly type: 'start'
+  readonly node: number
+  readonly incarnation: number
+}
+
+export interface PublishCommand {
+  readonly type: 'publish'
+  readonly message: Message
+  /** Absent when the broker itself publishes. */
+  readonly connection?: ConnectionId
+  /** Packet identifier under which a QoS 2 publish leaves its receipt. Present exactly for QoS 2 from a client. */
+  readonly receipt?: number
+}
+
+export interface WillOrder {
+  readonly message: Message
+  /** Seconds. */
+  readonly delaySeconds: number
+}
+
+export interface ConnectCommand {
+  readonly type: 'connect'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  /** User name of the authenticated client; empty for anonymous. */
+  readonly principal: string
+  readonly version: ProtocolVersion
+  readonly cleanStart: boolean
+  /** Seconds; 0: the session ends with the connection; 2^32-1: never. 3.1 and 3.1.1: 0 for clean session, else the ceiling. */
+  readonly sessionExpirySeconds: number
+  /** How many QoS 1 and 2 messages may be unsettled at once: Receive Maximum, or the listener's inflight limit. */
+  readonly receiveMaximum: number
+  readonly will?: WillOrder
+}
+
+export interface DisconnectCommand {
+  readonly type: 'disconnect'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  readonly reasonCode: number
+  /** Session expiry given on DISCONNECT (5.0), seconds. */
+  readonly sessionExpirySeconds?: number
+  /** Whether the will is published (lost connection, DISCONNECT 0x04) or dropped (normal DISCONNECT). */
+  readonly will: 'publish' | 'drop'
+  /** Queue numbers below this one were sent; makes the set that may have been sent exact. Absent after a crash. */
+  readonly sentBelow?: number
+}
+
+export interface SubscriptionOrder {
+  /** Whole filter, `$share/name/…` included. */
+  readonly filter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+  /** 0: none. */
+  readonly subscriptionId: number
+}
+
+export interface SubscribeCommand {
+  readonly type: 'subscribe'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  readonly subscriptions: readonly SubscriptionOrder[]
+}
+
+export interface UnsubscribeCommand {
+  readonly type: 'unsubscribe'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  readonly filters: readonly string[]
+}
+
+/**
+ * What became of a queue entry. `acked`: PUBACK. `received`: PUBREC. `completed`: PUBCOMP. `givenUp`: the node settles it
+ * without the client (PUBREC with an error, expired, too large, denied, dropped), for `reasonCode`.
+ */
+export interface Settlement {
+  readonly q: number
+  readonly outcome: 'acked' | 'received' | 'completed' | 'givenUp'
+  readonly reasonCode?: number
+}
+
+export interface AcknowledgeCommand {
+  readonly type: 'acknowledge'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  readonly settlements: readonly Settlement[]
+}
+
+/** PUBREL arrived: the receipts of these received QoS 2 messages end. */
+export interface ReleaseCommand {
+  readonly type: 'release'
+  readonly connection: ConnectionId
+  readonly clientId: string
+  readonly packetIds: readonly number[]
+}
+
+/** Moves time on when a deadline has passed and nothing else did. */
+export interface TickCommand {
+  readonly type: 'tick'
+}
+
+export type Command =
+  | StartCommand
+  | PublishCommand
+  | ConnectCommand
+  | DisconnectCommand
+  | SubscribeCommand
+  | UnsubscribeCommand
+  | AcknowledgeCommand
+  | ReleaseCommand
+  | TickCommand

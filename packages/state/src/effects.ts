@@ -1,0 +1,46 @@
+/**
+ * What the machine asks of the world. Every replica produces the same effects; a node carries out those that concern its
+ * own sockets. An effect never calls back into `apply`; reading the machine from within one is allowed.
+ */
+import type { QoS } from '@concordmq/protocol'
+import type { ConnectionId } from './commands/commands.ts'
+import type { PlacedMessage } from './messages/message.ts'
+
+/** How a message reaches one session. */
+export interface DeliveryTerms {
+  /** QoS granted for this delivery: min(publish, subscription). */
+  readonly qos: QoS
+  /** The RETAIN flag on the wire. */
+  readonly retain: boolean
+  /** Identifiers of all matching subscriptions, ascending; empty: none. */
+  readonly subscriptionIds: readonly number[]
+}
+
+export interface Effects {
+  /** A message took its place in the order (publish, will). Nodes route it to their own transient sessions. */
+  published(placed: PlacedMessage, publisher: ConnectionId | undefined): void
+  /** A kept session (or a member of a shared group) has a new queue entry `q`; its node sends it when the window allows. */
+  queued(clientId: string, connection: ConnectionId | undefined, q: number): void
+  /** A QoS 0 message for a connected kept session, or for the chosen member of a shared group: send in line, or drop. */
+  deliver(clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void
+  /** A connection ended by the order: taken over (0x8E), or its node fell. Its node closes the socket. */
+  connectionEnded(connection: ConnectionId, clientId: string, reasonCode: number): void
+  /** A session ended: expired, replaced by a clean start, or ended with its connection. */
+  sessionEnded(clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void
+  /** A queue entry was dropped by the machine. */
+  dropped(clientId: string, q: number, reason: 'expired' | 'queueFull' | 'sessionEnded'): void
+}
+
+/** What `apply` answers to the author of the command. */
+export type Outcome =
+  | { readonly type: 'done' }
+  /** The command is not of the current connection of that session life: nothing happened (fencing). */
+  | { readonly type: 'stale' }
+  /** Malformed: nothing happened. */
+  | { readonly type: 'malformed'; readonly detail: string }
+  | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }
+  /** `duplicate`: the receipt was there already, nothing was published a second time. */
+  | { readonly type: 'published'; readonly duplicate: boolean; readonly matched: number }
+  /** One reason code per requested filter. */
+  | { readonly type: 'subscribed'; readonly reasonCodes: readonly number[] }
+  | { readonly type: 'unsubscribed'; readonly reasonCodes: readonly number[] }

@@ -1,0 +1,180 @@
+/**
+ * Values under topic names, found by topic filter: the mirror image of the filter tree. Retained messages lie in one, and
+ * a cache of routes can keep its keys in one to find what a changed subscription concerns.
+ *
+ *   a/b, a/c/d        root ─ "a" ─ "b" ■
+ *                               └ "c" ─ "d" ■
+ *
+ * A node carries its first child in plain fields and makes a `Map` for the second. Only branches that the filter can match
+ * are walked. Visits come in no defined order; whoever decides something by the order sorts. A tree is as deep as its
+ * deepest topic; the owner bounds that (`topicLevelsMax`).
+ */
+
+class TopicNode<V> {
+  level: string | undefined = undefined
+  child: TopicNode<V> | undefined = undefined
+  children: Map<string, TopicNode<V>> | undefined = undefined
+  /** The whole topic name, when a value lies here. */
+  topic: string | undefined = undefined
+  value: V | undefined = undefined
+}
+
+export type TopicVisit<V> = (value: V, topic: string) => void
+
+/**
+ * ```ts
+ * const tree = new TopicTree<number>()
+ * tree.set('a/b', 1)
+ * tree.match('a/#', (value, topic) => console.log(value, topic)) // 1 a/b
+ * ```
+ */
+export class TopicTree<V> {
+  /** How many topics have a value. */
+  size = 0
+  #root = new TopicNode<V>()
+
+  get(topic: string): V | undefined {
+    let node: TopicNode<V> | undefined = this.#root
+    let start = 0
+    for (;;) {
+      const end = topic.indexOf('/', start)
+      node = childOf(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
+      if (node === undefined) return undefined
+      if (end < 0) return node.topic === undefined ? undefined : node.value
+      start = end + 1
+    }
+  }
+
+  /** Puts a value; returns the one that was there. */
+  set(topic: string, value: V): V | undefined {
+    let node = this.#root
+    let start = 0
+    for (;;) {
+      const end = topic.indexOf('/', start)
+      node = makeChild(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
+      if (end < 0) break
+      start = end + 1
+    }
+    const before = node.value
+    if (node.topic === undefined) this.size++
+    node.topic = topic
+    node.value = value
+    return before
+  }
+
+  /** Takes a value away; returns it. Branches left empty go with it. */
+  delete(topic: string): V | undefined {
+    const levels = topic.split('/')
+    const path: TopicNode<V>[] = [this.#root]
+    let node: TopicNode<V> | undefined = this.#root
+    for (const level of levels) {
+      node = childOf(node, level)
+      if (node === undefined) return undefined
+      path.push(node)
+    }
+    if (node.topic === undefined) return undefined
+    const gone = node.value
+    node.topic = undefined
+    node.value = undefined
+    this.size--
+    for (let depth = levels.length; depth > 0; depth--) {
+      const below = path[depth] as TopicNode<V>
+      if (below.topic !== undefined || below.level !== undefined || below.children !== undefined) break
+      removeChild(path[depth - 1] as TopicNode<V>, levels[depth - 1] as string)
+    }
+    return gone
+  }
+
+  /** Visits every value whose topic name the filter matches. The tree must not change meanwhile. */
+  match(filter: string, visit: TopicVisit<V>): void {
+    if (this.size === 0) return
+    const wildcards = filter.includes('+') || filter.endsWith('#')
+    if (!wildcards) {
+      const value = this.get(filter)
+      if (value !== undefined) visit(value, filter)
+      return
+    }
+    matchLevel(this.#root, filter.split('/'), 0, visit)
+  }
+
+  /** Visits every value, in no defined order, `$` topics included. */
+  forEach(visit: TopicVisit<V>): void {
+    visitAll(this.#root, visit)
+  }
+}
+
+function matchLevel<V>(node: TopicNode<V>, levels: readonly string[], depth: number, visit: TopicVisit<V>): void {
+  const level = levels[depth] as string
+  if (level === '#') {
+    // [MQTT-4.7.1-2] # includes the level above it.
+    if (depth > 0) return visitAll(node, visit)
+    forEachChild(node, (child, name) => {
+      if (!name.startsWith('$')) visitAll(child, visit)
+    })
+    return
+  }
+  if (level === '+') {
+    // [MQTT-4.7.2-1] A filter that begins with a wildcard does not match a topic that begins with $.
+    forEachChild(node, (child, name) => {
+      if (depth > 0 || !name.startsWith('$')) matchBelow(child, levels, depth, visit)
+    })
+    return
+  }
+  const child = childOf(node, level)
+  if (child !== undefined) matchBelow(child, levels, depth, visit)
+}
+
+function matchBelow<V>(node: TopicNode<V>, levels: readonly string[], depth: number, visit: TopicVisit<V>): void {
+  if (depth + 1 < levels.length) matchLevel(node, levels, depth + 1, visit)
+  else if (node.topic !== undefined) visit(node.value as V, node.topic)
+}
+
+function visitAll<V>(node: TopicNode<V>, visit: TopicVisit<V>): void {
+  if (node.topic !== undefined) visit(node.value as V, node.topic)
+  if (node.children !== undefined) for (const child of node.children.values()) visitAll(child, visit)
+  else if (node.child !== undefined) visitAll(node.child, visit)
+}
+
+function forEachChild<V>(node: TopicNode<V>, visit: (child: TopicNode<V>, level: string) => void): void {
+  if (node.children !== undefined) for (const [level, child] of node.children) visit(child, level)
+  else if (node.child !== undefined) visit(node.child, node.level as string)
+}
+
+function childOf<V>(node: TopicNode<V>, level: string): TopicNode<V> | undefined {
+  if (node.children !== undefined) return node.children.get(level)
+  return node.level === level ? node.child : undefined
+}
+
+function makeChild<V>(node: TopicNode<V>, level: string): TopicNode<V> {
+  const found = childOf(node, level)
+  if (found !== undefined) return found
+  const child = new TopicNode<V>()
+  if (node.children !== undefined) node.children.set(level, child)
+  else if (node.level === undefined) {
+    node.level = level
+    node.child = child
+  } else {
+    node.children = new Map([
+      [node.level, node.child as TopicNode<V>],
+      [level, child],
+    ])
+    node.level = undefined
+    node.child = undefined
+  }
+  return child
+}
+
+function removeChild<V>(node: TopicNode<V>, level: string): void {
+  if (node.children === undefined) {
+    node.level = undefined
+    node.child = undefined
+    return
+  }
+  node.children.delete(level)
+  if (node.children.size > 1) return
+  for (const [lastLevel, lastChild] of node.children) {
+    node.level = lastLevel
+    node.child = lastChild
+  }
+  node.children = undefined
+}

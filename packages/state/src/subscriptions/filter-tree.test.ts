@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { FilterTree } from './filter-tree.ts'
+
+/** The rule of section 4.7, written without a tree. */
+function matchesByRule(filter: string, topic: string): boolean {
+  const f = filter.split('/')
+  const t = topic.split('/')
+  if (topic.startsWith('$') && (f[0] === '+' || f[0] === '#')) return false
+  for (let i = 0; i < f.length; i++) {
+    if (f[i] === '#') return true
+    if (i >= t.length) return false
+    if (f[i] !== '+' && f[i] !== t[i]) return false
+  }
+  return f.length === t.length
+}
+
+const level = fc.constantFrom('a', 'b', 'c', '', '$x')
+const topics = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'))
+const filters = fc
+  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .map(([levels, rest]) => (rest ? [...levels.slice(1), '#'] : levels).join('/'))
+
+function found(tree: FilterTree<number>, topic: string): string[] {
+  const hits: string[] = []
+  tree.match(topic, (value, key, filter) => hits.push(`${filter} ${key} ${value}`))
+  return hits.sort()
+}
+
+test('FilterTree finds exactly the filters that match by section 4.7, whatever was put and taken away', () => {
+  const step = fc.record({ put: fc.boolean(), filter: filters, key: fc.constantFrom('k1', 'k2', 'k3'), value: fc.nat(9) })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), fc.array(topics, { minLength: 1, maxLength: 6 }), (steps, names) => {
+      const tree = new FilterTree<number>()
+      const model = new Map<string, { filter: string; key: string; value: number }>()
+      const changes: string[] = []
+      tree.onChange = (filter) => changes.push(filter)
+      for (const { put, filter, key, value } of steps) {
+        const id = `${filter} ${key}`
+        const before = model.get(id)?.value
+        const told = changes.length
+        if (put) {
+          assert.equal(tree.set(filter, key, value), before)
+          model.set(id, { filter, key, value })
+          assert.equal(changes.length, told + 1)
+        } else {
+          assert.equal(tree.delete(filter, key), before)
+          model.delete(id)
+          assert.equal(changes.length, told + (before === undefined ? 0 : 1))
+        }
+        assert.equal(tree.size, model.size)
+        assert.equal(tree.get(filter, key), model.get(id)?.value)
+        assert.equal(tree.has(filter), [...model.values()].some((entry) => entry.filter === filter))
+      }
+      for (const name of names) {
+        const expected = [...model.values()]
+          .filter((entry) => matchesByRule(entry.filter, name))
+          .map((entry) => `${entry.filter} ${entry.key} ${entry.value}`)
+          .sort()
+        assert.deepEqual(found(tree, name), expected)
+      }
+      const all: string[] = []
+      tree.forEach((_, key, filter) => all.push(`${filter} ${key}`))
+      assert.deepEqual(all.sort(), [...model.keys()].sort())
+    }),
+    { numRuns: 400 },
+  )
+})
+
+test('FilterTree keeps wildcards at the first level away from $ topics [MQTT-4.7.2-1]', () => {
+  const tree = new FilterTree<number>()
+  for (const filter of ['#', '+/a', '$SYS/#', '$SYS/+', '$SYS']) tree.set(filter, 'k', 1)
+  assert.deepEqual(found(tree, '$SYS/a'), ['$SYS/# k 1', '$SYS/+ k 1'])
+  assert.deepEqual(found(tree, '$SYS'), ['$SYS k 1', '$SYS/# k 1'])
+})
+
+test('FilterTree finds nothing where filters were taken away', () => {
+  const tree = new FilterTree<number>()
+  for (let n = 0; n < 100; n++) tree.set(`base/${n}/+/v`, 'k', n)
+  for (let n = 0; n < 100; n++) assert.equal(tree.delete(`base/${n}/+/v`, 'k'), n)
+  assert.equal(tree.size, 0)
+  assert.deepEqual(found(tree, 'base/1/x/v'), [])
+})
