@@ -11,6 +11,8 @@ export interface Refusal {
   readonly statement: string
   /** What was seen, for the log: value and rule, no payload and no credential. */
   readonly detail: string
+  /** Protocol level of a CONNECT that was refused after its level had been read. */
+  readonly level?: number
 }
 
 /** Makes a refusal. */

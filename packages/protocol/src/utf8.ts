@@ -16,6 +16,11 @@ export const stringBytesMax = 65_535
 
 const replacement = 0xfffd
 
+/** Longest string that is decoded in one step. */
+const unitsMax = 128
+/** One scratch array for each length: `apply` takes the whole of an array, and a call never leaves anything to the next. */
+const unitsOf: number[][] = Array.from({ length: unitsMax + 1 }, (_, length) => new Array<number>(length).fill(0))
+
 /** Bytes of `s` in UTF-8; a lone surrogate counts as the three bytes of U+FFFD, which `utf8Write` puts in its place. */
 export function utf8Length(s: string): number {
   let bytes = s.length
@@ -77,30 +82,17 @@ export function utf8Encode(s: string): Uint8Array {
  * `utf8Problem` first.
  */
 export function utf8Decode(buf: Uint8Array, start: number, end: number): string {
-  let at = start
-  let text = ''
-  // Eight at a time: `fromCharCode` with fixed arguments is compiled to a plain store, and concatenating eight characters
-  // costs what concatenating one does.
-  while (at + 8 <= end) {
-    const a = buf[at] as number
-    const b = buf[at + 1] as number
-    const c = buf[at + 2] as number
-    const d = buf[at + 3] as number
-    const e = buf[at + 4] as number
-    const f = buf[at + 5] as number
-    const g = buf[at + 6] as number
-    const h = buf[at + 7] as number
-    if ((a | b | c | d | e | f | g | h) >= 0x80) return text + decodeAny(buf, at, end)
-    text += String.fromCharCode(a, b, c, d, e, f, g, h)
-    at += 8
+  const length = end - start
+  if (length > unitsMax) return decodeLong(buf, start, end)
+  // One call with all units makes one flat string. Adding up pieces is quicker to do and twice as slow to use, since the
+  // first look-up in a map has to flatten them: 30 bytes, decoded and looked up, took 172 ns against 268 ns.
+  const units = unitsOf[length] as number[]
+  for (let i = 0; i < length; i++) {
+    const byte = buf[start + i] as number
+    if (byte >= 0x80) return decodeAny(buf, start, end)
+    units[i] = byte
   }
-  while (at < end) {
-    const byte = buf[at] as number
-    if (byte >= 0x80) return text + decodeAny(buf, at, end)
-    text += String.fromCharCode(byte)
-    at++
-  }
-  return text
+  return String.fromCharCode.apply(undefined, units)
 }
 
 /** What is wrong with the bytes `buf[start..end)` as an MQTT string. */
@@ -150,6 +142,20 @@ export function sequenceLength(buf: Uint8Array, at: number, end: number): 0 | 2 
   const high = first === 0xf4 ? 0x8f : 0xbf
   if (second < low || second > high || at + 3 >= end) return 0
   return isContinuation(buf[at + 2] as number) && isContinuation(buf[at + 3] as number) ? 4 : 0
+}
+
+/** Long strings go in pieces, cut before a byte that begins a character. */
+function decodeLong(buf: Uint8Array, start: number, end: number): string {
+  let text = ''
+  let at = start
+  while (end - at > unitsMax) {
+    let cut = at + unitsMax
+    // A run of continuation bytes longer than three is ill-formed anyway, so where it is cut does not matter.
+    for (let back = 0; back < 3 && isContinuation(buf[cut] as number); back++) cut--
+    text += utf8Decode(buf, at, cut)
+    at = cut
+  }
+  return text + utf8Decode(buf, at, end)
 }
 
 function decodeAny(buf: Uint8Array, start: number, end: number): string {

@@ -79,7 +79,11 @@ export function firstByteProblem(firstByte: number, version?: ProtocolVersion): 
       return refuse(ReasonCode.malformedPacket, version === 5 ? 'MQTT-3.3.1-4' : 'MQTT3-3.3.1-4', 'PUBLISH with QoS 3')
     }
     if ((flags & 0x0e) === 0x08) {
-      return refuse(ReasonCode.malformedPacket, version === 5 ? 'MQTT-3.3.1-2' : 'MQTT3-3.3.1-2', 'PUBLISH with QoS 0 and DUP')
+      return refuse(
+        ReasonCode.malformedPacket,
+        version === 5 ? 'MQTT-3.3.1-2' : 'MQTT3-3.3.1-2',
+        'PUBLISH with QoS 0 and DUP',
+      )
     }
     return undefined
   }

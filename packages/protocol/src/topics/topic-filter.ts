@@ -31,7 +31,8 @@ export function filterProblem(filter: string, version: ProtocolVersion = 5): Ref
   if (filter.length === 0) return invalid(`${prefix}4.7.3-1`, 'Topic filter is empty')
   const problem = stringProblem(filter)
   if (problem === 'nul') return invalid(`${prefix}4.7.3-2`, 'Topic filter contains U+0000')
-  if (problem === 'illFormed') return invalid(version === 5 ? 'MQTT-1.5.4-1' : 'MQTT3-1.5.3-1', 'Topic filter is ill-formed')
+  if (problem === 'illFormed')
+    return invalid(version === 5 ? 'MQTT-1.5.4-1' : 'MQTT3-1.5.3-1', 'Topic filter is ill-formed')
   if (filter.length * 3 > stringBytesMax && utf8Length(filter) > stringBytesMax) {
     return invalid(`${prefix}4.7.3-3`, 'Topic filter is longer than 65,535 bytes')
   }
@@ -94,7 +95,10 @@ function wildcardProblem(filter: string, version: ProtocolVersion): Refusal | un
     if (unit !== plus && unit !== hash) continue
     const opens = i === 0 || filter.charCodeAt(i - 1) === slash
     if (unit === hash && !(opens && i === last)) {
-      return invalid(version === 5 ? 'MQTT-4.7.1-1' : 'MQTT3-4.7.1-2', `# is not alone in the last level of "${filter}"`)
+      return invalid(
+        version === 5 ? 'MQTT-4.7.1-1' : 'MQTT3-4.7.1-2',
+        `# is not alone in the last level of "${filter}"`,
+      )
     }
     if (unit === plus && !(opens && (i === last || filter.charCodeAt(i + 1) === slash))) {
       return invalid(version === 5 ? 'MQTT-4.7.1-2' : 'MQTT3-4.7.1-3', `+ is not alone in its level of "${filter}"`)
