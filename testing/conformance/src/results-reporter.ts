@@ -6,6 +6,7 @@
  */
 import type { TestEvent } from 'node:test/reporters'
 
+// biome-ignore lint/style/noDefaultExport: the form that node --test asks of a reporter
 export default async function* results(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of events) {
     if (event.type !== 'test:pass' && event.type !== 'test:fail') continue
