@@ -73,7 +73,13 @@ export function holdsInOrder(text: string, expected: readonly string[]): boolean
   const lines = text.split('\n')
   let at = 0
   for (const wanted of expected) {
-    const pattern = new RegExp(`^${wanted.split('…').map(RegExp.escape).join('.*')}$`, 'u')
+    const pattern = new RegExp(
+      `^${wanted
+        .split('…')
+        .map((part) => RegExp.escape(part))
+        .join('.*')}$`,
+      'u',
+    )
     const found = lines.findIndex((line, index) => index >= at && pattern.test(line.trimEnd()))
     if (found < 0) return false
     at = found + 1
