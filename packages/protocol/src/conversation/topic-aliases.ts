@@ -47,6 +47,9 @@ export class InboundAliases {
 export class OutboundAliases {
   /** In order of use, oldest first: a Map keeps insertion order. */
   readonly #aliases = new Map<string, number>()
+  readonly #free: number[] = []
+  /** The highest alias ever given out. */
+  #highest = 0
   /** The Topic Alias Maximum that the other side announced; 0: none may be sent. */
   readonly maximum: number
 
@@ -67,20 +70,22 @@ export class OutboundAliases {
       this.#aliases.set(topic, known)
       return known
     }
-    let alias = this.#aliases.size + 1
-    if (alias > this.maximum) {
-      for (const [oldest, freed] of this.#aliases) {
-        this.#aliases.delete(oldest)
-        alias = freed
-        break
-      }
-    }
+    const alias = this.#free.pop() ?? (this.#highest < this.maximum ? ++this.#highest : this.#evict())
     this.#aliases.set(topic, alias)
     return -alias
   }
 
   /** `topic` was assigned, but its packet was not sent after all: the other side does not know the alias. */
   forget(topic: string): void {
+    const alias = this.#aliases.get(topic)
+    if (alias === undefined) return
     this.#aliases.delete(topic)
+    this.#free.push(alias)
+  }
+
+  #evict(): number {
+    const [oldest, alias] = this.#aliases.entries().next().value as [string, number]
+    this.#aliases.delete(oldest)
+    return alias
   }
 }
