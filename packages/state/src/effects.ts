@@ -17,7 +17,10 @@ export interface DeliveryTerms {
 }
 
 export interface Effects {
-  /** A message took its place in the order (publish, will). Nodes route it to their own transient sessions. */
+  /**
+   * A message took its place in the order (publish, will). Nodes route it to their own transient sessions. Comes after the
+   * retained message is stored and before what this machine queues and delivers itself; not for direct messages.
+   */
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void
   /** A kept session (or a member of a shared group) has a new queue entry `q`; its node sends it when the window allows. */
   queued(clientId: string, connection: ConnectionId | undefined, q: number): void
@@ -27,8 +30,11 @@ export interface Effects {
   connectionEnded(connection: ConnectionId, clientId: string, reasonCode: number): void
   /** A session ended: expired, replaced by a clean start, or ended with its connection. */
   sessionEnded(clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void
-  /** A queue entry was dropped by the machine. */
-  dropped(clientId: string, q: number, reason: 'expired' | 'queueFull' | 'sessionEnded'): void
+  /**
+   * A queue entry was dropped by the machine; `passedOn`: another member of the shared group has the message now. `q` is
+   * -1 for a message that found the queue full and never got a number.
+   */
+  dropped(clientId: string, q: number, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void
 }
 
 /** What `apply` answers to the author of the command. */
@@ -38,9 +44,18 @@ export type Outcome =
   | { readonly type: 'stale' }
   /** Malformed: nothing happened. */
   | { readonly type: 'malformed'; readonly detail: string }
+  /** A maximum is reached: CONNECT cannot be accepted. */
+  | { readonly type: 'refused'; readonly reasonCode: number }
   | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }
   /** `duplicate`: the receipt was there already, nothing was published a second time. */
   | { readonly type: 'published'; readonly duplicate: boolean; readonly matched: number }
-  /** One reason code per requested filter. */
-  | { readonly type: 'subscribed'; readonly reasonCodes: readonly number[] }
+  /**
+   * One reason code per requested filter. `retainedDue`: by retain handling this filter gets retained messages now, and the
+   * machine has not queued them, because the session is transient; the node sends what `retainedFor` lists.
+   */
+  | {
+      readonly type: 'subscribed'
+      readonly reasonCodes: readonly number[]
+      readonly retainedDue: readonly boolean[]
+    }
   | { readonly type: 'unsubscribed'; readonly reasonCodes: readonly number[] }

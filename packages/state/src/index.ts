@@ -14,9 +14,14 @@ export type {
   UnsubscribeCommand,
   WillOrder,
 } from './commands/commands.ts'
+export { Machine } from './machine.ts'
 export type { DeliveryTerms, Effects, Outcome } from './effects.ts'
 export type { Message, PlacedMessage } from './messages/message.ts'
+export type { QueueEntry, SessionQueue } from './queue/session-queue.ts'
 export { OutboundWindow, packetIdOf, SPAN_MAX } from './queue/outbound-window.ts'
+export type { RetainedView } from './retained/retained.ts'
 export { TopicTree } from './retained/topic-tree.ts'
+export { isSameConnection, type Session, type Subscription } from './sessions/session.ts'
 export { Receipts } from './sessions/receipts.ts'
+export { type MachineSettings, machineSettings } from './settings.ts'
 export { FilterTree } from './subscriptions/filter-tree.ts'

@@ -17,6 +17,7 @@ import type { QoS } from '@concordmq/protocol'
 /** Identifiers 1..65535 are all in use when this many numbers are unsettled. */
 export const SPAN_MAX = 65535
 const RING_MIN = 64
+const NO_STATES = new Uint8Array(0)
 
 const FREE = 0
 const SENT_QOS1 = 1
@@ -40,7 +41,7 @@ export class OutboundWindow {
   inflight = 0
   /** 1..65535: how many may be. */
   receiveMaximum: number
-  #states = new Uint8Array(0)
+  #states = NO_STATES
 
   constructor(receiveMaximum: number, firstNumber = 0) {
     this.receiveMaximum = receiveMaximum

@@ -29,7 +29,12 @@ function found(tree: FilterTree<number>, topic: string): string[] {
 }
 
 test('FilterTree finds exactly the filters that match by section 4.7, whatever was put and taken away', () => {
-  const step = fc.record({ put: fc.boolean(), filter: filters, key: fc.constantFrom('k1', 'k2', 'k3'), value: fc.nat(9) })
+  const step = fc.record({
+    put: fc.boolean(),
+    filter: filters,
+    key: fc.constantFrom('k1', 'k2', 'k3'),
+    value: fc.nat(9),
+  })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.array(topics, { minLength: 1, maxLength: 6 }), (steps, names) => {
       const tree = new FilterTree<number>()
@@ -51,7 +56,10 @@ test('FilterTree finds exactly the filters that match by section 4.7, whatever w
         }
         assert.equal(tree.size, model.size)
         assert.equal(tree.get(filter, key), model.get(id)?.value)
-        assert.equal(tree.has(filter), [...model.values()].some((entry) => entry.filter === filter))
+        assert.equal(
+          tree.has(filter),
+          [...model.values()].some((entry) => entry.filter === filter),
+        )
       }
       for (const name of names) {
         const expected = [...model.values()]

@@ -1,0 +1,85 @@
+/**
+ * Writes the canonical binary forms of this package: commands, records, snapshots. Big-endian; strings with a length of
+ * two bytes, byte strings with four. One value has exactly one form, since hashes are taken of it.
+ */
+import { utf8Length, utf8Write } from '@concordmq/protocol'
+
+const SIZE_MIN = 256
+const TWO_32 = 0x1_0000_0000
+
+export class Writer {
+  /** How many bytes are written. */
+  length = 0
+  #bytes = new Uint8Array(SIZE_MIN)
+
+  u8(value: number): void {
+    this.#room(1)
+    this.#bytes[this.length++] = value
+  }
+
+  u16(value: number): void {
+    this.#room(2)
+    this.#bytes[this.length++] = value >>> 8
+    this.#bytes[this.length++] = value
+  }
+
+  u32(value: number): void {
+    this.#room(4)
+    const bytes = this.#bytes
+    bytes[this.length++] = value >>> 24
+    bytes[this.length++] = value >>> 16
+    bytes[this.length++] = value >>> 8
+    bytes[this.length++] = value
+  }
+
+  /** An integer 0..2^53-1 in eight bytes. */
+  u53(value: number): void {
+    this.u32(Math.floor(value / TWO_32))
+    this.u32(value % TWO_32)
+  }
+
+  /** At most 65,535 bytes of UTF-8; a lone surrogate becomes U+FFFD. */
+  string(value: string): void {
+    const size = utf8Length(value)
+    this.u16(size)
+    this.#room(size)
+    utf8Write(value, this.#bytes, this.length)
+    this.length += size
+  }
+
+  bytes(value: Uint8Array): void {
+    this.u32(value.length)
+    this.raw(value)
+  }
+
+  /** Bytes without a length. */
+  raw(value: Uint8Array): void {
+    this.#room(value.length)
+    this.#bytes.set(value, this.length)
+    this.length += value.length
+  }
+
+  /** A copy of what is written. */
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.length)
+  }
+
+  /** What is written, without a copy: valid until the next write. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.length)
+  }
+
+  clear(): void {
+    this.length = 0
+  }
+
+  #room(count: number): void {
+    const wanted = this.length + count
+    if (wanted <= this.#bytes.length) return
+    let size = this.#bytes.length * 2
+    while (size < wanted) size *= 2
+    const grown = new Uint8Array(size)
+    grown.set(this.view())
+    this.#bytes = grown
+  }
+}

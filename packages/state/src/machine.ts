@@ -1,0 +1,165 @@
+/**
+ * The state machine of a broker (architecture section 3): equal commands at equal places give equal state and equal effects.
+ *
+ *   command + position + time ─▶ deadlines that have passed ─▶ the command ─▶ outcome, effects
+ *
+ * This file is the table of contents. The rules lie in the folders of their nouns; the state in `state.ts`. The machine
+ * never waits, never reads a clock and never draws randomness; nothing that a command can carry makes it throw.
+ */
+import type { Command, PublishCommand } from './commands/commands.ts'
+import { commandProblem } from './commands/validity.ts'
+import type { Effects, Outcome } from './effects.ts'
+import type { PlacedMessage } from './messages/message.ts'
+import { publishMessage } from './messages/publishing.ts'
+import { acknowledge, releaseReceipts } from './queue/settling.ts'
+import type { RetainedView } from './retained/retained.ts'
+import { forgetRetained } from './retained/retaining.ts'
+import { connect, disconnect, start } from './sessions/connecting.ts'
+import { sessionDue } from './sessions/ending.ts'
+import { isCurrent, Session, type Subscription } from './sessions/session.ts'
+import type { MachineSettings } from './settings.ts'
+import { type Counters, State } from './state.ts'
+import type { FilterTree } from './subscriptions/filter-tree.ts'
+import { subscribe, unsubscribe } from './subscriptions/subscribing.ts'
+
+const TIME_MAX = 2 ** 52
+
+/**
+ * ```ts
+ * const machine = new Machine(machineSettings())
+ * machine.apply({ type: 'start', node: 0, incarnation: 1 }, 1, nowUs, effects)
+ * ```
+ */
+export class Machine {
+  readonly #state: State
+
+  constructor(settings: MachineSettings) {
+    this.#state = new State(settings)
+  }
+
+  /**
+   * Applies one command at its place. Positions ascend (two commands may share one); a time before the last one counts as
+   * the last one. First all deadlines that have passed by then run, ordered by (deadline, bytes of client identifier or
+   * topic); what they and the command cause has (position, 0), (position, 1), …
+   */
+  apply(command: Command, position: number, timeUs: number, effects: Effects): Outcome {
+    this.#advance(position, timeUs)
+    this.#runDeadlines(effects)
+    const problem = commandProblem(command, this.#state.settings)
+    const outcome: Outcome =
+      problem === undefined ? dispatch(this.#state, command, effects) : { type: 'malformed', detail: problem }
+    if (outcome.type === 'malformed') this.#state.counters.malformed++
+    else if (outcome.type === 'stale') this.#state.counters.stale++
+    return outcome
+  }
+
+  /** When time alone next changes something, microseconds since 1970: a `tick` is due then. */
+  get nextDeadlineUs(): number | undefined {
+    return this.#state.deadlines.first()?.dueUs
+  }
+
+  /** Place of the last command applied. */
+  get position(): number {
+    return this.#state.clock.position
+  }
+
+  get timeUs(): number {
+    return this.#state.clock.timeUs
+  }
+
+  session(clientId: string): Session | undefined {
+    return this.#state.sessions.get(clientId)
+  }
+
+  get sessions(): ReadonlyMap<string, Session> {
+    return this.#state.sessions
+  }
+
+  /** Subscriptions that are not shared, by client identifier; a driver may set `onChange`, and changes nothing else. */
+  get subscriptions(): FilterTree<Subscription> {
+    return this.#state.filters
+  }
+
+  get retained(): RetainedView {
+    return this.#state.retained
+  }
+
+  /** Retained messages that a filter matches, ascending by position, without those expired at `nowUs`. */
+  retainedFor(filter: string, nowUs: number): PlacedMessage[] {
+    return this.#state.retained.inOrder(filter, nowUs)
+  }
+
+  /** Bytes that all queues refer to. */
+  get queuesBytes(): number {
+    return this.#state.queuesBytes
+  }
+
+  /** What was counted by this process; no part of the state. */
+  get counters(): Readonly<Counters> {
+    return this.#state.counters
+  }
+
+  #advance(position: number, timeUs: number): void {
+    const { clock, records } = this.#state
+    if (!Number.isSafeInteger(position) || position < clock.position || !(timeUs >= 0 && timeUs <= TIME_MAX)) {
+      throw new RangeError(
+        `Cannot apply a command at position ${position}, time ${timeUs}: the last was ${clock.position}`,
+      )
+    }
+    records.touch(clock)
+    if (position > clock.position) clock.index = 0
+    clock.position = position
+    clock.timeUs = Math.max(clock.timeUs, Math.floor(timeUs))
+  }
+
+  #runDeadlines(effects: Effects): void {
+    const state = this.#state
+    for (let due = state.deadlines.first(); due !== undefined; due = state.deadlines.first()) {
+      if (due.dueUs > state.clock.timeUs) return
+      if (due instanceof Session) sessionDue(state, due, due.dueUs, effects)
+      else {
+        state.counters.expired++
+        forgetRetained(state, due)
+      }
+    }
+  }
+}
+
+function dispatch(state: State, command: Command, effects: Effects): Outcome {
+  switch (command.type) {
+    case 'start':
+      return start(state, command, effects)
+    case 'publish':
+      return publish(state, command, effects)
+    case 'connect':
+      return connect(state, command, effects)
+    case 'disconnect':
+      return disconnect(state, command, effects)
+    case 'subscribe':
+      return subscribe(state, command, effects)
+    case 'unsubscribe':
+      return unsubscribe(state, command, effects)
+    case 'acknowledge':
+      return acknowledge(state, command)
+    case 'release':
+      return releaseReceipts(state, command)
+    case 'tick':
+      return { type: 'done' }
+  }
+}
+
+/**
+ * A publish of a connection that is over still counts at QoS 0 and 1: the client had no way to take it back. At QoS 2 its
+ * client sends it again, so it must not [MQTT-4.3.3-10].
+ */
+function publish(state: State, command: PublishCommand, effects: Effects): Outcome {
+  const { connection, message, receipt } = command
+  if (receipt !== undefined && connection !== undefined) {
+    const session = state.sessions.get(message.publisher)
+    if (!isCurrent(session, connection)) return { type: 'stale' }
+    if (session.receipts.has(receipt)) return { type: 'published', duplicate: true, matched: 1 }
+    state.records.touch(session)
+    session.receipts.add(receipt)
+  }
+  return { type: 'published', duplicate: false, matched: publishMessage(state, message, connection, effects) }
+}

@@ -1,0 +1,69 @@
+/**
+ * A message in its place, and how many queue entries, retained messages and so on refer to it. A message is a record of
+ * the state exactly while something refers to it; a publish that nobody has to keep leaves nothing behind.
+ */
+import type { Reader } from '../encoding/reader.ts'
+import type { Writer } from '../encoding/writer.ts'
+import { RecordKind } from '../records/kinds.ts'
+import { type RecordTable, StateRecord } from '../records/record-table.ts'
+import { NEVER } from '../deadlines/deadlines.ts'
+import type { Message, PlacedMessage } from './message.ts'
+import { messageBytes, readMessage, writeMessage } from './message-codec.ts'
+
+export class Body extends StateRecord implements PlacedMessage {
+  readonly message: Message
+  readonly position: number
+  readonly index: number
+  readonly timeUs: number
+  /** What it counts for under a maximum of bytes. */
+  readonly bytes: number
+  references = 0
+
+  constructor(message: Message, place: { readonly position: number; readonly index: number; readonly timeUs: number }) {
+    super()
+    this.message = message
+    this.position = place.position
+    this.index = place.index
+    this.timeUs = place.timeUs
+    this.bytes = messageBytes(message)
+  }
+
+  /** When it expires, microseconds since 1970. */
+  get expiresUs(): number {
+    const { expirySeconds } = this.message
+    return expirySeconds === undefined ? NEVER : this.timeUs + expirySeconds * 1_000_000
+  }
+
+  override writeKey(writer: Writer): void {
+    writer.u8(RecordKind.message)
+    writer.u53(this.position)
+    writer.u32(this.index)
+  }
+
+  override writeValue(writer: Writer): void {
+    writer.u53(this.timeUs)
+    writeMessage(writer, this.message)
+  }
+}
+
+export function readBody(reader: Reader): Body {
+  const position = reader.u53()
+  const index = reader.u32()
+  const timeUs = reader.u53()
+  return new Body(readMessage(reader), { position, index, timeUs })
+}
+
+/** One more refers to it. */
+export function refer(records: RecordTable, body: Body): void {
+  if (body.references++ === 0) records.add(body)
+}
+
+/** One fewer refers to it. */
+export function release(records: RecordTable, body: Body): void {
+  if (--body.references === 0) records.remove(body)
+}
+
+/** Negative when `a` came before `b`. */
+export function comparePlaces(a: PlacedMessage, b: PlacedMessage): number {
+  return a.position - b.position || a.index - b.index
+}

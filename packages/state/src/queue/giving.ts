@@ -1,0 +1,92 @@
+/** How a message reaches one session, and how an entry leaves a queue without the client. */
+import type { DeliveryTerms, Effects } from '../effects.ts'
+import type { Body } from '../messages/body.ts'
+import type { Session } from '../sessions/session.ts'
+import { type State, schedule } from '../state.ts'
+import type { Queued } from './session-queue.ts'
+
+/**
+ * QoS 0 goes to the connection or nowhere; QoS 1 and 2 are queued. `share` is the whole filter of the shared subscription
+ * that the message came by, or empty.
+ */
+export function give(
+  state: State,
+  session: Session,
+  body: Body,
+  terms: DeliveryTerms,
+  share: string,
+  effects: Effects,
+): void {
+  const { connection, clientId, queue } = session
+  if (terms.qos === 0) {
+    if (connection !== undefined) effects.deliver(clientId, connection, body, terms)
+    return
+  }
+  if (!makeRoom(state, session, body, effects)) {
+    state.counters.queueFull++
+    effects.dropped(clientId, NO_NUMBER, 'queueFull')
+    return
+  }
+  const q = queue.append(body, terms, share)
+  state.queuesBytes += body.bytes
+  if (connection === undefined) schedule(state, session)
+  effects.queued(clientId, connection, q)
+}
+
+/** Stands for the number of a message that was dropped before it got one. */
+export const NO_NUMBER = -1
+
+/** Takes an entry out of a queue and says why. */
+export function dropEntry(
+  state: State,
+  session: Session,
+  entry: Queued,
+  reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn',
+  effects: Effects,
+): void {
+  takeOut(state, session, entry)
+  effects.dropped(session.clientId, entry.q, reason)
+}
+
+/** Takes an entry out of a queue. */
+export function takeOut(state: State, session: Session, entry: Queued): void {
+  session.queue.settle(entry)
+  state.queuesBytes -= entry.placed.bytes
+}
+
+/** Drops what surely was not sent and has expired, and finds out when the next one will. */
+export function sweepExpired(state: State, session: Session, effects: Effects): void {
+  const { queue } = session
+  const { timeUs } = state.clock
+  state.records.touch(session)
+  queue.expiryFloorUs = Number.MAX_SAFE_INTEGER
+  for (const entry of queue.from(queue.sentBelow)) {
+    const { expiresUs } = entry.placed
+    if (expiresUs <= timeUs) {
+      state.counters.expired++
+      dropEntry(state, session, entry, 'expired', effects)
+    } else if (expiresUs < queue.expiryFloorUs) queue.expiryFloorUs = expiresUs
+  }
+}
+
+/**
+ * Makes room for one more message; false: there is none. While the client is connected its node alone gives entries up,
+ * since only it knows what it has begun to send.
+ */
+function makeRoom(state: State, session: Session, body: Body, effects: Effects): boolean {
+  const { settings } = state
+  const { queue } = session
+  const fits = () =>
+    queue.messages < settings.queueMessagesMax &&
+    queue.bytes + body.bytes <= settings.queueBytesMax &&
+    state.queuesBytes + body.bytes <= settings.queuesBytesMax
+  if (fits()) return true
+  if (settings.queueFull === 'dropNewest' || session.connection !== undefined) return false
+  if (body.bytes > settings.queueBytesMax) return false
+  for (let oldest = queue.oldestUnsent(); oldest !== undefined; oldest = queue.oldestUnsent()) {
+    state.counters.queueFull++
+    dropEntry(state, session, oldest, 'queueFull', effects)
+    if (fits()) return true
+  }
+  return false
+}

@@ -1,0 +1,45 @@
+/** Acknowledgements: what the client, or its node in its place, has done with queue entries, and with received QoS 2 messages. */
+import type { AcknowledgeCommand, ReleaseCommand, Settlement } from '../commands/commands.ts'
+import type { Outcome } from '../effects.ts'
+import { isCurrent, type Session } from '../sessions/session.ts'
+import type { State } from '../state.ts'
+import { takeOut } from './giving.ts'
+
+/** Settles queue entries. What does not fit an entry is counted and passed over: the rest of the command holds. */
+export function acknowledge(state: State, command: AcknowledgeCommand): Outcome {
+  const session = state.sessions.get(command.clientId)
+  if (!isCurrent(session, command.connection)) return { type: 'stale' }
+  for (const settlement of command.settlements) if (!settle(state, session, settlement)) state.counters.idle++
+  return { type: 'done' }
+}
+
+/** [MQTT-4.3.3-11] After PUBREL the packet identifier is free for a new message. */
+export function releaseReceipts(state: State, command: ReleaseCommand): Outcome {
+  const session = state.sessions.get(command.clientId)
+  if (!isCurrent(session, command.connection)) return { type: 'stale' }
+  state.records.touch(session)
+  for (const packetId of command.packetIds) if (!session.receipts.delete(packetId)) state.counters.idle++
+  return { type: 'done' }
+}
+
+function settle(state: State, session: Session, { q, outcome }: Settlement): boolean {
+  const entry = session.queue.queued(q)
+  if (entry === undefined) return false
+  const { qos } = entry.terms
+  switch (outcome) {
+    case 'acked':
+      if (qos !== 1) return false
+      break
+    case 'received':
+      if (qos !== 2 || entry.state === 'received') return false
+      session.queue.receive(entry)
+      return true
+    case 'completed':
+      if (qos !== 2) return false
+      break
+    case 'givenUp':
+      break
+  }
+  takeOut(state, session, entry)
+  return true
+}

@@ -1,0 +1,220 @@
+/**
+ * The state cut into records, for the hash and for snapshots: a session, a subscription, a part of a queue, a message …
+ *
+ *   record ─ SHA-256 ▶ digest ┐
+ *   record ─ SHA-256 ▶ digest ┴ sorted ▶ bucket (65,536) ▶ 16 to one ▶ … ▶ root
+ *
+ * A record lies in the bucket that the first 16 bits of the hash of its key name; a hash, so that nobody can choose names
+ * that crowd one bucket. Whoever changes a record says so first (`touch`), which costs one test while it is marked
+ * already; nothing is encoded or hashed until somebody asks. Then only what is marked is hashed again.
+ *
+ * A snapshot walks the buckets while commands go on. `touch` keeps the form that a record had at the start if the walk has
+ * not passed it yet (copy on write), so every slice belongs to one position.
+ *
+ * With `hashing: false` all this does nothing; such a machine has no hash and no snapshot.
+ */
+import { Writer } from '../encoding/writer.ts'
+import { sha256 } from '../hash/sha256.ts'
+
+const BUCKETS = 65536
+const LEVELS = 4
+const FAN = 16
+
+/** Something that has a place in the hash. Its form begins with the kind and the key. */
+export abstract class StateRecord {
+  /** The fields below belong to the table. */
+  bucket = -1
+  marked = false
+  gone = false
+  bornAt = 0
+  digest: Uint8Array | undefined = undefined
+
+  /** Writes kind and key: what tells the record from all others. */
+  abstract writeKey(writer: Writer): void
+  /** Writes the rest. */
+  abstract writeValue(writer: Writer): void
+}
+
+interface Walk {
+  /** Records of this flush or earlier belong to the snapshot. */
+  readonly bornBy: number
+  /** The next bucket to be written. */
+  bucket: number
+  /** Forms of changed and removed records, by bucket. */
+  readonly kept: Map<number, Map<StateRecord, Uint8Array>>
+}
+
+export class RecordTable {
+  readonly hashing: boolean
+  readonly #marked = new Set<StateRecord>()
+  readonly #buckets = new Map<number, Set<StateRecord>>()
+  /** Hashes by level: 65,536 buckets, 4,096, 256, 16, the root. Absent: all below is empty. */
+  readonly #nodes: Map<number, Uint8Array>[] = Array.from({ length: LEVELS + 1 }, () => new Map())
+  readonly #empty: Uint8Array[]
+  readonly #writer = new Writer()
+  #flushes = 0
+  #walk: Walk | undefined
+
+  constructor(options: { readonly hashing: boolean }) {
+    this.hashing = options.hashing
+    this.#empty = [new Uint8Array(32)]
+    for (let level = 1; level <= LEVELS; level++) {
+      this.#empty.push(sha256(concat(Array.from({ length: FAN }, () => this.#empty[level - 1] as Uint8Array))))
+    }
+  }
+
+  /** A new record. */
+  add(record: StateRecord): void {
+    if (!this.hashing) return
+    record.gone = false
+    record.marked = true
+    this.#marked.add(record)
+  }
+
+  /** Called before a record changes. */
+  touch(record: StateRecord): void {
+    if (!this.hashing || record.gone) return
+    if (this.#walk !== undefined) this.#keep(this.#walk, record)
+    if (record.marked) return
+    record.marked = true
+    this.#marked.add(record)
+  }
+
+  /** Called before a record goes. */
+  remove(record: StateRecord): void {
+    if (!this.hashing) return
+    if (this.#walk !== undefined) this.#keep(this.#walk, record)
+    record.gone = true
+    if (record.bucket < 0) {
+      record.marked = false
+      this.#marked.delete(record)
+    } else if (!record.marked) {
+      record.marked = true
+      this.#marked.add(record)
+    }
+  }
+
+  /** 32 bytes over all records. Costs what changed since it was last asked for. */
+  hash(): Uint8Array {
+    this.#flush()
+    return (this.#nodes[LEVELS]?.get(0) ?? (this.#empty[LEVELS] as Uint8Array)).slice()
+  }
+
+  /** Starts a walk over all records as they are now; one that is under way ends. Returns their hash and the walk. */
+  startWalk(): { readonly hash: Uint8Array; readonly records: IterableIterator<Uint8Array> } {
+    const hash = this.hash()
+    const walk: Walk = { bornBy: this.#flushes, bucket: 0, kept: new Map() }
+    this.#walk = walk
+    return { hash, records: this.#records(walk) }
+  }
+
+  /** The walk's records: buckets ascending, in a bucket by their bytes. */
+  *#records(walk: Walk): IterableIterator<Uint8Array> {
+    try {
+      while (walk.bucket < BUCKETS) {
+        if (this.#walk !== walk) throw new Error('Cannot go on with this snapshot: a newer one was started')
+        // Moved on before anything is handed out: all forms of this bucket are taken now.
+        const index = walk.bucket++
+        const kept = walk.kept.get(index)
+        const bucket = this.#buckets.get(index)
+        if (kept === undefined && bucket === undefined) continue
+        walk.kept.delete(index)
+        const forms: Uint8Array[] = kept === undefined ? [] : [...kept.values()]
+        for (const record of bucket ?? []) {
+          if (record.bornAt <= walk.bornBy && kept?.has(record) !== true) forms.push(this.#form(record))
+        }
+        yield* forms.sort(compareBytes)
+      }
+    } finally {
+      if (this.#walk === walk) this.#walk = undefined
+    }
+  }
+
+  #keep(walk: Walk, record: StateRecord): void {
+    if (record.bucket < walk.bucket || record.bornAt > walk.bornBy) return
+    let kept = walk.kept.get(record.bucket)
+    if (kept === undefined) walk.kept.set(record.bucket, (kept = new Map()))
+    if (!kept.has(record)) kept.set(record, this.#form(record))
+  }
+
+  #form(record: StateRecord): Uint8Array {
+    const writer = this.#writer
+    writer.clear()
+    record.writeKey(writer)
+    record.writeValue(writer)
+    return writer.take()
+  }
+
+  #flush(): void {
+    if (this.#marked.size === 0) return
+    this.#flushes++
+    const changed = new Set<number>()
+    for (const record of this.#marked) {
+      record.marked = false
+      if (record.gone) {
+        this.#buckets.get(record.bucket)?.delete(record)
+      } else {
+        if (record.bucket < 0) this.#enter(record)
+        record.digest = sha256(this.#form(record))
+      }
+      changed.add(record.bucket)
+    }
+    this.#marked.clear()
+    this.#rehash(changed)
+  }
+
+  #enter(record: StateRecord): void {
+    this.#writer.clear()
+    record.writeKey(this.#writer)
+    const key = sha256(this.#writer.view())
+    record.bucket = (key[0] as number) * 256 + (key[1] as number)
+    record.bornAt = this.#flushes
+    const bucket = this.#buckets.get(record.bucket)
+    if (bucket === undefined) this.#buckets.set(record.bucket, new Set([record]))
+    else bucket.add(record)
+  }
+
+  #rehash(changed: Set<number>): void {
+    for (const index of changed) {
+      const bucket = this.#buckets.get(index)
+      if (bucket === undefined || bucket.size === 0) {
+        this.#buckets.delete(index)
+        this.#nodes[0]?.delete(index)
+      } else {
+        const digests = Array.from(bucket, (record) => record.digest as Uint8Array).sort(compareBytes)
+        this.#nodes[0]?.set(index, sha256(concat(digests)))
+      }
+    }
+    for (let level = 1; level <= LEVELS; level++) {
+      const below = this.#nodes[level - 1] as Map<number, Uint8Array>
+      const empty = this.#empty[level - 1] as Uint8Array
+      const parents = new Set<number>()
+      for (const index of changed) parents.add(Math.floor(index / FAN))
+      for (const parent of parents) {
+        const hashes = Array.from({ length: FAN }, (_, i) => below.get(parent * FAN + i))
+        if (hashes.every((hash) => hash === undefined)) this.#nodes[level]?.delete(parent)
+        else this.#nodes[level]?.set(parent, sha256(concat(hashes.map((hash) => hash ?? empty))))
+      }
+      changed = parents
+    }
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  let size = 0
+  for (const part of parts) size += part.length
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+/** Lexicographic order of byte strings. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = a.length < b.length ? a.length : b.length
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return (a[i] as number) - (b[i] as number)
+  return a.length - b.length
+}

@@ -1,0 +1,33 @@
+/** How a publish changes the retained messages. */
+import { NEVER } from '../deadlines/deadlines.ts'
+import { type Body, refer, release } from '../messages/body.ts'
+import type { State } from '../state.ts'
+import { RetainedEntry } from './retained.ts'
+
+/**
+ * The message takes the place of the one retained before [MQTT-3.3.1-5]; an empty payload only clears it [MQTT-3.3.1-6]
+ * [MQTT-3.3.1-7]. Beyond a maximum it is not retained, and neither is the older one: a stale value would be a wrong one.
+ */
+export function keepRetained(state: State, body: Body): void {
+  const { retained, settings } = state
+  const before = retained.entry(body.message.topic)
+  if (before !== undefined) forgetRetained(state, before)
+  if (body.message.payload.length === 0) return
+  if (retained.count >= settings.retainedMessagesMax || retained.bytes + body.bytes > settings.retainedBytesMax) {
+    state.counters.retainedFull++
+    return
+  }
+  const entry = new RetainedEntry(body)
+  retained.add(entry)
+  refer(state.records, body)
+  state.records.add(entry)
+  state.deadlines.set(entry, body.expiresUs)
+}
+
+/** Takes a retained message away: replaced, cleared or expired. */
+export function forgetRetained(state: State, entry: RetainedEntry): void {
+  state.deadlines.set(entry, NEVER)
+  state.retained.delete(entry)
+  state.records.remove(entry)
+  release(state.records, entry.body)
+}

@@ -1,0 +1,63 @@
+/**
+ * What the machine is told once. Every replica must be told the same: these values decide what commands do (architecture
+ * section 3.8).
+ */
+
+export interface MachineSettings {
+  /** Longest session expiry in seconds; longer requests are lowered to it. 2^32-1: never expires. */
+  readonly sessionExpirySecondsMax: number
+  /** Sessions at once; above, CONNECT of a new client identifier is refused with 0x97. */
+  readonly sessionsMax: number
+  /** Subscriptions of one session; above, SUBSCRIBE is answered with 0x97. */
+  readonly subscriptionsMax: number
+  /** Entries in one session's queue. */
+  readonly queueMessagesMax: number
+  /** Bytes that one session's queue refers to. */
+  readonly queueBytesMax: number
+  /** Bytes that all queues together refer to; above, nothing more is queued. */
+  readonly queuesBytesMax: number
+  /**
+   * What a full queue does. `dropOldest` drops what surely was not sent; while the client is connected, or when there is
+   * nothing of that kind, the new message is dropped.
+   */
+  readonly queueFull: 'dropNewest' | 'dropOldest'
+  readonly shareStrategy: 'roundRobin' | 'leastInflight' | 'stickyByPublisher' | 'random'
+  /** For the share strategy `random`; an integer below 2^32. */
+  readonly seed: number
+  /** Retained messages; above, a new topic is not retained. */
+  readonly retainedMessagesMax: number
+  readonly retainedBytesMax: number
+  /** `prefix`: `$direct/<clientId>`; `bare`: in addition a topic equal to a client identifier. */
+  readonly directMessages: 'off' | 'prefix' | 'bare'
+  /** Levels of a topic or filter. */
+  readonly topicLevelsMax: number
+  /**
+   * How many settlements a node may know and not have submitted when it sends on: the set that may have been sent after a
+   * crash is the first `receiveMaximum` plus this many entries.
+   */
+  readonly settlementLagMax: number
+  /** False: no hash and no snapshot, and no cost of them. */
+  readonly hashing: boolean
+}
+
+/** Settings with everything that is not given at its default. */
+export function machineSettings(given: Partial<MachineSettings> = {}): MachineSettings {
+  return {
+    sessionExpirySecondsMax: 0xffff_ffff,
+    sessionsMax: 10_000_000,
+    subscriptionsMax: 100_000,
+    queueMessagesMax: 100_000,
+    queueBytesMax: 256 * 1024 * 1024,
+    queuesBytesMax: 8 * 1024 * 1024 * 1024,
+    queueFull: 'dropNewest',
+    shareStrategy: 'roundRobin',
+    seed: 0,
+    retainedMessagesMax: 1_000_000,
+    retainedBytesMax: 1024 * 1024 * 1024,
+    directMessages: 'off',
+    topicLevelsMax: 128,
+    settlementLagMax: 256,
+    hashing: true,
+    ...given,
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Everything that the machine remembers, in one place; the rules that change it lie in the folders of their nouns and take
+ * it as first argument.
+ *
+ *   nodes ─ incarnation                     sessions ─ subscriptions, receipts, queue ─▶ messages
+ *   filters ─▶ subscriptions                shares ─▶ groups ─▶ subscriptions
+ *   retained ─▶ messages                    deadlines ─▶ sessions, retained
+ *
+ * Trees, groups' members and deadlines follow from sessions and retained messages; they are rebuilt, not stored.
+ */
+import { Deadlines, NEVER } from './deadlines/deadlines.ts'
+import type { Writer } from './encoding/writer.ts'
+import { Body } from './messages/body.ts'
+import type { Message } from './messages/message.ts'
+import { RecordKind } from './records/kinds.ts'
+import { RecordTable, StateRecord } from './records/record-table.ts'
+import { Retained, type RetainedEntry } from './retained/retained.ts'
+import type { Session, Subscription } from './sessions/session.ts'
+import type { MachineSettings } from './settings.ts'
+import type { ShareGroup } from './shares/share-group.ts'
+import { FilterTree } from './subscriptions/filter-tree.ts'
+
+/** The place that the state has reached. */
+export class Clock extends StateRecord {
+  position = 0
+  /** Time of the order, microseconds since 1970. */
+  timeUs = 0
+  /** Index that the next message at this position gets. */
+  index = 0
+
+  override writeKey(writer: Writer): void {
+    writer.u8(RecordKind.clock)
+  }
+
+  override writeValue(writer: Writer): void {
+    writer.u53(this.position)
+    writer.u53(this.timeUs)
+    writer.u32(this.index)
+  }
+}
+
+export class NodeLife extends StateRecord {
+  readonly node: number
+  incarnation: number
+
+  constructor(node: number, incarnation: number) {
+    super()
+    this.node = node
+    this.incarnation = incarnation
+  }
+
+  override writeKey(writer: Writer): void {
+    writer.u8(RecordKind.node)
+    writer.u32(this.node)
+  }
+
+  override writeValue(writer: Writer): void {
+    writer.u53(this.incarnation)
+  }
+}
+
+/** What was counted here, for metrics; no part of the state. */
+export interface Counters {
+  malformed: number
+  stale: number
+  /** Settlements and releases of what was not there. */
+  idle: number
+  queueFull: number
+  expired: number
+  /** Messages not retained because a maximum was reached. */
+  retainedFull: number
+}
+
+export class State {
+  readonly settings: MachineSettings
+  readonly records: RecordTable
+  readonly clock = new Clock()
+  readonly nodes = new Map<number, NodeLife>()
+  readonly sessions = new Map<string, Session>()
+  /** Subscriptions that are not shared, by client identifier. */
+  readonly filters = new FilterTree<Subscription>()
+  /** Groups by share name. */
+  readonly shares = new FilterTree<ShareGroup>()
+  readonly retained = new Retained()
+  readonly deadlines = new Deadlines<Session | RetainedEntry>()
+  /** Bytes that all queues refer to. */
+  queuesBytes = 0
+  readonly counters: Counters = { malformed: 0, stale: 0, idle: 0, queueFull: 0, expired: 0, retainedFull: 0 }
+
+  constructor(settings: MachineSettings) {
+    this.settings = settings
+    this.records = new RecordTable({ hashing: settings.hashing })
+    this.records.add(this.clock)
+  }
+}
+
+/** Gives a message its place: the present position, the next index. */
+export function place(state: State, message: Message): Body {
+  const { position, timeUs } = state.clock
+  return new Body(message, { position, index: state.clock.index++, timeUs })
+}
+
+/** Sets the deadline of a session from what waits for it; only a session without connection has one. */
+export function schedule(state: State, session: Session): void {
+  const { queue } = session
+  const sweepUs = queue.messages === 0 ? NEVER : queue.expiryFloorUs
+  const due = session.connection !== undefined ? NEVER : Math.min(session.willDueUs, session.expiresUs, sweepUs)
+  state.deadlines.set(session, due)
+}
