@@ -1,0 +1,80 @@
+/**
+ * Errors the broker throws or rejects with at its caller, and the one table of their codes. The table carries the remedy,
+ * so that a message always names the value, the rule and what to do, and so that the reference page can be generated.
+ * What a remote party does wrong is never one of these: that is a value with a reason code.
+ */
+
+interface ErrorKind {
+  /** What to do about it; becomes the end of every message with this code. */
+  readonly remedy: string
+  /** Whether the same call may succeed later without anybody changing anything. */
+  readonly retryable: boolean
+}
+
+/** Every code of this package. */
+export const errorKinds = {
+  CMQ_OPTIONS: { remedy: 'correct the listed options', retryable: false },
+  CMQ_ADDRESS_IN_USE: { remedy: 'stop the other program or choose another address', retryable: true },
+  CMQ_ADDRESS_FORBIDDEN: {
+    remedy: 'choose a port of 1024 or above, a writable folder, or run with the right',
+    retryable: false,
+  },
+  CMQ_ADDRESS_UNAVAILABLE: { remedy: 'use an address of this machine', retryable: true },
+  CMQ_LISTEN_FAILED: { remedy: 'see the cause', retryable: true },
+  CMQ_TLS_CERTIFICATE: { remedy: 'give a PEM certificate chain, the server certificate first', retryable: false },
+  CMQ_TLS_KEY: { remedy: 'give the PEM private key without passphrase', retryable: false },
+  CMQ_TLS_KEY_MISMATCH: { remedy: 'give the key the certificate was made with', retryable: false },
+  CMQ_TLS_CA: { remedy: 'give the PEM roots that issue client certificates', retryable: false },
+  CMQ_TLS_RELOAD: { remedy: 'close the listener and open it with the new settings', retryable: false },
+  CMQ_LISTENER_CLOSED: { remedy: 'open the listener again', retryable: false },
+  CMQ_PASSWORD_RECORD: {
+    remedy: 'make the record with makePasswordRecord() or `concordmq user generate`',
+    retryable: false,
+  },
+  CMQ_PASSWORD: { remedy: 'choose another password', retryable: false },
+  CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
+  CMQ_TOPIC: { remedy: 'use a topic name without wildcards, of 1 to 65,535 bytes', retryable: false },
+} as const satisfies Readonly<Record<`CMQ_${string}`, ErrorKind>>
+
+export type ConcordErrorCode = keyof typeof errorKinds
+
+/**
+ * A mistake of the calling program, or circumstances it can do something about.
+ *
+ * ```ts
+ * throw new ConcordError('CMQ_ADDRESS_IN_USE', 'Cannot listen on 127.0.0.1:1883: the address is taken', { cause: error })
+ * ```
+ */
+export class ConcordError extends Error {
+  override readonly name = 'ConcordError'
+  readonly code: ConcordErrorCode
+  readonly retryable: boolean
+
+  constructor(code: ConcordErrorCode, what: string, options?: { readonly cause?: unknown }) {
+    const kind = errorKinds[code]
+    super(`${what}; ${kind.remedy}`, options)
+    this.code = code
+    this.retryable = kind.retryable
+  }
+}
+
+/** A fault of our own: something held to be impossible happened. The connection it happened in closes with 0x83. */
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError'
+}
+
+/** Checks what must hold; stays on in production. */
+export function invariant(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new InvariantError(what)
+}
+
+/** The system's code of an error (`EADDRINUSE`), or an empty string. */
+export function systemCode(error: unknown): string {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+  return typeof code === 'string' ? code : ''
+}
+
+/** What went wrong, in words, of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
