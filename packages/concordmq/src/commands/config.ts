@@ -1,0 +1,32 @@
+/** `concordmq config check` and `config show`: what `run` would do with the same arguments, without doing it. */
+import type { Command } from 'commander'
+import { addConfigurationFlags, configFile, defaultDirectory, givenFlags } from './run.ts'
+
+export function addConfig(program: Command): void {
+  const config = program.command('config').description('check or show the configuration that `run` would use')
+  addConfigurationFlags(config.command('check'))
+    .description('check the configuration, key, address book, users file and certificates; starts nothing')
+    .argument('[DIRECTORY]', 'configuration directory', defaultDirectory)
+    .action(async (directory: string, _options, self: Command) => {
+      const { checkConfiguration } = await import('../running/check.ts')
+      process.stdout.write(await checkConfiguration(sources(directory, self)))
+    })
+  addConfigurationFlags(config.command('show'))
+    .description('print every value in force and where it comes from, secrets hidden')
+    .argument('[DIRECTORY]', 'configuration directory', defaultDirectory)
+    .option('--json', 'as JSON instead of TOML')
+    .action(async (directory: string, options: { readonly json?: true }, self: Command) => {
+      const { showConfiguration } = await import('../running/check.ts')
+      process.stdout.write(showConfiguration(sources(directory, self), { json: options.json === true }))
+    })
+}
+
+function sources(directory: string, command: Command) {
+  return {
+    directory,
+    directoryGiven: command.args.length > 0,
+    file: configFile(command),
+    given: givenFlags(command),
+    environment: process.env,
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What a configuration value can be: a zod schema, the rule in words for people, and how a string from the environment or
+ * the command line becomes such a value. Few forms on purpose: whoever knows five keys knows all of them.
+ */
+import { z } from 'zod'
+import { parseAddress } from './host-port.ts'
+
+/** How text becomes a value: lists split at commas, paths count from the place they were written in. */
+export type Form = 'boolean' | 'integer' | 'text' | 'list' | 'path' | 'paths'
+
+export interface Key<T> {
+  readonly form: Form
+  readonly schema: z.ZodType<T>
+  /** The rule as the end of a sentence: "must be …". */
+  readonly rule: string
+  /** Undefined: the key has no value unless someone sets it. */
+  readonly fallback: T
+  readonly about: string
+  /** `live`: read again on SIGHUP. `restart`: a change waits for the next start. */
+  readonly change: 'live' | 'restart'
+  /** Its value is never shown, and it is refused in a file: secrets come by reference. */
+  readonly secret?: true
+}
+
+interface About<T> {
+  readonly fallback: T
+  readonly about: string
+  readonly change?: 'live'
+}
+
+function key<T>(
+  form: Form,
+  schema: z.ZodType<T>,
+  rule: string,
+  { fallback, about, change = undefined }: About<T>,
+): Key<T> {
+  return { form, schema, rule, fallback, about, change: change ?? 'restart' }
+}
+
+export function yesNo(about: About<boolean>): Key<boolean> {
+  return key('boolean', z.boolean(), 'true or false', about)
+}
+
+export function integer(min: number, max: number, about: About<number>): Key<number> {
+  return key('integer', z.int().min(min).max(max), `an integer from ${min} to ${max}`, about)
+}
+
+export function oneOf<const T extends string>(values: readonly T[], about: About<NoInfer<T>>): Key<T> {
+  return key('text', z.enum(values), `one of ${values.map((value) => `"${value}"`).join(', ')}`, about)
+}
+
+export function text(rule: string, test: RegExp, about: About<string>): Key<string> {
+  return key('text', z.string().regex(test), rule, about)
+}
+
+export function secretText(about: string): Key<string | undefined> {
+  return {
+    ...key<string | undefined>('text', z.string().min(1).optional(), 'text', { fallback: undefined, about }),
+    secret: true,
+  }
+}
+
+export function path(about: string, change?: 'live'): Key<string | undefined> {
+  const base = { fallback: undefined, about }
+  return key('path', z.string().min(1).optional(), 'a path', change === undefined ? base : { ...base, change })
+}
+
+export function paths(about: string): Key<readonly string[]> {
+  return key<readonly string[]>('paths', z.array(z.string().min(1)).max(100), 'a list of paths', {
+    fallback: [],
+    about,
+  })
+}
+
+const addressRule = 'HOST:PORT, or a list of them'
+
+/** One or several listening addresses; `"off"` and `[]` are none. */
+export function addresses(about: About<readonly string[]>): Key<readonly string[]> {
+  const single = z.string().refine((value) => isAddress(value, 0))
+  const schema = z
+    .union([
+      z.literal('off').transform((): string[] => []),
+      single.transform((value) => [value]),
+      z.array(single).max(100),
+    ])
+    .transform((value): readonly string[] => (value.length === 1 && value[0] === 'off' ? [] : value))
+  return key<readonly string[]>(
+    'list',
+    schema as unknown as z.ZodType<readonly string[]>,
+    `${addressRule}, or "off"`,
+    about,
+  )
+}
+
+export function addressOrOff(about: About<string>): Key<string> {
+  return key(
+    'text',
+    z.string().refine((value) => value === 'off' || isAddress(value, 0)),
+    'HOST:PORT, or "off"',
+    about,
+  )
+}
+
+/** A key whose feature does not exist yet: any value is refused with the reason, rather than ignored. */
+export function notYet(form: Form, reason: string, about: string): Key<undefined> {
+  return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
+}
+
+function isAddress(value: string, portMin: 0 | 1): boolean {
+  return 'address' in parseAddress(value, { portMin })
+}

@@ -1,0 +1,117 @@
+/**
+ * `address-book.toml`, the agreed list of nodes (row F9): FoxMQ's format to the byte, so that books travel between the two.
+ *
+ *     # key_0.pem
+ *     [[addresses]]
+ *     key = """
+ *     -----BEGIN PUBLIC KEY-----
+ *     …
+ *     -----END PUBLIC KEY-----
+ *     """
+ *     addr = "172.18.0.2:19793"
+ *
+ * A book that exists and cannot be read stops the program: running alone by mistake would split the truth (row F10).
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { configurationErrors } from '../command-error.ts'
+import { formatAddress, parseAddress } from '../config/host-port.ts'
+import { didYouMean } from '../config/suggest.ts'
+import { isTable, parseToml } from '../files/parse-toml.ts'
+import { keyId } from './secret-key.ts'
+
+export interface BookEntry {
+  readonly publicKey: KeyObject
+  /** Short name of the key, as `NodeKey.id`. */
+  readonly keyId: string
+  /** `HOST:PORT` in canonical form. */
+  readonly address: string
+}
+
+/** The text of a book for these public keys and addresses; entry N belongs to `key_N.pem`. */
+export function formatAddressBook(
+  entries: readonly { readonly publicKey: KeyObject; readonly address: string }[],
+): string {
+  return entries
+    .map(({ publicKey, address }, index) => {
+      const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString().trimEnd()
+      return `# key_${index}.pem\n[[addresses]]\nkey = """\n${pem}\n"""\naddr = "${address}"\n`
+    })
+    .join('\n')
+}
+
+/** Reads a book; throws one configuration error that lists every problem. */
+export function parseAddressBook(text: string, path: string): BookEntry[] {
+  const document = parseToml(text, path, { hideSource: false })
+  const problems: string[] = []
+  for (const name of Object.keys(document)) {
+    if (name !== 'addresses') problems.push(`"${name}" is no key of an address book${didYouMean(name, ['addresses'])}`)
+  }
+  const list = document.addresses
+  if (list === undefined) problems.push('it has no [[addresses]] entry')
+  else if (!Array.isArray(list)) problems.push('"addresses" must be an array of tables, written as [[addresses]]')
+  const entries = Array.isArray(list) ? list.map((entry, index) => readEntry(entry, index, problems)) : []
+  if (Array.isArray(list) && list.length === 0) problems.push('it has no [[addresses]] entry')
+  const complete = entries.filter((entry) => entry !== undefined)
+  reportDuplicates(complete, problems)
+  if (problems.length > 0) throw configurationErrors(`Cannot use the address book ${path}`, problems)
+  return complete
+}
+
+function readEntry(entry: unknown, index: number, problems: string[]): BookEntry | undefined {
+  const name = `entry ${index}`
+  if (!isTable(entry)) {
+    problems.push(`${name} must be a table with key and addr`)
+    return undefined
+  }
+  for (const key of Object.keys(entry)) {
+    if (key !== 'key' && key !== 'addr')
+      problems.push(`${name}: "${key}" is no key of an entry${didYouMean(key, ['key', 'addr'])}`)
+  }
+  const publicKey = readKey(entry.key, name, problems)
+  const address = readAddress(entry.addr, name, problems)
+  if (publicKey === undefined || address === undefined) return undefined
+  return { publicKey, keyId: keyId(publicKey), address }
+}
+
+function readKey(value: unknown, name: string, problems: string[]): KeyObject | undefined {
+  if (typeof value !== 'string') {
+    problems.push(`${name}: key is missing; it is the public key in PEM, in triple quotes`)
+    return undefined
+  }
+  if (/PRIVATE KEY/.test(value)) {
+    problems.push(`${name}: key is a private key; an address book holds public keys, everybody may read it`)
+    return undefined
+  }
+  try {
+    const key = createPublicKey(value)
+    if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key
+    problems.push(
+      `${name}: key is of kind ${key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType}, it must be P-256`,
+    )
+  } catch {
+    problems.push(`${name}: key is not a public key in PEM`)
+  }
+  return undefined
+}
+
+function readAddress(value: unknown, name: string, problems: string[]): string | undefined {
+  if (typeof value !== 'string') {
+    problems.push(`${name}: addr is missing; it is "HOST:PORT"`)
+    return undefined
+  }
+  const parsed = parseAddress(value, { portMin: 1 })
+  if ('address' in parsed) return formatAddress(parsed.address)
+  problems.push(`${name}: addr = "${value}": ${parsed.problem}`)
+  return undefined
+}
+
+function reportDuplicates(entries: readonly BookEntry[], problems: string[]): void {
+  for (const field of ['keyId', 'address'] as const) {
+    const seen = new Set<string>()
+    for (const entry of entries) {
+      if (seen.has(entry[field]))
+        problems.push(`two entries have the same ${field === 'keyId' ? 'key' : 'addr'} ${entry[field]}`)
+      seen.add(entry[field])
+    }
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * What a node needs before it opens an address: its key, its address book, its users, its certificate. Everything a
+ * directory can have wrong is found here, so `config check` and `run` say the same.
+ */
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AccessOptions, ListenerOptions, Logger, TlsMaterial } from '@concordmq/broker'
+import { CommandError, configurationError } from '../command-error.ts'
+import { readAddress } from '../config/host-port.ts'
+import type { Settings } from '../config/keys.ts'
+import type { Configuration } from '../config/settings.ts'
+import { readTextIfPresent } from '../files/read-text.ts'
+import { parseAddressBook } from '../identity/address-book.ts'
+import { loadKeyFile, type NodeKey, parseHexKey, randomKey } from '../identity/secret-key.ts'
+import { recordProblem } from '../users/password-record.ts'
+import { parseUsersFile } from '../users/users-file.ts'
+import { prepareTls } from './tls.ts'
+
+export interface Plan {
+  readonly configuration: Configuration
+  readonly key: NodeKey
+  readonly access: AccessOptions
+  /** For all TLS listeners; undefined if there are none. */
+  readonly tls: TlsMaterial | undefined
+  readonly listeners: readonly ListenerOptions[]
+}
+
+export interface PlanContext {
+  readonly directoryGiven: boolean
+  readonly logger: Logger
+  /** False: a missing certificate is not made; `config check` changes nothing. */
+  readonly writeFiles: boolean
+}
+
+export async function preparePlan(
+  configuration: Configuration,
+  { directoryGiven, logger, writeFiles }: PlanContext,
+): Promise<Plan> {
+  const { settings, directory } = configuration
+  requireDirectory(directory, { directoryGiven })
+  const key = prepareKey(configuration, logger)
+  checkAddressBook(configuration, key, logger)
+  checkPermissions(configuration, logger)
+  const access = prepareAccess(configuration, logger)
+  const tls =
+    settings['mqtts.enabled'] || settings['wss.enabled']
+      ? await prepareTls(configuration, key, { logger, writeFiles })
+      : undefined
+  return { configuration, key, access, tls, listeners: prepareListeners(settings, tls) }
+}
+
+function requireDirectory(directory: string, { directoryGiven }: { readonly directoryGiven: boolean }): void {
+  const stat = statSync(directory, { throwIfNoEntry: false })
+  if (stat !== undefined && !stat.isDirectory())
+    throw configurationError(`${directory} is not a directory`, 'Give the configuration directory')
+  if (stat === undefined && directoryGiven) {
+    throw configurationError(
+      `The configuration directory ${directory} does not exist`,
+      'Give an existing one, or make it with `concordmq address-book`',
+    )
+  }
+}
+
+function prepareKey({ settings, origins }: Configuration, logger: Logger): NodeKey {
+  const file = settings['secret-key-file']
+  const hex = settings['secret-key']
+  if (file !== undefined) {
+    const key = loadKeyFile(file)
+    if (key.exposed) {
+      logger.warn({ event: 'key.exposed', file }, 'Others can read the secret key; run: chmod 600 on the file')
+    }
+    return key
+  }
+  if (hex === undefined) return randomKey()
+  const origin = origins.get('secret-key') ?? 'secret-key'
+  if (origin.startsWith('-')) {
+    logger.warn(
+      { event: 'key.visible' },
+      'A key on the command line can be seen in the process list; use SECRET_KEY or --secret-key-file',
+    )
+  }
+  return parseHexKey(hex, origin)
+}
+
+/** Row F10 and section 6: no book and a book of one entry run, anything else is refused, never run alone. */
+function checkAddressBook({ directory }: Configuration, key: NodeKey, logger: Logger): void {
+  const path = join(directory, 'address-book.toml')
+  const file = readTextIfPresent(path)
+  if (file === undefined) {
+    logger.info({ event: 'node.single', address_book: path }, 'no address book, running as a single node')
+    return
+  }
+  const entries = parseAddressBook(file.text, path)
+  const [only] = entries
+  if (entries.length > 1 || only === undefined) {
+    throw configurationError(
+      `The address book ${path} has ${entries.length} nodes, and this version cannot form a cluster`,
+      'Run a single node with a book of one entry or none: a node that ran alone would not be in the order of the others',
+    )
+  }
+  if (key.random) {
+    throw configurationError(
+      `The address book ${path} names a node, and no secret key is given`,
+      `Add --secret-key-file ${join(directory, 'key_0.pem')}, or the environment variable SECRET_KEY_FILE`,
+    )
+  }
+  if (only.keyId !== key.id) {
+    throw configurationError(
+      `The secret key${key.file === undefined ? '' : ` ${key.file}`} (${key.id}) is not the key in the address book ${path} (${only.keyId})`,
+      'Give the key that was made together with the book',
+    )
+  }
+}
+
+/** A permissions file that is not enforced would be a promise broken in silence. */
+function checkPermissions({ directory, settings }: Configuration, logger: Logger): void {
+  const path = join(directory, 'permissions.toml')
+  if (!existsSync(path)) return
+  if (!settings['auth.ignore-permissions']) {
+    throw configurationError(
+      `The file ${path} exists, and this version cannot enforce permissions`,
+      'Remove the file, or add --ignore-permissions to let every client publish and subscribe everything',
+    )
+  }
+  logger.warn(
+    { event: 'permissions.ignored', file: path },
+    'permissions are not enforced, as --ignore-permissions asks',
+  )
+}
+
+/** Users and how they may log in; row F17: nobody at all is a mistake. */
+export function prepareAccess({ directory, settings }: Configuration, logger: Logger): AccessOptions {
+  const path = join(directory, 'users.toml')
+  const file = readTextIfPresent(path)
+  const read =
+    file === undefined
+      ? { users: new Map<string, string>(), allowAnonymous: false, silentConnectErrors: false }
+      : parseUsersFile(file.text, path, recordProblem)
+  if (file !== undefined && (file.mode & 0o077) !== 0) {
+    logger.warn(
+      { event: 'users.exposed', file: path },
+      'Others can read the password records; run: chmod 600 on the file',
+    )
+  }
+  const allowAnonymous = settings['auth.allow-anonymous-login'] || read.allowAnonymous
+  if (read.users.size === 0 && !allowAnonymous) {
+    const why = file === undefined ? `${path} does not exist` : `${path} has no users`
+    throw new CommandError(78, `Nobody could log in: ${why} and anonymous login is off`, {
+      remedy: `Add a user with \`concordmq user add -O ${path}\`, or start with --allow-anonymous-login${foxmqHint(directory)}`,
+    })
+  }
+  return {
+    allowAnonymous,
+    users: read.users,
+    silentConnectErrors: settings['auth.silent-connect-errors'] || read.silentConnectErrors,
+    passwordQueueMax: settings['auth.password-queue-max'],
+  }
+}
+
+function foxmqHint(directory: string): string {
+  return !existsSync(directory) && existsSync('foxmq.d')
+    ? '\nThere is a directory foxmq.d here: use it with `concordmq run foxmq.d`'
+    : ''
+}
+
+function prepareListeners(settings: Settings, tls: TlsMaterial | undefined): ListenerOptions[] {
+  const listeners: ListenerOptions[] = settings['mqtt.addr'].map((text) => ({ kind: 'tcp', ...readAddress(text) }))
+  if (settings['mqtts.enabled'] && tls !== undefined) {
+    listeners.push(...settings['mqtts.addr'].map((text) => ({ kind: 'tls', tls, ...readAddress(text) }) as const))
+  }
+  if (settings['websockets.enabled']) {
+    listeners.push(...settings['websockets.addr'].map((text) => ({ kind: 'ws', ...readAddress(text) }) as const))
+  }
+  if (settings['wss.enabled'] && tls !== undefined) {
+    listeners.push(...settings['wss.addr'].map((text) => ({ kind: 'wss', tls, ...readAddress(text) }) as const))
+  }
+  listeners.push(...settings['unix.paths'].map((path) => ({ kind: 'unix', path }) as const))
+  return listeners
+}

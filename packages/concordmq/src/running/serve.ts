@@ -1,0 +1,140 @@
+/**
+ * A node at work: opens what the plan says, serves, reads its live settings again on SIGHUP, and stops on SIGTERM or
+ * SIGINT in bounded time. Whatever fails while opening closes what was open before it is reported.
+ */
+import {
+  type Broker,
+  type BrokerOptions,
+  createBroker,
+  type ListenerHandle,
+  type ListenerOptions,
+  type Logger,
+} from '@concordmq/broker'
+import { CommandError, configurationError, errorCode } from '../command-error.ts'
+import type { Settings } from '../config/keys.ts'
+import type { Configuration } from '../config/settings.ts'
+import { ExitCode } from '../exit-codes.ts'
+import type { Log } from '../log/log.ts'
+import { type OpenHealth, openHealthServer } from './health.ts'
+import type { Plan } from './plan.ts'
+import { openReload } from './reload.ts'
+import { whenStopped } from './signals.ts'
+
+export interface RunningNode {
+  readonly broker: Broker
+  readonly listeners: readonly ListenerHandle[]
+  /** `HOST:PORT` of `/healthz` and `/readyz`, or undefined if off. */
+  readonly healthAddress: string | undefined
+}
+
+export interface ServeContext {
+  readonly log: Log
+  /** Reads the configuration anew, for SIGHUP. */
+  readonly load: () => Configuration
+  readonly announce: ((node: RunningNode, plan: Plan) => void) | undefined
+}
+
+/** Resolves after a graceful stop. */
+export async function serve(plan: Plan, { log, load, announce }: ServeContext): Promise<void> {
+  const logger = log.logger('concordmq::broker')
+  const { settings } = plan.configuration
+  const broker = await createBroker(brokerOptions(settings, plan, logger)).catch((error: unknown) => {
+    throw startError(error)
+  })
+  const graceMs = () => settings['shutdown.grace-ms']
+  let health: OpenHealth | undefined
+  // Listening for signals comes before listening for clients: a stop during the start is a stop.
+  const stopped = whenStopped({ logger, graceMs })
+  try {
+    const listeners = await openListeners(broker, plan, logger)
+    health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
+    const reload = openReload(plan, { log, load, broker, listeners })
+    logger.info({ event: 'node.started', node: plan.key.id, version: process.versions.node }, 'node is ready')
+    announce?.({ broker, listeners, healthAddress: health?.address }, plan)
+    const signal = await stopped.signal
+    reload.close()
+    logger.info({ event: 'node.stopping', signal, clients: [...broker.clients()].length }, 'stopping')
+    await broker.close({ graceMs: graceMs() })
+    logger.info({ event: 'node.stopped' }, 'stopped')
+  } catch (error) {
+    await broker.close({ graceMs: 0 })
+    throw error
+  } finally {
+    await health?.close()
+    stopped.dispose()
+  }
+}
+
+async function openListeners(broker: Broker, { listeners }: Plan, logger: Logger): Promise<ListenerHandle[]> {
+  const open: ListenerHandle[] = []
+  for (const options of listeners) {
+    try {
+      const handle = await broker.listen(options)
+      open.push(handle)
+      logger.info(
+        { event: 'listener.open', listen_addr: handle.address, transport: handle.kind },
+        'listening for connections',
+      )
+    } catch (error) {
+      throw listenError(error, options)
+    }
+  }
+  return open
+}
+
+const flagOf = {
+  tcp: '--mqtt-addr',
+  tls: '--mqtts-addr',
+  ws: '--websockets-addr',
+  wss: '--wss-addr',
+  unix: '--unix',
+} as const
+
+/** Addresses that cannot be had end the program with 69 and name the flag that changes them. */
+function listenError(error: unknown, options: ListenerOptions): Error {
+  const code = errorCode(error) ?? ''
+  const message = error instanceof Error ? error.message : String(error)
+  if (!/^(CMQ_(ADDRESS|LISTEN)|E[A-Z]+$)/.test(code)) return startError(error)
+  const where = options.kind === 'unix' ? options.path : `${options.host ?? ''}:${options.port}`
+  return new CommandError(ExitCode.unavailable, message, {
+    remedy: `The address ${where} comes from ${flagOf[options.kind]} or its default; give another with ${flagOf[options.kind]}`,
+    cause: error,
+  })
+}
+
+/** What the library refuses is a matter of configuration; anything else is a defect and passes through. */
+function startError(error: unknown): Error {
+  if (errorCode(error)?.startsWith('CMQ_') && error instanceof Error) return configurationError(error.message)
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {
+  return {
+    logger,
+    access: plan.access,
+    limits: {
+      packetBytesMax: settings['limits.packet-bytes-max'],
+      connectTimeoutMs: settings['limits.connect-timeout-ms'],
+      keepAliveMax: settings['limits.keep-alive-max'],
+      receiveMaximum: settings['limits.receive-maximum'],
+      topicAliasMaximum: settings['limits.topic-alias-maximum'],
+      inflightMax: settings['limits.inflight-max'],
+      connectionsMax: settings['limits.connections-max'],
+      maximumQoS: settings['limits.maximum-qos'] as 0 | 1 | 2,
+      clientIdBytesMax: settings['limits.client-id-bytes-max'],
+      topicLevelsMax: settings['limits.topic-levels-max'],
+    },
+    sessions: {
+      expiryMax: settings['sessions.expiry-max'],
+      queueMessagesMax: settings['sessions.queue-messages-max'],
+      queueBytesMax: settings['sessions.queue-bytes-max'],
+      queueFull: settings['sessions.queue-full'],
+    },
+    delivery: { queueBytesMax: settings['delivery.queue-bytes-max'], queueFull: settings['delivery.queue-full'] },
+    features: {
+      directMessages: settings['features.direct-messages'],
+      shareStrategy: settings['features.share-strategy'],
+    },
+    sys: { intervalSeconds: settings['sys.interval-seconds'] },
+  }
+}

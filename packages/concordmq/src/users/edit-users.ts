@@ -1,0 +1,146 @@
+/**
+ * The commands on the users file. A change is made on the text read at that moment and written whole; names and passwords
+ * come from arguments, from a prompt, or from lines of standard input.
+ */
+import { randomInt } from 'node:crypto'
+import { CommandError, configurationError } from '../command-error.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { readText, readTextIfPresent } from '../files/read-text.ts'
+import { writeAtomically } from '../files/write-atomically.ts'
+import type { LogFormat } from '../log/log.ts'
+import { openPrompt, type Prompt } from '../terminal/prompt.ts'
+import { openSay, type Say } from '../terminal/say.ts'
+import { makeRecord, recordProblem } from './password-record.ts'
+import { appendUser, deleteUser, formatUser, parseUsersFile, replaceUser, userNameProblem } from './users-file.ts'
+
+export interface UserInput {
+  readonly name: string | undefined
+  readonly password: string | undefined
+}
+
+export interface AddOutput {
+  /** `-`: print the record instead. */
+  readonly file: string
+  readonly writeMode: 'append' | 'truncate'
+  readonly replace: boolean
+  readonly format: LogFormat | undefined
+}
+
+export async function addUserTo(input: UserInput, { file, writeMode, replace, format }: AddOutput): Promise<void> {
+  const say = await openSay(format)
+  const toFile = file !== '-'
+  // Read first: nobody should type a password for a file that cannot be changed.
+  const before = toFile && writeMode === 'append' ? readTextIfPresent(file) : undefined
+  const known = before === undefined ? undefined : parseUsersFile(before.text, file, recordProblem).users
+  const { name, password } = await completeInput(input, say, (name) => {
+    if (known?.has(name) && !replace) throw alreadyThere(name, file)
+  })
+  const record = await makeRecordWithNote(password)
+  if (!toFile) {
+    process.stdout.write(formatUser(name, record))
+    return
+  }
+  const text = before?.text ?? ''
+  const changed = known?.has(name)
+    ? replaceUser(text, name, { record, path: file })
+    : appendUser(text, name, { record, path: file })
+  writeAtomically([{ path: file, text: changed, mode: 0o600 }])
+  say(`${known?.has(name) ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
+}
+
+export function listUsers(file: string): string {
+  const { text } = readText(file, 'Give the path with --output-file, or make it with `concordmq user add`')
+  const { users } = parseUsersFile(text, file, recordProblem)
+  return [...users.keys()].map((name) => `${name}\n`).join('')
+}
+
+export async function deleteUserFrom(
+  name: string,
+  { file, format }: { readonly file: string; readonly format: LogFormat | undefined },
+): Promise<void> {
+  const say = await openSay(format)
+  const { text } = readText(file, 'Give the path with --output-file')
+  if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
+    throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
+      remedy: '`concordmq user list` prints the names',
+    })
+  }
+  writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+  say(`Deleted user "${name}" from ${file}`)
+}
+
+export async function generateUser(
+  name: string,
+  password: string | undefined,
+  format: LogFormat | undefined,
+): Promise<string> {
+  const say = await openSay(format)
+  const complete = await completeInput({ name, password }, say, () => {})
+  return formatUser(complete.name, await makeRecordWithNote(complete.password))
+}
+
+/** Asks for what is missing; `checkName` may refuse the name before a password is asked for. */
+async function completeInput(
+  input: UserInput,
+  say: Say,
+  checkName: (name: string) => void,
+): Promise<{ readonly name: string; readonly password: string }> {
+  const prompt = openPrompt()
+  try {
+    const name = input.name ?? (await prompt.ask('User name: '))
+    const problem = userNameProblem(name)
+    if (problem !== undefined)
+      throw new CommandError(ExitCode.usage, `Cannot use ${JSON.stringify(name)} as a user name: ${problem}`)
+    checkName(name)
+    if (input.password !== undefined && input.password !== '') {
+      say('A password given as an argument can be seen in the process list and the shell history', 'warn')
+      return { name, password: input.password }
+    }
+    return { name, password: await askPassword(prompt, say) }
+  } finally {
+    prompt.close()
+  }
+}
+
+const randomLength = 12
+
+/** An empty answer offers a random password, as FoxMQ does. */
+async function askPassword(prompt: Prompt, say: Say): Promise<string> {
+  for (;;) {
+    const password = await prompt.askSecret('Password (empty: a random one): ')
+    if (password === '') {
+      if (prompt.interactive) {
+        const answer = await prompt.ask(`Make a random password of ${randomLength} characters? [Y/n] `)
+        if (/^n/i.test(answer.trim())) continue
+      }
+      const random = randomPassword(randomLength)
+      // The one place where a password is shown: it exists nowhere else.
+      say(`Password: ${random}`)
+      return random
+    }
+    if (!prompt.interactive || (await prompt.askSecret('Password again: ')) === password) return password
+    say('The two passwords differ; try again', 'warn')
+  }
+}
+
+/** Letters and digits without those that look alike: 55 to the power of the length, 69 bits for 12. */
+export function randomPassword(length: number): string {
+  const alphabet = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789'
+  return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
+}
+
+async function makeRecordWithNote(password: string): Promise<string> {
+  const watched = process.stderr.isTTY
+  if (watched) process.stderr.write('Hashing the password …\r')
+  const record = await makeRecord(password)
+  if (watched) process.stderr.write('\u001b[K')
+  const problem = recordProblem(record)
+  if (problem !== undefined) throw configurationError(`The new password record is not usable: ${problem}`)
+  return record
+}
+
+function alreadyThere(name: string, file: string): CommandError {
+  return new CommandError(ExitCode.cannotCreate, `User "${name}" is already in ${file}; nothing was changed`, {
+    remedy: 'Add --replace to give this user a new password',
+  })
+}
