@@ -78,7 +78,7 @@ function layOut(folder: string): Manifest {
   const to = join(stage, 'packages', folder)
   for (const path of globSync(['src/**/*.ts', 'bin/**/*.js'], {
     cwd: from,
-    exclude: (path) => path.endsWith('.test.ts'),
+    exclude: (path) => /\.(test|testkit)\.ts$/u.test(path),
   })) {
     cpSync(join(from, path), join(to, path))
   }

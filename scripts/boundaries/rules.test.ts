@@ -146,6 +146,11 @@ const plants: readonly Plant[] = [
     files: { 'packages/client/src/planted.ts': "export { nothing } from './nothing.ts'\n" },
   },
   {
+    what: 'a file that does not parse',
+    rule: 'parses',
+    files: { 'packages/client/src/planted.ts': 'export const planted = (\n' },
+  },
+  {
     what: 'a package that the table does not know',
     rule: 'known-package',
     files: { 'packages/planted/package.json': '{ "name": "@concordmq/planted" }\n' },

@@ -27,6 +27,7 @@ export const ruleNames = [
   'index-at-root',
   'no-cycle',
   'no-test-import',
+  'parses',
   'resolves',
   'speaking-name',
 ] as const
@@ -41,6 +42,7 @@ export function checkWorkspace(workspace: Workspace): Violation[] {
     const report = (rule: RuleName, line: number, reason: string): void => {
       found.push({ rule, place: `${file.path}:${line}`, reason })
     }
+    if (file.problem !== undefined) report('parses', file.problem.line, file.problem.name)
     checkName(file, report)
     checkIndex(file, report)
     if (ruleOf(file)?.pure === true && !file.isTest) checkPurity(file, report)
@@ -111,13 +113,12 @@ function checkImport(
 
 function checkFile(file: SourceFile, path: string, report: (rule: RuleName, reason: string) => void): void {
   if (!path.startsWith(`${file.home}/`)) {
-    // The scripts are about the packages, so they may read the table and the Node check where those stand.
-    if (file.home !== 'scripts' || path.includes('/src/')) {
+    // The scripts make documents of the packages' tables and check what no package exports.
+    if (file.home !== 'scripts')
       report('only-by-name', `Leaves ${file.home}: import a package by its name, not ${path}`)
-    }
     return
   }
-  if (path.endsWith('.test.ts') && !file.isTest) report('no-test-import', `${path} is a test`)
+  if (/\.(test|testkit)\.ts$/u.test(path) && !file.isTest) report('no-test-import', `${path} is a test`)
   if (path.endsWith('/src/index.ts') && file.path.includes('/src/') && !file.isTest) {
     report('index-at-root', 'index.ts is for those outside: import the file that defines the thing')
   }

@@ -26,6 +26,8 @@ export interface Source {
   /** Lines that hold `export * from`. */
   readonly exportsAll: readonly number[]
   readonly asynchronous: readonly number[]
+  /** Why the file could not be parsed; then the rest is empty. */
+  readonly problem?: Mention
 }
 
 /** A node of the syntax tree, as far as the walk needs it. */
@@ -35,16 +37,20 @@ interface Node {
   readonly [key: string]: unknown
 }
 
-/** Throws if the file cannot be read or is no TypeScript. */
+/** Throws if the file cannot be read. */
 export function readSource(path: string): Source {
   const text = readFileSync(path, 'utf8')
   const { program, errors } = parseSync(path, text)
-  if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message ?? ''}`)
   const imports: Import[] = []
   const mentions: Mention[] = []
   const exportsAll: number[] = []
   const asynchronous: number[] = []
   const line = lineFinder(text)
+  const [error] = errors
+  if (error !== undefined) {
+    const problem = { name: error.message, line: line(error.labels[0]?.start ?? 0) }
+    return { imports, mentions, exportsAll, asynchronous, problem }
+  }
 
   walk(program as unknown as Node, (node, parent, key) => {
     const specifier = importedFrom(node)

@@ -75,5 +75,5 @@ function readManifest(path: string): Manifest {
 function placeOf(path: string): { home: string; isTest: boolean } {
   const [first = '', second = ''] = path.split('/')
   const home = first === 'packages' || first === 'plugins' ? `${first}/${second}` : first
-  return { home, isTest: path.endsWith('.test.ts') || home === 'testing' }
+  return { home, isTest: /\.(test|testkit)\.ts$/u.test(path) || home === 'testing' }
 }
