@@ -1,3 +1,4 @@
+export { decodeCommand, encodeCommand } from './commands/codec.ts'
 export type {
   AcknowledgeCommand,
   Command,
@@ -14,6 +15,7 @@ export type {
   UnsubscribeCommand,
   WillOrder,
 } from './commands/commands.ts'
+export { type CommandRecord, decodeRecords, encodeRecord } from './commands/recording.ts'
 export { Machine } from './machine.ts'
 export type { DeliveryTerms, Effects, Outcome } from './effects.ts'
 export type { Message, PlacedMessage } from './messages/message.ts'

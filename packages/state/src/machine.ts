@@ -18,6 +18,8 @@ import { connect, disconnect, start } from './sessions/connecting.ts'
 import { sessionDue } from './sessions/ending.ts'
 import { isCurrent, Session, type Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
+import { readSnapshot } from './snapshot/restore.ts'
+import { writeSnapshot } from './snapshot/snapshot.ts'
 import { type Counters, State } from './state.ts'
 import type { FilterTree } from './subscriptions/filter-tree.ts'
 import { subscribe, unsubscribe } from './subscriptions/subscribing.ts'
@@ -33,8 +35,27 @@ const TIME_MAX = 2 ** 52
 export class Machine {
   readonly #state: State
 
-  constructor(settings: MachineSettings) {
-    this.#state = new State(settings)
+  constructor(settings: MachineSettings, state: State = new State(settings)) {
+    this.#state = state
+  }
+
+  /** The machine that a snapshot was taken of: it goes on exactly like the original. Or what is wrong with the snapshot. */
+  static restore(slices: Iterable<Uint8Array>, settings: MachineSettings): Machine | { readonly malformed: string } {
+    const state = readSnapshot(slices, settings)
+    return state instanceof State ? new Machine(settings, state) : state
+  }
+
+  /** 32 bytes over the whole state, the same on every replica. Costs what changed since it was last asked for. */
+  hash(): Uint8Array {
+    return this.#state.records.hash()
+  }
+
+  /**
+   * The state as it is now, in slices of at most 64 KiB; commands may be applied between them. Begins with `hash()`. A
+   * second snapshot ends the first; one that is given up is told so by `return`.
+   */
+  snapshot(): IterableIterator<Uint8Array> {
+    return writeSnapshot(this.#state)
   }
 
   /**
@@ -78,6 +99,26 @@ export class Machine {
   /** Subscriptions that are not shared, by client identifier; a driver may set `onChange`, and changes nothing else. */
   get subscriptions(): FilterTree<Subscription> {
     return this.#state.filters
+  }
+
+  /** Whether a subscription kept here, or a shared group, wants messages of this topic. */
+  wants(topic: string): boolean {
+    let wanted = false
+    this.#state.filters.match(topic, () => {
+      wanted = true
+    })
+    if (!wanted) {
+      this.#state.shares.match(topic, () => {
+        wanted = true
+      })
+    }
+    return wanted
+  }
+
+  /** Told the filter of every subscription, shared ones without their share, that comes, changes or goes. */
+  onSubscriptionChange(listener: (filter: string) => void): void {
+    this.#state.filters.onChange = listener
+    this.#state.shares.onChange = listener
   }
 
   get retained(): RetainedView {

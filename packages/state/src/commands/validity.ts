@@ -75,7 +75,8 @@ export function commandProblem(command: Command, settings: MachineSettings): str
   }
 }
 
-function messageProblem(message: Message, settings: MachineSettings): string | undefined {
+/** What is wrong with a message. */
+export function messageProblem(message: Message, settings: MachineSettings): string | undefined {
   const topic = topicNameProblem(message.topic)
   if (topic !== undefined) return `topic ${topic}`
   if (levelsOf(message.topic) > settings.topicLevelsMax) return 'topic has too many levels'

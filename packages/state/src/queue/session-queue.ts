@@ -163,12 +163,12 @@ export class SessionQueue {
     release(this.#records, entry.placed)
     this.messages--
     this.bytes -= entry.placed.bytes
-    if (entry.q === this.base) this.base = this.#from(entry.q + 1)
+    if (entry.q === this.base) this.base = this.firstFrom(entry.q + 1)
   }
 
   /** Entries from `q` on, ascending. Entries may be settled meanwhile. */
   *from(q: number): IterableIterator<Queued> {
-    for (let at = this.#from(Math.max(q, this.base)); at < this.next; at = this.#from(at + 1)) {
+    for (let at = this.firstFrom(Math.max(q, this.base)); at < this.next; at = this.firstFrom(at + 1)) {
       yield this.queued(at) as Queued
     }
   }
@@ -176,7 +176,7 @@ export class SessionQueue {
   /** The oldest entry that surely was not sent; for a session without connection. */
   oldestUnsent(): Queued | undefined {
     const start = Math.max(this.#unsentFrom, this.sentBelow, this.base)
-    const at = this.#from(start)
+    const at = this.firstFrom(start)
     this.#unsentFrom = at
     return at < this.next ? this.queued(at) : undefined
   }
@@ -201,7 +201,7 @@ export class SessionQueue {
   }
 
   /** The first number from `q` on that has an entry; `next` if none has. */
-  #from(q: number): number {
+  firstFrom(q: number): number {
     while (q < this.next) {
       const part = this.#part(Math.floor(q / PART_SIZE))
       if (part === undefined) q += PART_SIZE - (q % PART_SIZE)

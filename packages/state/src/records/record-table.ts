@@ -44,6 +44,14 @@ interface Walk {
   readonly kept: Map<number, Map<StateRecord, Uint8Array>>
 }
 
+/** All records as they were at one moment. */
+export interface RecordWalk {
+  readonly hash: Uint8Array
+  readonly records: IterableIterator<Uint8Array>
+  /** Gives the walk up; nothing is kept for it any more. */
+  stop(): void
+}
+
 export class RecordTable {
   readonly hashing: boolean
   readonly #marked = new Set<StateRecord>()
@@ -96,23 +104,28 @@ export class RecordTable {
 
   /** 32 bytes over all records. Costs what changed since it was last asked for. */
   hash(): Uint8Array {
+    if (!this.hashing) throw new Error('Cannot hash this state: it was made with hashing: false')
     this.#flush()
     return (this.#nodes[LEVELS]?.get(0) ?? (this.#empty[LEVELS] as Uint8Array)).slice()
   }
 
   /** Starts a walk over all records as they are now; one that is under way ends. Returns their hash and the walk. */
-  startWalk(): { readonly hash: Uint8Array; readonly records: IterableIterator<Uint8Array> } {
+  startWalk(): RecordWalk {
     const hash = this.hash()
     const walk: Walk = { bornBy: this.#flushes, bucket: 0, kept: new Map() }
     this.#walk = walk
-    return { hash, records: this.#records(walk) }
+    const stop = () => {
+      if (this.#walk === walk) this.#walk = undefined
+    }
+    return { hash, records: this.#records(walk), stop }
   }
 
   /** The walk's records: buckets ascending, in a bucket by their bytes. */
   *#records(walk: Walk): IterableIterator<Uint8Array> {
     try {
       while (walk.bucket < BUCKETS) {
-        if (this.#walk !== walk) throw new Error('Cannot go on with this snapshot: a newer one was started')
+        if (this.#walk !== walk)
+          throw new Error('Cannot go on with this snapshot: it was given up or a newer one started')
         // Moved on before anything is handed out: all forms of this bucket are taken now.
         const index = walk.bucket++
         const kept = walk.kept.get(index)
@@ -133,7 +146,10 @@ export class RecordTable {
   #keep(walk: Walk, record: StateRecord): void {
     if (record.bucket < walk.bucket || record.bornAt > walk.bornBy) return
     let kept = walk.kept.get(record.bucket)
-    if (kept === undefined) walk.kept.set(record.bucket, (kept = new Map()))
+    if (kept === undefined) {
+      kept = new Map()
+      walk.kept.set(record.bucket, kept)
+    }
     if (!kept.has(record)) kept.set(record, this.#form(record))
   }
 

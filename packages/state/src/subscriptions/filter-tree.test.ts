@@ -69,7 +69,9 @@ test('FilterTree finds exactly the filters that match by section 4.7, whatever w
         assert.deepEqual(found(tree, name), expected)
       }
       const all: string[] = []
-      tree.forEach((_, key, filter) => all.push(`${filter} ${key}`))
+      tree.forEach((_, key, filter) => {
+        all.push(`${filter} ${key}`)
+      })
       assert.deepEqual(all.sort(), [...model.keys()].sort())
     }),
     { numRuns: 400 },

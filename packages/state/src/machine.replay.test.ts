@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { Player, settingsOf, steps } from '../testing/command-sequences.ts'
+import { hex, tracingEffects } from '../testing/harness.ts'
+import { decodeRecords, encodeRecord } from './commands/recording.ts'
+import { Machine } from './machine.ts'
+import { machineSettings } from './settings.ts'
+
+const join = (slices: Iterable<Uint8Array>): Uint8Array => Buffer.concat([...slices])
+
+function restored(slices: Iterable<Uint8Array>, settings: ReturnType<typeof machineSettings>): Machine {
+  const machine = Machine.restore(slices, settings)
+  if (!(machine instanceof Machine)) assert.fail(machine.malformed)
+  return machine
+}
+
+test('Machine replays: recorded commands give the same outcomes, effects and hash in a fresh machine', () => {
+  fc.assert(
+    fc.property(settingsOf, steps, (given, sequence) => {
+      const settings = machineSettings(given)
+      const original = new Machine(settings)
+      const player = new Player()
+      const lines: string[] = []
+      const stream: Uint8Array[] = []
+      original.apply({ type: 'start', node: 0, incarnation: 1 }, 1, 0, tracingEffects(lines))
+      stream.push(encodeRecord({ position: 1, timeUs: 0, command: { type: 'start', node: 0, incarnation: 1 } }))
+      sequence.forEach((step, i) => {
+        const command = player.command(step, original)
+        const place = { position: i + 2, timeUs: player.timeUs }
+        stream.push(encodeRecord({ ...place, command }))
+        lines.push(JSON.stringify(original.apply(command, place.position, place.timeUs, tracingEffects(lines))))
+        // Asking for the hash now and then must not change it.
+        if (i % 7 === 0) original.hash()
+      })
+      const fresh = new Machine(settings)
+      const again: string[] = []
+      const { records, problem } = decodeRecords(join(stream))
+      assert.equal(problem, undefined)
+      records.forEach(({ command, position, timeUs }, i) => {
+        const outcome = fresh.apply(command, position, timeUs, tracingEffects(again))
+        if (i > 0) again.push(JSON.stringify(outcome))
+      })
+      assert.deepEqual(again, lines)
+      assert.equal(hex(fresh.hash()), hex(original.hash()))
+    }),
+    { numRuns: 400 },
+  )
+})
+
+test('Machine goes on from a snapshot like the original, also when commands are applied between slices', () => {
+  fc.assert(
+    fc.property(settingsOf, steps, fc.nat({ max: 60 }), fc.nat({ max: 60 }), (given, sequence, at, doneAt) => {
+      const settings = machineSettings(given)
+      const original = new Machine(settings)
+      const player = new Player()
+      const lines: string[] = []
+      const effects = tracingEffects(lines)
+      original.apply({ type: 'start', node: 0, incarnation: 1 }, 1, 0, effects)
+      const rest: { command: Parameters<Machine['apply']>[0]; position: number; timeUs: number }[] = []
+      let lazy: IterableIterator<Uint8Array> | undefined
+      let eager: Uint8Array | undefined
+      let slow: Uint8Array | undefined
+      let hashThen = ''
+      sequence.forEach((step, i) => {
+        if (i === at % sequence.length) {
+          eager = join(original.snapshot())
+          lazy = original.snapshot()
+          hashThen = hex(original.hash())
+          lines.length = 0
+        }
+        const command = player.command(step, original)
+        const place = { position: i + 2, timeUs: player.timeUs }
+        if (lazy !== undefined) rest.push({ command, ...place })
+        original.apply(command, place.position, place.timeUs, effects)
+        if (lazy !== undefined && i % 3 === 0) original.hash()
+        if (lazy !== undefined && slow === undefined && i >= doneAt) slow = join(lazy)
+      })
+      if (lazy === undefined || eager === undefined) return
+      slow ??= join(lazy)
+      assert.equal(hex(slow), hex(eager), 'slices belong to the moment when the snapshot began')
+      const machine = restored([slow], settings)
+      assert.equal(hex(machine.hash()), hashThen)
+      assert.equal(hex(join(machine.snapshot())), hex(eager))
+      const again: string[] = []
+      for (const { command, position, timeUs } of rest) {
+        machine.apply(command, position, timeUs, tracingEffects(again))
+        assert.equal(machine.counters.malformed >= 0, true)
+      }
+      assert.deepEqual(again, lines)
+      assert.equal(hex(machine.hash()), hex(original.hash()))
+      assert.equal(machine.nextDeadlineUs, original.nextDeadlineUs)
+      assert.equal(machine.queuesBytes, original.queuesBytes)
+    }),
+    { numRuns: 400 },
+  )
+})
