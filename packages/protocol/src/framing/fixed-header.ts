@@ -94,11 +94,27 @@ export function firstByteProblem(firstByte: number, version?: ProtocolVersion): 
   const asked = reservedFlags(type)
   if (flags === asked) return undefined
   if (asked === 0x02 && flags === 0x0a && version !== 4 && version !== 5) return undefined
-  return refuse(
-    ReasonCode.malformedPacket,
-    version === 5 ? 'MQTT-2.1.3-1' : 'MQTT3-2.2.2-2',
-    `Flags ${flags.toString(2).padStart(4, '0')} on packet type ${type}`,
-  )
+  const detail = `Flags ${flags.toString(2).padStart(4, '0')} on packet type ${type}`
+  return refuse(ReasonCode.malformedPacket, flagStatement(type, version), detail)
+}
+
+/** The statement about a type's reserved flags, where it has one of its own. */
+function flagStatement(type: number, version: ProtocolVersion | undefined): string {
+  const prefix = version === 5 ? 'MQTT-' : 'MQTT3-'
+  switch (type) {
+    case PacketType.pubrel:
+      return `${prefix}3.6.1-1`
+    case PacketType.subscribe:
+      return `${prefix}3.8.1-1`
+    case PacketType.unsubscribe:
+      return `${prefix}3.10.1-1`
+    case PacketType.disconnect:
+      return `${prefix}3.14.1-1`
+    case PacketType.auth:
+      return 'MQTT-3.15.1-1'
+    default:
+      return version === 5 ? 'MQTT-2.1.3-1' : 'MQTT3-2.2.2-2'
+  }
 }
 
 /** The four reserved bits of every type but PUBLISH [MQTT-2.1.3-1] [MQTT3-2.2.2-1]. */

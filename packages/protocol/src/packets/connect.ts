@@ -10,6 +10,7 @@
  */
 import { checkNoProperties, readProperties, writeProperties } from '../properties/codec.ts'
 import type { Properties } from '../properties/types.ts'
+import { quote } from '../quote.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import type { Refusal } from '../refusal.ts'
 import { topicNameProblem } from '../topics/topic-name.ts'
@@ -153,7 +154,8 @@ function writeWill(writer: PacketWriter, will: Will): void {
   if (writer.version === 5) writeProperties(writer, will.properties, 'will')
   else checkNoProperties(writer, will.properties)
   const problem = topicNameProblem(will.topic)
-  if (problem !== undefined) writer.fail(`will topic "${will.topic}"`, `${problem} [MQTT-4.7.0-1]`, 'use a topic name')
+  if (problem !== undefined)
+    writer.fail(`will topic ${quote(will.topic)}`, `${problem} [MQTT-4.7.0-1]`, 'use a topic name')
   writer.string(will.topic, 'will topic')
   writer.binary(will.payload, 'will payload')
 }

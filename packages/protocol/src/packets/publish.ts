@@ -17,6 +17,7 @@
  */
 import { isOverlong, type RemainingLength, readRemainingLength } from '../framing/fixed-header.ts'
 import { checkNoProperties, decodeProperties, writeProperties } from '../properties/codec.ts'
+import { quote } from '../quote.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { topicNameProblem } from '../topics/topic-name.ts'
@@ -154,7 +155,8 @@ export function encodePublish(packet: PublishPacket, version: ProtocolVersion): 
   }
   if (!(topic === '' && version === 5 && properties?.topicAlias !== undefined)) {
     const problem = topicNameProblem(topic)
-    if (problem !== undefined) writer.fail(`topic "${topic}"`, `${problem} [MQTT-3.3.2-2]`, 'publish to a topic name')
+    if (problem !== undefined)
+      writer.fail(`topic ${quote(topic)}`, `${problem} [MQTT-3.3.2-2]`, 'publish to a topic name')
   }
   writer.string(topic, 'topic')
   if (qos > 0) writer.packetId(packet.packetId ?? 0)

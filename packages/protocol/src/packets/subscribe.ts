@@ -1,5 +1,6 @@
 /** SUBSCRIBE (section 3.8): packet identifier, properties (5.0), then pairs of topic filter and subscription options. */
 import { checkNoProperties, readProperties, writeProperties } from '../properties/codec.ts'
+import { quote } from '../quote.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import type { Refusal } from '../refusal.ts'
 import { filterProblem, parseShare } from '../topics/topic-filter.ts'
@@ -80,7 +81,7 @@ function writeRequest(writer: PacketWriter, request: SubscriptionRequest): void 
     writer.fail('subscription options', 'exist in MQTT 5.0 only', 'leave false, false and 0')
   }
   if (noLocal && parseShare(filter) !== undefined) {
-    writer.fail(`no local on "${filter}"`, 'is a shared subscription [MQTT-3.8.3-4]', 'clear no local')
+    writer.fail(`no local on ${quote(filter)}`, 'is a shared subscription [MQTT-3.8.3-4]', 'clear no local')
   }
   writer.string(filter, 'topic filter')
   const flags = (noLocal ? option.noLocal : 0) | (retainAsPublished ? option.retainAsPublished : 0)

@@ -6,6 +6,7 @@
  * malformed packet or a mistake of the program; 0x8F names it better than 0x81 would, and nothing forbids that.
  */
 import type { ProtocolVersion } from '../packets/types.ts'
+import { quote } from '../quote.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import { type Refusal, refuse } from '../refusal.ts'
 import { stringBytesMax, stringProblem, utf8Length } from '../utf8.ts'
@@ -97,11 +98,14 @@ function wildcardProblem(filter: string, version: ProtocolVersion): Refusal | un
     if (unit === hash && !(opens && i === last)) {
       return invalid(
         version === 5 ? 'MQTT-4.7.1-1' : 'MQTT3-4.7.1-2',
-        `# is not alone in the last level of "${filter}"`,
+        `# is not alone in the last level of ${quote(filter)}`,
       )
     }
     if (unit === plus && !(opens && (i === last || filter.charCodeAt(i + 1) === slash))) {
-      return invalid(version === 5 ? 'MQTT-4.7.1-2' : 'MQTT3-4.7.1-3', `+ is not alone in its level of "${filter}"`)
+      return invalid(
+        version === 5 ? 'MQTT-4.7.1-2' : 'MQTT3-4.7.1-3',
+        `+ is not alone in its level of ${quote(filter)}`,
+      )
     }
   }
   return undefined
@@ -111,10 +115,10 @@ function shareProblem(filter: string): Refusal | undefined {
   if (filter !== '$share' && !filter.startsWith(sharePrefix)) return undefined
   const nameEnd = filter.indexOf('/', sharePrefix.length)
   const name = filter.slice(sharePrefix.length, nameEnd === -1 ? undefined : nameEnd)
-  if (name === '') return invalid('MQTT-4.8.2-1', `Share name of "${filter}" is empty`)
-  if (isWildcard(name)) return invalid('MQTT-4.8.2-2', `Share name of "${filter}" contains a wildcard`)
+  if (name === '') return invalid('MQTT-4.8.2-1', `Share name of ${quote(filter)} is empty`)
+  if (isWildcard(name)) return invalid('MQTT-4.8.2-2', `Share name of ${quote(filter)} contains a wildcard`)
   if (nameEnd === -1 || nameEnd === filter.length - 1) {
-    return invalid('MQTT-4.8.2-2', `No topic filter follows the share name of "${filter}"`)
+    return invalid('MQTT-4.8.2-2', `No topic filter follows the share name of ${quote(filter)}`)
   }
   return undefined
 }
