@@ -9,7 +9,7 @@ import type { ListenerDeps } from './deps.ts'
 
 /** Records what a transport says; `next(…)` promises settle when it says it. */
 export class RecordingSink implements TransportSink {
-  received = Buffer.alloc(0)
+  length = 0
   readonly chunks: Uint8Array[] = []
   drains = 0
   closes = 0
@@ -18,7 +18,7 @@ export class RecordingSink implements TransportSink {
 
   data(chunk: Uint8Array): void {
     this.chunks.push(chunk)
-    this.received = Buffer.concat([this.received, chunk])
+    this.length += chunk.length
     this.#check()
   }
 
@@ -39,8 +39,13 @@ export class RecordingSink implements TransportSink {
     return new Promise((resolve) => this.#waiting.push({ done: () => done(this), resolve }))
   }
 
+  /** All that has arrived. */
+  get received(): Buffer {
+    return Buffer.concat(this.chunks)
+  }
+
   bytes(count: number): Promise<void> {
-    return this.until(() => this.received.length >= count)
+    return this.until(() => this.length >= count)
   }
 
   closedOnce(): Promise<void> {
