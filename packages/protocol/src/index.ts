@@ -75,3 +75,27 @@ export {
 } from './utf8.ts'
 
 // Conversations
+export { ClientConversation } from './conversation/client.ts'
+export {
+  CLIENT_CONVERSATION_LIMITS,
+  type ClientConnectOptions,
+  type ClientConversationLimits,
+  type ClientEffects,
+  type ClientEnd,
+} from './conversation/client-effects.ts'
+export {
+  CLIENT_SESSION_LIMITS,
+  ClientSession,
+  type ClientSessionLimits,
+  type OutgoingMessage,
+} from './conversation/client-session.ts'
+export { type ServerLimits, serverLimits } from './conversation/server-limits.ts'
+export { InboundAliases, OutboundAliases } from './conversation/topic-aliases.ts'
+export { PublishRun, RUN_PACKETS_MAX } from './conversation/publish-run.ts'
+export {
+  type Acceptance,
+  returnCodeOf,
+  ServerConversation,
+  type ServerEffects,
+  type ServerSettings,
+} from './conversation/server.ts'

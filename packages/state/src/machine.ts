@@ -121,6 +121,15 @@ export class Machine {
     this.#state.shares.onChange = listener
   }
 
+  /** Members of shared groups, one for each subscription. */
+  get sharedSubscriptions(): number {
+    let members = 0
+    this.#state.shares.forEach((group) => {
+      members += group.members.length
+    })
+    return members
+  }
+
   get retained(): RetainedView {
     return this.#state.retained
   }

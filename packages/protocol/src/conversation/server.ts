@@ -13,7 +13,7 @@
  * called `hold()` for, later bytes of this connection wait here; the owner stops reading its socket meanwhile, so the
  * backlog stays below what one read brings.
  */
-import { readRemainingLength } from '../framing/fixed-header.ts'
+import { firstByteProblem, readRemainingLength } from '../framing/fixed-header.ts'
 import { decodePacket } from '../packets/decode.ts'
 import { encodePacket } from '../packets/encode.ts'
 import { PublishScan, scanPublish } from '../packets/publish.ts'
@@ -51,6 +51,8 @@ export interface ServerSettings {
   readonly sharedSubscriptionAvailable: boolean
   /** Told to clients that ask for response information. */
   readonly responseInformation?: string
+  /** Whether refused CONNECTs are closed without a byte. */
+  readonly silent?: () => boolean
 }
 
 /** What a conversation asks of the world. No effect calls back into `receive`. */
@@ -249,7 +251,7 @@ export class ServerConversation {
     }
     const decided = this.#state !== 'waiting'
     this.#end()
-    if (decided && !options.silent) {
+    if (decided && !options.silent && this.#settings.silent?.() !== true) {
       this.#effects.send(
         encodePacket(
           {
@@ -498,7 +500,7 @@ export class ServerConversation {
       this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.0-1', 'the first packet is not CONNECT'))
       return false
     }
-    const problem = firstByteProblem(first)
+    const problem = firstByteProblem(first, this.version)
     if (problem === undefined) return true
     this.#refuse(problem)
     return false
@@ -531,12 +533,9 @@ export class ServerConversation {
           run.payloads[i] = payloadAt
           return true
         }
-        const sameTopic = run.topicBuf === buf
         this.#endRun(at)
         if (this.#state !== 'connected' || this.#held) return this.#stop(buf, at)
-        if (sameTopic && !sameBytes(buf, body + 2, topicEnd, this.lastTopic, 0, this.lastTopic.length)) {
-          return this.#publishAnew(buf, at, first, body, next)
-        }
+        return this.#publishAnew(buf, at, first, body, next)
       }
       if (qos > this.#settings.maximumQoS) return this.#publishAnew(buf, at, first, body, next)
       run.buf = buf
@@ -934,21 +933,6 @@ export function returnCodeOf(reasonCode: number): number {
     default:
       return ConnectReturnCode.serverUnavailable
   }
-}
-
-/** Reserved bits of the first byte [MQTT-2.1.3-1] [MQTT3-2.2.2-2]. */
-function firstByteProblem(first: number): Refusal | undefined {
-  const type = first >> 4
-  const flags = first & 15
-  if (type === 0) return refuse(ReasonCode.malformedPacket, '2.1.2', 'control packet type 0')
-  if (type === PacketType.publish) {
-    return (flags & 6) === 6 ? refuse(ReasonCode.malformedPacket, 'MQTT-3.3.1-4', 'QoS 3') : undefined
-  }
-  const wanted =
-    type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe ? 2 : 0
-  return flags === wanted
-    ? undefined
-    : refuse(ReasonCode.malformedPacket, 'MQTT-2.1.3-1', `flags ${flags} on packet type ${type}`)
 }
 
 function sameBytes(a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number): boolean {

@@ -24,7 +24,7 @@ export interface PublishCommand {
   readonly message: Message
   /** Absent when the broker itself publishes. */
   readonly connection?: ConnectionId
-  /** Packet identifier under which a QoS 2 publish leaves its receipt. Present exactly for QoS 2 from a client. */
+  /** Packet identifier under which a QoS 2 publish of a kept session leaves its receipt; a transient session keeps its own. */
   readonly receipt?: number
 }
 

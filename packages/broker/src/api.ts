@@ -1,0 +1,44 @@
+/** The public face of a broker, as `createBroker()` returns it. */
+import type { Duplex } from 'node:stream'
+import type { Properties, QoS } from '@concordmq/protocol'
+import type { AccessOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
+import type { Counters } from './telemetry/counters.ts'
+
+export interface PublishOptions {
+  readonly topic: string
+  readonly payload: Uint8Array | string
+  /** Default 0. */
+  readonly qos?: QoS
+  readonly retain?: boolean
+  readonly properties?: Properties
+}
+
+/** One connected client, as seen from outside. */
+export interface ClientInfo {
+  readonly clientId: string
+  readonly username: string
+  readonly version: 3 | 4 | 5
+  readonly listener: string
+  readonly remoteAddress: string
+  readonly connectedAtMs: number
+  readonly keepAliveSeconds: number
+}
+
+export interface Broker {
+  readonly counters: Counters
+  /** Opens a listener. Rejects with a `ConcordError` (`CMQ_ADDRESS_IN_USE`, …). */
+  listen(options: ListenerOptions): Promise<ListenerHandle>
+  /** Serves MQTT on any Duplex stream. */
+  handle(stream: Duplex, info?: { readonly remoteAddress?: string }): void
+  /** Publishes in the broker's own name; resolves when the message has its place in the order. */
+  publish(message: PublishOptions): Promise<void>
+  clients(): Iterable<ClientInfo>
+  /** Closes one client's connection (5.0: DISCONNECT 0x98). False if it is not connected. */
+  disconnectClient(clientId: string): boolean
+  /** Replaces who may log in; connected clients stay. */
+  reloadAccess(access: AccessOptions): void
+  /** Ready for clients: listeners open and not closing. */
+  readonly ready: boolean
+  /** No new connections, DISCONNECT 0x8B to 5.0 clients, then everything ends; at most `graceMs` (default 5,000). */
+  close(options?: { readonly graceMs?: number }): Promise<void>
+}

@@ -1,0 +1,423 @@
+/**
+ * Builds a broker and reads like its table of contents: the machines, the order, the sessions, the pipeline, the entrance,
+ * the listeners.
+ *
+ * ```ts
+ * const broker = await createBroker({ access: { allowAnonymous: true } })
+ * const listener = await broker.listen({ kind: 'tcp', host: '127.0.0.1', port: 1883 })
+ * await broker.publish({ topic: 'hello', payload: 'world' })
+ * await broker.close()
+ * ```
+ */
+import { Buffer } from 'node:buffer'
+import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
+import {
+  type DisconnectPacket,
+  PacketType,
+  PublishRun,
+  ReasonCode,
+  type ServerSettings,
+  type SubscribePacket,
+  topicNameProblem,
+  type UnsubscribePacket,
+} from '@concordmq/protocol'
+import { Machine, type MachineSettings, machineSettings } from '@concordmq/state'
+import { Access } from './access/access.ts'
+import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
+import type { Broker, ClientInfo, PublishOptions } from './api.ts'
+import { type Settings, resolveOptions } from './config/check.ts'
+import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
+import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
+import { DeadlineWheel } from './connections/deadline-wheel.ts'
+import { Entrance } from './connections/entrance.ts'
+import { StreamTransport } from './connections/stream-transport.ts'
+import type { Transport } from './connections/transport.ts'
+import { TurnFlushQueue } from './delivery/flush-queue.ts'
+import { messageForm } from './delivery/message-form.ts'
+import { Pressure } from './delivery/pressure.ts'
+import { ConcordError } from './errors.ts'
+import { Admission } from './listeners/admission.ts'
+import { openListener } from './listeners/listener.ts'
+import { LocalSequencer } from './ordering/local-sequencer.ts'
+import { Pipeline } from './pipeline.ts'
+import { type Match, RouteTable } from './routing/route-table.ts'
+import { messageOf, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { Counters } from './telemetry/counters.ts'
+import { silentLogger } from './telemetry/logger.ts'
+
+/** Topics whose subscriber lists are cached. */
+const ROUTES_MAX = 65536
+const GRACE_MS = 5000
+
+/** Makes a broker without listeners. Rejects with `CMQ_OPTIONS` that lists every problem of the options. */
+export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
+  return new ConcordBroker(resolveOptions(options), options)
+}
+
+class ConcordBroker implements Broker, ConnectionHandler {
+  readonly counters = new Counters()
+  readonly #settings: Settings
+  readonly #logger
+  readonly #access: Access
+  readonly #driver: SessionDriver<Connection>
+  readonly #sequencer: LocalSequencer
+  readonly #pipeline: Pipeline
+  readonly #entrance: Entrance
+  readonly #shared: ConnectionShared
+  readonly #wheel = new DeadlineWheel(monotonicMs)
+  readonly #pressure = new Pressure(monotonicMs)
+  readonly #admission: Admission
+  readonly #sys: SysDriver
+  readonly #connections = new Set<Connection>()
+  readonly #listeners = new Set<ListenerHandle>()
+  #silent: boolean
+  #closing: Promise<void> | undefined
+
+  constructor(settings: Settings, options: BrokerOptions) {
+    const logger = options.logger ?? silentLogger
+    this.#settings = settings
+    this.#logger = logger
+    this.#silent = settings.access.silentConnectErrors
+    this.#access = new Access(settings.access, logger)
+    this.#admission = new Admission(settings.limits.connectionsMax, logger)
+    const outboxLimits = settings.delivery
+
+    const machines = machinesOf(settings)
+    this.#driver = new SessionDriver<Connection>({
+      ...machines,
+      counters: this.counters,
+      outboxLimits,
+      nowMs: monotonicMs,
+      routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
+      nodeRetained: (filter) => this.#sys.retainedFor(filter),
+    })
+    this.#sequencer = new LocalSequencer(machines.ordered, this.#driver, options.commandLog)
+    this.#driver.sequencer = this.#sequencer
+    const incarnation = Date.now()
+    this.#driver.start(0, incarnation)
+
+    const routes = routesOf(this.#driver)
+    this.#pipeline = new Pipeline({
+      driver: this.#driver,
+      routes,
+      counters: this.counters,
+      pressure: this.#pressure,
+      directMessages: settings.features.directMessages,
+      topicLevelsMax: settings.limits.topicLevelsMax,
+      nowMs: monotonicMs,
+    })
+    this.#entrance = new Entrance({
+      driver: this.#driver,
+      access: this.#access,
+      enhanced: options.access?.enhanced,
+      counters: this.counters,
+      logger,
+      silent: () => this.#silent,
+      closing: () => this.#closing !== undefined,
+      sessionExpiryMax: settings.sessions.expiryMax,
+      clientIdBytesMax: settings.limits.clientIdBytesMax,
+      inflightMax: settings.limits.inflightMax,
+      node: 0,
+      incarnation,
+    })
+    this.#shared = {
+      settings: this.#serverSettings(),
+      handler: this,
+      counters: this.counters,
+      logger,
+      flushQueue: new TurnFlushQueue(this.counters),
+      wheel: this.#wheel,
+      pressure: this.#pressure,
+      run: new PublishRun(),
+      outboxLimits,
+      inflightMax: settings.limits.inflightMax,
+      connectTimeoutMs: settings.limits.connectTimeoutMs,
+      nowMs: monotonicMs,
+    }
+    this.#sys = new SysDriver({
+      intervalSeconds: settings.sys.intervalSeconds,
+      counters: this.counters,
+      gauges: () => this.#gauges(),
+      now: () => this.#driver.now(),
+      deliver: (placed) => this.#deliverHere(placed),
+    })
+  }
+
+  // ---------------------------------------------------------------- what embedders call
+
+  async listen(options: ListenerOptions): Promise<ListenerHandle> {
+    if (this.#closing !== undefined) throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
+    const handle = await openListener(options, {
+      accept: (transport) => this.#accept(transport),
+      logger: this.#logger,
+      admission: this.#admission,
+      packetBytesMax: this.#settings.limits.packetBytesMax,
+      silent: () => this.#silent,
+    })
+    this.#listeners.add(handle)
+    return handle
+  }
+
+  handle(stream: Duplex, info: { readonly remoteAddress?: string } = {}): void {
+    if (!this.#admission.admit(stream)) return
+    this.#accept(
+      new StreamTransport(stream, {
+        listener: 'stream',
+        remoteAddress: info.remoteAddress ?? '',
+        remotePort: 0,
+        encrypted: false,
+      }),
+    )
+  }
+
+  publish(options: PublishOptions): Promise<void> {
+    const { topic, qos = 0, retain = false, properties } = options
+    const problem = topicNameProblem(topic)
+    if (problem !== undefined) {
+      return Promise.reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${problem}`))
+    }
+    const payload = typeof options.payload === 'string' ? Buffer.from(options.payload) : options.payload.slice()
+    const message = messageOf({ topic, payload, qos, retain }, properties, '')
+    return new Promise((resolve) => this.#sequencer.submit({ type: 'publish', message }, () => resolve()))
+  }
+
+  *clients(): Iterable<ClientInfo> {
+    for (const connection of this.#driver.connections()) {
+      yield {
+        clientId: connection.clientId,
+        username: connection.principal,
+        version: connection.conversation.version,
+        listener: connection.transport.info.listener,
+        remoteAddress: connection.transport.info.remoteAddress,
+        connectedAtMs: connection.connectedAtMs,
+        keepAliveSeconds: connection.conversation.keepAliveSeconds,
+      }
+    }
+  }
+
+  disconnectClient(clientId: string): boolean {
+    const connection = this.#driver.byClient(clientId)
+    connection?.conversation.disconnect(ReasonCode.administrativeAction)
+    return connection !== undefined
+  }
+
+  reloadAccess(access: AccessOptions): void {
+    this.#access.reload(access)
+    this.#silent = access.silentConnectErrors ?? false
+  }
+
+  get ready(): boolean {
+    return this.#closing === undefined && this.#listeners.size > 0
+  }
+
+  get stateHash(): Uint8Array {
+    return this.#driver.ordered.hash()
+  }
+
+  close(options: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.graceMs ?? GRACE_MS)
+    return this.#closing
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#sys.close()
+    const listeners = [...this.#listeners].map((listener) => listener.close())
+    for (const connection of [...this.#connections]) connection.shutDown()
+    const gone = new Promise<void>((resolve) => {
+      if (this.#connections.size === 0) resolve()
+      else this.#allGone = resolve
+    })
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([
+      gone,
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs)
+      }),
+    ])
+    clearTimeout(timer)
+    for (const connection of [...this.#connections]) connection.transport.destroy()
+    await Promise.all(listeners)
+    this.#sequencer.close()
+    this.#wheel.close()
+    this.#pressure.close()
+  }
+
+  #allGone: (() => void) | undefined
+
+  // ---------------------------------------------------------------- what connections ask for
+
+  connect(connection: Connection, packet: Parameters<ConnectionHandler['connect']>[1]): void {
+    this.#entrance.connect(connection, packet)
+  }
+
+  authenticate(connection: Connection, packet: Parameters<ConnectionHandler['authenticate']>[1]): void {
+    this.#entrance.authenticate(connection, packet)
+  }
+
+  // Named apart from the broker's own publish().
+  publishRun(connection: Connection, run: PublishRun): void {
+    this.#pipeline.publish(connection, run)
+  }
+
+  pubrel(connection: Connection, packetId: number): void {
+    this.#pipeline.release(connection, packetId)
+  }
+
+  subscribe(connection: Connection, packet: SubscribePacket): void {
+    const { limits } = this.#settings
+    const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
+    const problems = packet.subscriptions.map((request) => subscriptionProblem(request.filter, limits))
+    const orders = packet.subscriptions
+      .filter((_request, i) => problems[i] === 0)
+      .map((request) => orderOf(request, limits.maximumQoS, id))
+    const answer = (codes: readonly number[]): void => {
+      let granted = 0
+      const reasonCodes = problems.map((problem) => (problem === 0 ? (codes[granted++] as number) : problem))
+      connection.conversation.send({
+        type: PacketType.suback,
+        packetId: packet.packetId,
+        // [MQTT3-3.9.3-2] before 5.0 every refusal is 0x80
+        reasonCodes: connection.v5 ? reasonCodes : reasonCodes.map((code) => (code > 2 ? 0x80 : code)),
+      })
+    }
+    if (orders.length === 0) answer([])
+    else this.#driver.subscribe(connection, orders, answer)
+  }
+
+  unsubscribe(connection: Connection, packet: UnsubscribePacket): void {
+    this.#driver.unsubscribe(connection, packet.filters, (reasonCodes) => {
+      connection.conversation.send({ type: PacketType.unsuback, packetId: packet.packetId, reasonCodes })
+    })
+  }
+
+  sharedSettled(
+    connection: Connection,
+    q: number,
+    outcome: 'acked' | 'received' | 'completed' | 'givenUp',
+    reasonCode: number,
+  ): void {
+    this.#driver.sharedSettled(connection, q, outcome, reasonCode)
+  }
+
+  left(connection: Connection, packet: DisconnectPacket | undefined, reasonCode: number): void {
+    if (this.#logger.debugEnabled) {
+      this.#logger.debug({ event: 'client.disconnected', clientId: connection.clientId }, 'Client disconnected')
+    }
+    this.#driver.leave(connection, packet, reasonCode)
+  }
+
+  gone(connection: Connection): void {
+    this.#connections.delete(connection)
+    if (this.#connections.size === 0) this.#allGone?.()
+  }
+
+  // ---------------------------------------------------------------- private
+
+  #accept(transport: Transport): void {
+    if (this.#closing !== undefined) {
+      transport.destroy()
+      return
+    }
+    this.counters.connectionsAccepted++
+    this.#connections.add(new Connection(transport, this.#shared))
+  }
+
+  /** A message of this node alone (`$SYS`): QoS 0, outside the order. */
+  #deliverHere(placed: Parameters<Pipeline['routePlaced']>[0]): void {
+    this.#pipeline.routePlaced(placed, undefined)
+    this.#driver.ordered.subscriptions.match(placed.message.topic, (_subscription, clientId) => {
+      const connection = this.#driver.byClient(clientId)
+      connection?.feed?.giveZero(messageForm(placed, connection.v5, PLAIN_ZERO, this.#driver.now()))
+    })
+  }
+
+  #gauges(): SysGauges {
+    const { ordered, local, connected } = this.#driver
+    return {
+      clientsConnected: connected,
+      sessions: ordered.sessions.size,
+      connections: this.#connections.size,
+      subscriptions: ordered.subscriptions.size + local.subscriptions.size,
+      sharedSubscriptions: ordered.sharedSubscriptions,
+      retainedMessages: ordered.retained.count,
+      storedMessages: ordered.retained.count,
+      storedBytes: ordered.queuesBytes + ordered.retained.bytes,
+    }
+  }
+
+  #serverSettings(): ServerSettings {
+    const { limits } = this.#settings
+    return {
+      packetBytesMax: limits.packetBytesMax,
+      receiveMaximum: limits.receiveMaximum,
+      topicAliasMaximum: limits.topicAliasMaximum,
+      keepAliveMax: limits.keepAliveMax,
+      maximumQoS: limits.maximumQoS,
+      retainAvailable: limits.retainAvailable,
+      wildcardSubscriptionAvailable: limits.wildcardSubscriptionAvailable,
+      subscriptionIdentifierAvailable: limits.subscriptionIdentifierAvailable,
+      sharedSubscriptionAvailable: limits.sharedSubscriptionAvailable,
+      silent: () => this.#silent,
+    }
+  }
+}
+
+const PLAIN_ZERO = { qos: 0, retain: false, dup: false, subscriptionIds: [] } as const
+
+function monotonicMs(): number {
+  return performance.now()
+}
+
+/** The ordered machine, and the local one that transient sessions live in. */
+function machinesOf(settings: Settings): { readonly ordered: Machine; readonly local: Machine } {
+  const { sessions, features, limits } = settings
+  const common: Partial<MachineSettings> = {
+    sessionExpirySecondsMax: sessions.expiryMax,
+    topicLevelsMax: limits.topicLevelsMax,
+  }
+  return {
+    ordered: new Machine(
+      machineSettings({
+        ...common,
+        queueMessagesMax: sessions.queueMessagesMax,
+        queueBytesMax: sessions.queueBytesMax,
+        queueFull: sessions.queueFull,
+        shareStrategy: features.shareStrategy,
+        directMessages: features.directMessages,
+      }),
+    ),
+    local: new Machine(machineSettings({ ...common, hashing: false })),
+  }
+}
+
+/** Routes over the local machine's subscriptions; any subscription change, in either machine, reaches them. */
+function routesOf(driver: SessionDriver<Connection>): RouteTable<Connection> {
+  const { ordered, local } = driver
+  const routes = new RouteTable<Connection>(
+    {
+      matches(topic: string, visit: (match: Match<Connection>) => void) {
+        local.subscriptions.match(topic, (subscription, clientId) => {
+          const subscriber = driver.byClient(clientId)
+          if (subscriber === undefined) return
+          const { qos, noLocal, retainAsPublished, subscriptionId } = subscription
+          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId })
+        })
+      },
+      ordered: (topic) => ordered.wants(topic),
+    },
+    ROUTES_MAX,
+  )
+  const changed = (filter: string): void => routes.changed(filter)
+  ordered.onSubscriptionChange(changed)
+  local.onSubscriptionChange(changed)
+  return routes
+}
+
+/** 0, or the reason code that refuses a filter. Its syntax was checked by the codec. */
+function subscriptionProblem(filter: string, limits: Settings['limits']): number {
+  const shared = filter.startsWith('$share/')
+  if (shared && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
+  if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(filter)) return ReasonCode.wildcardSubscriptionsNotSupported
+  return filter.split('/').length > limits.topicLevelsMax + (shared ? 2 : 0) ? ReasonCode.topicFilterInvalid : 0
+}

@@ -1,0 +1,151 @@
+/**
+ * What an embedding program may set. Every value has a default (`config/defaults.ts`); the library reads neither files nor
+ * environment. Checked once, at start, by `config/check.ts`: all problems are reported together.
+ */
+import type { Command } from '@concordmq/state'
+import type { Logger } from '../telemetry/logger.ts'
+
+/** Sees every command with its position and time (microseconds since 1970) before it is applied. */
+export type CommandLog = (position: number, timeUs: number, command: Command) => void
+
+export interface BrokerOptions {
+  readonly logger?: Logger
+  readonly access?: AccessOptions
+  readonly limits?: LimitOptions
+  readonly sessions?: SessionOptions
+  readonly delivery?: DeliveryOptions
+  readonly features?: FeatureOptions
+  readonly sys?: SysOptions
+  /** Sees every command with its place before it is applied: for recordings. */
+  readonly commandLog?: CommandLog
+}
+
+export interface AccessOptions {
+  /** Whether a client may connect without user name. Default false. */
+  readonly allowAnonymous?: boolean
+  /** User name to Argon2id record (PHC string), or a function; default: no users. */
+  readonly users?: ReadonlyMap<string, string>
+  /** Refused CONNECTs are closed without a byte and logged at debug only (row F25). Default false. */
+  readonly silentConnectErrors?: boolean
+  /** How many passwords are checked at once, off the event loop. Default: number of cores, at least 2. */
+  readonly passwordChecksMax?: number
+  /** How many checks may wait; above, CONNECT is refused as server busy. Default 1,000. */
+  readonly passwordQueueMax?: number
+  /** Enhanced authentication (AUTH); default: refused with 0x8C. */
+  readonly enhanced?: EnhancedAuthenticator
+}
+
+/** One exchange of enhanced authentication: CONNECT or a later AUTH with the method, then AUTH packets until done. */
+export interface EnhancedExchange {
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly method: string
+  readonly data: Uint8Array | undefined
+  /** True for AUTH 0x19 on a connected client. */
+  readonly reAuthentication: boolean
+  /** Anything the authenticator wants to keep between steps. */
+  state: unknown
+}
+export type EnhancedVerdict =
+  | { readonly verdict: 'continue'; readonly data?: Uint8Array }
+  | { readonly verdict: 'success'; readonly data?: Uint8Array; readonly principal?: string }
+  | { readonly verdict: 'refuse'; readonly reasonCode: number; readonly reason?: string }
+export interface EnhancedAuthenticator {
+  readonly methods: readonly string[]
+  step(exchange: EnhancedExchange): EnhancedVerdict | Promise<EnhancedVerdict>
+}
+
+export interface LimitOptions {
+  /** Largest packet taken from a client, bytes, fixed header included. Default 1 MiB less nothing: 1,048,576... see defaults. */
+  readonly packetBytesMax?: number
+  /** Milliseconds from accept to CONNECT. Default 30,000. */
+  readonly connectTimeoutMs?: number
+  /** Seconds; larger or zero requests are lowered to it; 0: no limit. Default 3,600 (row F27). */
+  readonly keepAliveMax?: number
+  /** QoS 1 and 2 messages a client may have unsettled towards the broker. Default 1,024... announced to 5.0 clients. */
+  readonly receiveMaximum?: number
+  readonly topicAliasMaximum?: number
+  /** Inflight limit towards 3.1 and 3.1.1 clients and ceiling for 5.0 clients, 1..65535. Default 65,535. */
+  readonly inflightMax?: number
+  /** Connections at once, all listeners together. Default 1,000,000. */
+  readonly connectionsMax?: number
+  readonly maximumQoS?: 0 | 1 | 2
+  readonly retainAvailable?: boolean
+  readonly wildcardSubscriptionAvailable?: boolean
+  readonly subscriptionIdentifierAvailable?: boolean
+  readonly sharedSubscriptionAvailable?: boolean
+  /** Longest client identifier, bytes. Default 65,535. */
+  readonly clientIdBytesMax?: number
+  /** Deepest topic or filter, levels. Default 128. */
+  readonly topicLevelsMax?: number
+}
+
+export interface SessionOptions {
+  /** Seconds; longer requests are lowered to it, and 3.1 and 3.1.1 sessions with clean session 0 get it. Default 2^32-1 (never). */
+  readonly expiryMax?: number
+  /** Messages queued for one kept session. Default 100,000. */
+  readonly queueMessagesMax?: number
+  readonly queueBytesMax?: number
+  /** What happens when a kept session's queue is full. Default `dropNewest`. */
+  readonly queueFull?: 'dropNewest' | 'dropOldest'
+}
+
+export interface DeliveryOptions {
+  /** Bytes queued for one connection beyond what its socket took. Default 64 MiB... see defaults. */
+  readonly queueBytesMax?: number
+  readonly queueMessagesMax?: number
+  /** What happens when it is full. Default `dropQoS0`: QoS 0 is dropped, QoS 1 and 2 close the connection 0x97. */
+  readonly queueFull?: 'dropQoS0' | 'dropOldest' | 'disconnect'
+}
+
+export interface FeatureOptions {
+  /** `off` (default), `prefix` for `$direct/<clientId>`, `bare` for fubar's mode in addition (row U10). */
+  readonly directMessages?: 'off' | 'prefix' | 'bare'
+  /** How the member of a shared group is chosen. Default `roundRobin`. */
+  readonly shareStrategy?: 'roundRobin' | 'leastInflight' | 'stickyByPublisher' | 'random'
+}
+
+export interface SysOptions {
+  /** Seconds between `$SYS` updates; 0 switches `$SYS` off. Default 10. */
+  readonly intervalSeconds?: number
+}
+
+/** Where clients come in. */
+export type ListenerOptions =
+  | ({ readonly kind: 'tcp' } & HostPort)
+  | ({ readonly kind: 'tls'; readonly tls: TlsMaterial } & HostPort)
+  | ({ readonly kind: 'ws' } & HostPort)
+  | ({ readonly kind: 'wss'; readonly tls: TlsMaterial } & HostPort)
+  | { readonly kind: 'unix'; readonly path: string; readonly name?: string }
+
+export interface HostPort {
+  /** IPv4 or IPv6 address, or host name. Default `127.0.0.1`… the program's default is `0.0.0.0`. */
+  readonly host?: string
+  /** 0 picks a free port. */
+  readonly port: number
+  readonly name?: string
+}
+
+export interface TlsMaterial {
+  /** PEM chain. */
+  readonly cert: string
+  /** PEM private key. */
+  readonly key: string
+  /** PEM roots for client certificates; with it a client certificate is asked for. */
+  readonly ca?: string
+  /** Whether a client without a valid certificate is refused. Default true when `ca` is given. */
+  readonly requireClientCertificate?: boolean
+}
+
+/** A listener that is open. */
+export interface ListenerHandle {
+  readonly name: string
+  readonly kind: ListenerOptions['kind']
+  /** `127.0.0.1:1883`, `[::1]:1883`, or the path of a Unix socket, with the real port. */
+  readonly address: string
+  readonly port: number
+  /** New connections get the new certificate; existing ones go on. Rejects with the reason, and keeps the old one. */
+  reloadTls(tls: TlsMaterial): Promise<void>
+  /** Takes no new connections. Existing ones are the broker's. */
+  close(): Promise<void>
+}

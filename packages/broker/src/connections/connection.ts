@@ -1,0 +1,450 @@
+/**
+ * The driver of one client's network connection: bytes from the transport into the conversation, its effects to whoever
+ * handles them, answers and deliveries out. It decides nothing about MQTT; the conversation knows the rules of one
+ * connection, the handler everything beyond it.
+ *
+ *   transport ──data──▶ conversation ──effects──▶ handler (pipeline)
+ *       ▲                                            │
+ *       └── output ◀── outbox or kept feed ◀─────────┘
+ *
+ * What an idle or merely publishing connection does not need (outbox, window) is made at first use: memory per idle
+ * connection is a figure this project holds.
+ */
+import type { Buffer } from 'node:buffer'
+import {
+  type AuthPacket,
+  type ConnectPacket,
+  type DisconnectPacket,
+  OutboundAliases,
+  type PublishRun,
+  ReasonCode,
+  type Refusal,
+  ServerConversation,
+  type ServerEffects,
+  type ServerSettings,
+  type SubscribePacket,
+  type UnsubscribePacket,
+} from '@concordmq/protocol'
+import { type ConnectionId, OutboundWindow, type Receipts } from '@concordmq/state'
+import { Outbox, type OutboxLimits, type OutboxOwner, type Settled } from '../delivery/outbox.ts'
+import { type FlushQueue, Output } from '../delivery/output.ts'
+import type { Pressure, Publisher } from '../delivery/pressure.ts'
+import type { Route } from '../routing/route-table.ts'
+import type { KeptFeed } from '../sessions/kept-feed.ts'
+import type { Counters } from '../telemetry/counters.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
+import type { Transport, TransportSink } from './transport.ts'
+
+/** What all connections of a broker share. */
+export interface ConnectionShared {
+  readonly settings: ServerSettings
+  readonly handler: ConnectionHandler
+  readonly counters: Counters
+  readonly logger: Logger
+  readonly flushQueue: FlushQueue
+  readonly wheel: DeadlineWheel
+  readonly pressure: Pressure
+  readonly run: PublishRun
+  readonly outboxLimits: OutboxLimits
+  /** 1..65535. */
+  readonly inflightMax: number
+  readonly connectTimeoutMs: number
+  readonly nowMs: () => number
+}
+
+/** Who handles what a client asks for. */
+export interface ConnectionHandler {
+  connect(connection: Connection, packet: ConnectPacket): void
+  authenticate(connection: Connection, packet: AuthPacket): void
+  publishRun(connection: Connection, run: PublishRun): void
+  pubrel(connection: Connection, packetId: number): void
+  subscribe(connection: Connection, packet: SubscribePacket): void
+  unsubscribe(connection: Connection, packet: UnsubscribePacket): void
+  /** A shared group's queue entry, sent to a transient session, was settled. */
+  sharedSettled(
+    connection: Connection,
+    q: number,
+    outcome: 'acked' | 'received' | 'completed' | 'givenUp',
+    reasonCode: number,
+  ): void
+  /** The session's connection is over. `packet`: the client's DISCONNECT, if it sent one. Once, and only after `entered`. */
+  left(connection: Connection, packet: DisconnectPacket | undefined, reasonCode: number): void
+  /** The transport is closed. Once for every connection. */
+  gone(connection: Connection): void
+}
+
+/** Set when the CONNECT has been accepted. */
+export interface Entered {
+  readonly clientId: string
+  readonly principal: string
+  readonly id: ConnectionId
+  readonly kept: boolean
+}
+
+export class Connection implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner {
+  readonly transport: Transport
+  readonly conversation: ServerConversation
+  readonly output: Output
+  clientId = ''
+  principal = ''
+  id: ConnectionId | undefined
+  kept = false
+  connectedAtMs = 0
+  /** The route of the last publish. */
+  lastRoute: Route<Connection> | undefined
+  /** Receipts of a transient session's QoS 2 publishes. */
+  receipts: Receipts | undefined
+  /** Sends a kept session's queue. */
+  feed: KeptFeed | undefined
+  /** Anything an exchange of enhanced authentication keeps between steps. */
+  exchange: unknown
+  wheelSlot = -1
+  pressure = 0
+  readonly #shared: ConnectionShared
+  readonly #acceptedMs: number
+  #outbox: Outbox | undefined
+  #aliases: OutboundAliases | undefined
+  #left = false
+  #closed = false
+  #paused = false
+  #closeReason: number = ReasonCode.unspecifiedError
+
+  constructor(transport: Transport, shared: ConnectionShared) {
+    const now = shared.nowMs()
+    this.transport = transport
+    this.#shared = shared
+    this.#acceptedMs = now
+    this.output = new Output(transport, shared.flushQueue)
+    this.conversation = new ServerConversation(shared.settings, this, shared.run, now)
+    shared.wheel.watch(this)
+    transport.sink = this
+  }
+
+  get v5(): boolean {
+    return this.conversation.version === 5
+  }
+
+  /** Where messages for this client go. */
+  get outbox(): Outbox {
+    this.#outbox ??= this.makeOutbox(0)
+    return this.#outbox
+  }
+
+  get hasOutbox(): boolean {
+    return this.#outbox !== undefined
+  }
+
+  /** Makes the outbox with a window that begins at `firstNumber`. */
+  makeOutbox(firstNumber: number): Outbox {
+    const shared = this.#shared
+    const { clientReceiveMaximum, clientPacketBytesMax } = this.conversation
+    const window = new OutboundWindow(Math.min(clientReceiveMaximum, shared.inflightMax), firstNumber)
+    this.#outbox = new Outbox(this.output, window, clientPacketBytesMax, shared.outboxLimits, shared.counters, this)
+    return this.#outbox
+  }
+
+  /** The CONNECT was accepted: from now on `left` will be called. */
+  enter(entered: Entered): void {
+    this.clientId = entered.clientId
+    this.principal = entered.principal
+    this.id = entered.id
+    this.kept = entered.kept
+    this.connectedAtMs = Date.now()
+  }
+
+  // ---------------------------------------------------------------- transport
+
+  data(chunk: Uint8Array): void {
+    const shared = this.#shared
+    shared.counters.bytesReceived += chunk.length
+    const now = shared.nowMs()
+    this.conversation.receive(chunk, now)
+    if (this.#closed) return
+    if (this.feed !== undefined) this.feed.pump()
+    else if (this.#outbox !== undefined && this.#outbox.waiting > 0) this.#outbox.pump(now)
+    if (this.#outbox !== undefined) this.#ease(this.#outbox)
+    if (this.conversation.holding) this.#updateReading()
+  }
+
+  drain(): void {
+    this.output.drained()
+    if (this.feed !== undefined) this.feed.pump()
+    else if (this.#outbox !== undefined && this.#outbox.waiting > 0) this.#outbox.pump(this.#shared.nowMs())
+    if (this.#outbox !== undefined) this.#ease(this.#outbox)
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#closed) return
+    this.#closed = true
+    const shared = this.#shared
+    shared.wheel.remove(this)
+    if (error !== undefined && shared.logger.debugEnabled) {
+      shared.logger.debug(
+        { event: 'connection.error', clientId: this.clientId, error: error.message },
+        'Network connection failed',
+      )
+    }
+    this.#leave(undefined)
+    this.conversation.end()
+    this.output.close()
+    if (this.#outbox !== undefined) {
+      this.#outbox.close()
+      shared.pressure.release(this.#outbox)
+    }
+    shared.pressure.forget(this)
+    this.lastRoute = undefined
+    shared.handler.gone(this)
+  }
+
+  pauseReading(): void {
+    this.#updateReading()
+  }
+
+  resumeReading(): void {
+    // Time in which nothing was read is not silence of the client.
+    this.conversation.lastReceivedMs = this.#shared.nowMs()
+    this.#updateReading()
+  }
+
+  #updateReading(): void {
+    const pause = this.pressure > 0 || this.conversation.holding
+    if (pause === this.#paused) return
+    this.#paused = pause
+    if (pause) this.transport.pause()
+    else this.transport.resume()
+  }
+
+  #ease(outbox: Outbox): void {
+    if ((outbox.slow || outbox.congestedSinceMs > 0) && !outbox.pressing && (!outbox.slow || outbox.open)) {
+      this.#shared.pressure.release(outbox)
+    }
+  }
+
+  // ---------------------------------------------------------------- deadlines
+
+  get deadlineMs(): number | undefined {
+    if (this.#closed) return undefined
+    if (this.conversation.connected) return this.conversation.deadlineMs
+    return this.#acceptedMs + this.#shared.connectTimeoutMs
+  }
+
+  due(nowMs: number): void {
+    if (this.pressure > 0) {
+      this.conversation.lastReceivedMs = nowMs
+      return
+    }
+    if (this.conversation.connected) {
+      this.conversation.tick(nowMs)
+      return
+    }
+    if (nowMs < this.#acceptedMs + this.#shared.connectTimeoutMs) return
+    this.refused({ refused: true, reasonCode: 0, statement: 'MQTT-3.1.0-1', detail: 'no CONNECT in time' })
+    this.conversation.end()
+    this.transport.destroy()
+  }
+
+  // ---------------------------------------------------------------- what the conversation asks for
+
+  connect(packet: ConnectPacket): void {
+    this.#shared.handler.connect(this, packet)
+  }
+
+  authenticate(packet: AuthPacket): void {
+    this.#shared.handler.authenticate(this, packet)
+  }
+
+  publish(run: PublishRun): void {
+    this.#shared.handler.publishRun(this, run)
+  }
+
+  puback(packetId: number, reasonCode: number): void {
+    this.#shared.counters.packetsReceived++
+    const { feed } = this
+    if (feed !== undefined) this.#check(feed.puback(packetId, reasonCode))
+    else if (this.#outbox !== undefined) this.#check(this.#outbox.puback(packetId, reasonCode))
+  }
+
+  pubrec(packetId: number, reasonCode: number): void {
+    this.#shared.counters.packetsReceived++
+    const settled = this.feed?.pubrec(packetId, reasonCode) ?? this.#outbox?.pubrec(packetId, reasonCode) ?? 'unknown'
+    this.#check(settled)
+    if (settled === 'mismatch' || reasonCode >= 0x80) return
+    // [MQTT-4.3.3-4] PUBREL with the same identifier; one that is not in use is answered, so that the client can end it
+    const { output } = this
+    this.#shared.counters.packetsSent++
+    if (settled === 'unknown' && this.v5) {
+      const at = output.room(5)
+      const chunk = output.chunk as Buffer
+      chunk[at] = 0x62
+      chunk[at + 1] = 3
+      chunk[at + 2] = packetId >> 8
+      chunk[at + 3] = packetId & 255
+      chunk[at + 4] = ReasonCode.packetIdentifierNotFound
+      return
+    }
+    this.acknowledge(0x62, packetId)
+  }
+
+  pubrel(packetId: number): void {
+    this.#shared.counters.packetsReceived++
+    this.#shared.handler.pubrel(this, packetId)
+  }
+
+  pubcomp(packetId: number, reasonCode: number): void {
+    this.#shared.counters.packetsReceived++
+    const { feed } = this
+    if (feed !== undefined) this.#check(feed.pubcomp(packetId, reasonCode))
+    else if (this.#outbox !== undefined) this.#check(this.#outbox.pubcomp(packetId, reasonCode))
+  }
+
+  #check(settled: Settled): void {
+    if (settled !== 'mismatch') return
+    this.refused({
+      refused: true,
+      reasonCode: ReasonCode.protocolError,
+      statement: 'MQTT-4.3.2-3',
+      detail: 'an acknowledgement of the other QoS',
+    })
+    this.conversation.disconnect(ReasonCode.protocolError)
+  }
+
+  subscribe(packet: SubscribePacket): void {
+    this.#shared.counters.packetsReceived++
+    this.#shared.handler.subscribe(this, packet)
+  }
+
+  unsubscribe(packet: UnsubscribePacket): void {
+    this.#shared.counters.packetsReceived++
+    this.#shared.handler.unsubscribe(this, packet)
+  }
+
+  pingreq(): void {
+    this.#shared.counters.packetsReceived++
+    this.#shared.counters.packetsSent++
+  }
+
+  disconnected(packet: DisconnectPacket): void {
+    this.#shared.counters.packetsReceived++
+    this.#leave(packet)
+  }
+
+  refused(refusal: Refusal): void {
+    this.#closeReason = refusal.reasonCode
+    const { logger } = this.#shared
+    if (!logger.debugEnabled) return
+    logger.debug(
+      {
+        event: 'connection.refused',
+        clientId: this.clientId,
+        remoteAddress: this.transport.info.remoteAddress,
+        reasonCode: refusal.reasonCode,
+        statement: refusal.statement,
+      },
+      `Client broke a rule: ${refusal.detail}`,
+    )
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#shared.counters.packetsSent++
+    this.output.append(bytes)
+  }
+
+  /** Sends what is pending, then closes. */
+  close(): void {
+    this.#leave(undefined)
+    this.conversation.end()
+    this.output.flush()
+    this.transport.end()
+  }
+
+  // ---------------------------------------------------------------- what others ask of the connection
+
+  /** A four-byte acknowledgement. */
+  acknowledge(firstByte: number, packetId: number): void {
+    const { output } = this
+    const at = output.room(4)
+    const chunk = output.chunk as Buffer
+    chunk[at] = firstByte
+    chunk[at + 1] = 2
+    chunk[at + 2] = packetId >> 8
+    chunk[at + 3] = packetId & 255
+  }
+
+  /** Acknowledges every packet of a run, in request order [MQTT-4.6.0-2] [MQTT-4.6.0-3]. */
+  acknowledgeRun(run: PublishRun, firstByte: number, reasonCode: number): void {
+    const { output } = this
+    const { count, buf, ids } = run
+    const bytes = reasonCode === 0 || !this.v5 ? 4 : 5
+    let at = output.room(count * bytes)
+    const chunk = output.chunk as Buffer
+    for (let i = 0; i < count; i++) {
+      const id = ids[i] as number
+      chunk[at] = firstByte
+      chunk[at + 1] = bytes - 2
+      chunk[at + 2] = buf[id] as number
+      chunk[at + 3] = buf[id + 1] as number
+      if (bytes === 5) chunk[at + 4] = reasonCode
+      at += bytes
+    }
+    this.#shared.counters.packetsSent += count
+  }
+
+  /** Topic aliases towards this client; undefined if it takes none. */
+  get aliases(): OutboundAliases | undefined {
+    const max = this.conversation.clientTopicAliasMaximum
+    if (max > 0) this.#aliases ??= new OutboundAliases(Math.min(max, ALIASES_MAX))
+    return this.#aliases
+  }
+
+  /** Another connection took the session over, or an operator ended it: the order knows already. */
+  expel(reasonCode: number): void {
+    this.#left = true
+    this.conversation.disconnect(reasonCode)
+  }
+
+  /** The broker closes: the client is told (5.0), and its will is published as for a lost connection. */
+  shutDown(): void {
+    this.#closeReason = ReasonCode.serverShuttingDown
+    if (this.conversation.connected) this.conversation.disconnect(ReasonCode.serverShuttingDown)
+    else {
+      this.conversation.end()
+      this.transport.destroy()
+    }
+  }
+
+  /** The line is full and the policy is to close. */
+  overflow(): void {
+    this.#shared.logger.warn(
+      { event: 'delivery.overflow', clientId: this.clientId },
+      'Client reads too slowly: its queue is full and it is disconnected',
+    )
+    this.#closeReason = ReasonCode.quotaExceeded
+    // Not from within a delivery to many: the connection leaves at the end of the turn.
+    queueMicrotask(() => {
+      if (this.#closed) return
+      this.conversation.disconnect(ReasonCode.quotaExceeded)
+      this.transport.destroy()
+    })
+  }
+
+  sharedSettled(q: number, outcome: 'acked' | 'received' | 'completed' | 'givenUp', reasonCode: number): void {
+    this.#shared.handler.sharedSettled(this, q, outcome, reasonCode)
+  }
+
+  /** The owner answered what the conversation waited for: reading goes on. */
+  answered(): void {
+    this.#shared.wheel.watch(this)
+    this.#updateReading()
+  }
+
+  #leave(packet: DisconnectPacket | undefined): void {
+    if (this.#left || this.id === undefined) return
+    this.#left = true
+    this.#shared.handler.left(this, packet, this.#closeReason)
+  }
+}
+
+/** Aliases used towards one client: a bound on what it makes the broker remember. */
+const ALIASES_MAX = 64
+

@@ -1,0 +1,93 @@
+/**
+ * A message that is kept as a value (retained, queued, a will) as a form for one client. The live path does not come
+ * here: it works on runs (`form.ts`).
+ */
+import { encodePublish, type Properties, type QoS } from '@concordmq/protocol'
+import type { PlacedMessage } from '@concordmq/state'
+import type { Form } from './form.ts'
+
+/** The broker's two clocks at one moment: the order's time, and a monotonic one for deadlines. */
+export interface Now {
+  /** Microseconds since 1970, never decreasing. */
+  readonly us: number
+  /** Monotonic milliseconds. */
+  readonly ms: number
+}
+
+export interface MessageTerms {
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly dup: boolean
+  readonly subscriptionIds: readonly number[]
+}
+
+const NO_OFFSETS = new Int32Array(0)
+const FIRST_HEAD = new Int32Array([0])
+
+/** Seconds a message has left, rounded up; undefined: it never expires; 0: it has expired. */
+export function secondsLeft(placed: PlacedMessage, nowUs: number): number | undefined {
+  const lifetime = placed.message.expirySeconds
+  if (lifetime === undefined) return undefined
+  const leftUs = placed.timeUs + lifetime * 1e6 - nowUs
+  return leftUs <= 0 ? 0 : Math.ceil(leftUs / 1e6)
+}
+
+/** Encodes for a 5.0 client or an earlier one. An expiry that has passed is the caller's to check; at least 1 s is written. */
+export function messageForm(placed: PlacedMessage, v5: boolean, terms: MessageTerms, now: Now): Form {
+  const { message } = placed
+  const left = secondsLeft(placed, now.us)
+  let properties: Properties | undefined
+  if (v5) {
+    properties = {
+      ...message.properties,
+      // [MQTT-3.3.2-6] what is left of the lifetime
+      ...(left !== undefined && { messageExpiryInterval: Math.max(1, left) }),
+      ...(terms.subscriptionIds.length > 0 && { subscriptionIdentifiers: terms.subscriptionIds }),
+    }
+  }
+  const buf = encodePublish(
+    {
+      type: 3,
+      topic: message.topic,
+      payload: message.payload,
+      qos: terms.qos,
+      retain: terms.retain,
+      dup: terms.dup,
+      ...(terms.qos > 0 && { packetId: 1 }),
+      ...(properties !== undefined && { properties }),
+    },
+    v5 ? 5 : 4,
+  )
+  return {
+    buf,
+    start: 0,
+    end: buf.length,
+    count: 1,
+    qos: terms.qos,
+    heads: FIRST_HEAD,
+    ids: terms.qos > 0 ? new Int32Array([packetIdAt(buf)]) : NO_OFFSETS,
+    parts: undefined,
+    partsBytes: 0,
+    expiresAtMs: left === undefined ? -1 : now.ms + left * 1000,
+    expiryAt: v5 && left !== undefined ? expiryAt(buf) : -1,
+    slice: buf,
+    kept: undefined,
+  }
+}
+
+/** Offset of the packet identifier in an encoded PUBLISH. */
+function packetIdAt(buf: Uint8Array): number {
+  let at = 1
+  while (((buf[at] as number) & 0x80) !== 0) at++
+  at++
+  return at + 2 + (((buf[at] as number) << 8) | (buf[at + 1] as number))
+}
+
+/** Offset of the four bytes of the message expiry interval, which the encoder writes second after the format indicator. */
+function expiryAt(buf: Uint8Array): number {
+  let at = packetIdAt(buf) + (((buf[0] as number) & 6) === 0 ? 0 : 2)
+  while (((buf[at] as number) & 0x80) !== 0) at++
+  at++
+  if (buf[at] === 0x01) at += 2
+  return buf[at] === 0x02 ? at + 1 : -1
+}

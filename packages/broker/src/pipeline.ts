@@ -1,0 +1,355 @@
+/**
+ * The path of a message through the broker: authorise, order, route, deliver.
+ *
+ *   run of PUBLISH ─▶ may it? ─▶ receipt (QoS 2) ─▶ route of its topic ─┬─ only transient subscribers ─▶ straight to outboxes
+ *                                                                       └─ retain, kept, shared, direct ─▶ command ─▶ machine ─▶ effects
+ *
+ * The straight way makes no object per message: the run is encoded once per protocol generation and QoS, and copied or
+ * referred to once per subscriber. The other way takes one command per message through the sequencer.
+ */
+import { Buffer } from 'node:buffer'
+import { decodeProperties, isRefusal, type Properties, type PublishRun, type QoS, ReasonCode } from '@concordmq/protocol'
+import type { ConnectionId, Message, Outcome, PlacedMessage, PublishCommand } from '@concordmq/state'
+import type { Connection } from './connections/connection.ts'
+import { encodeRun, type Form, RunForms } from './delivery/form.ts'
+import { messageForm } from './delivery/message-form.ts'
+import type { Outbox } from './delivery/outbox.ts'
+import type { Pressure } from './delivery/pressure.ts'
+import type { Route, RouteTable, Target } from './routing/route-table.ts'
+import { messageOf, type SessionDriver } from './sessions/session-driver.ts'
+import type { Counters } from './telemetry/counters.ts'
+
+export interface PipelineOptions {
+  readonly driver: SessionDriver<Connection>
+  readonly routes: RouteTable<Connection>
+  readonly counters: Counters
+  readonly pressure: Pressure
+  readonly directMessages: 'off' | 'prefix' | 'bare'
+  readonly topicLevelsMax: number
+  readonly nowMs: () => number
+}
+
+const PUBACK = 0x40
+const PUBREC = 0x50
+const PUBCOMP = 0x70
+const DOLLAR = 0x24
+const DIRECT_PREFIX = '$direct/'
+
+export class Pipeline {
+  readonly #o: PipelineOptions
+  readonly #forms = new RunForms()
+
+  constructor(options: PipelineOptions) {
+    this.#o = options
+  }
+
+  /** A run of PUBLISH packets of one client. */
+  publish(from: Connection, run: PublishRun): void {
+    const { counters } = this.#o
+    counters.packetsReceived += run.count
+    counters.publishReceived += run.count
+    counters.publishBytesReceived += run.end - run.start + run.partsBytes
+    const route = this.#routeOf(from, run)
+    const refusal = this.#mayPublish(route)
+    if (refusal !== 0) {
+      this.#refuse(from, run, refusal)
+      return
+    }
+    if (run.qos === 2) {
+      if (from.kept) this.#publishOrdered(from, run, route)
+      else this.#publishOnce(from, run, route)
+      return
+    }
+    if (run.retain || route.ordered || this.#direct(route)) {
+      this.#publishOrdered(from, run, route)
+      return
+    }
+    this.#fanOut(from, run, route)
+    if (run.qos === 1) this.#acknowledge(from, run, PUBACK, route.targets.length === 0)
+  }
+
+  /** PUBREL: the receipt ends, PUBCOMP answers [MQTT-4.3.3-11]. */
+  release(from: Connection, packetId: number): void {
+    if (from.kept) {
+      this.#o.driver.release(from, packetId, (known) => this.#complete(from, packetId, known))
+      return
+    }
+    this.#complete(from, packetId, from.receipts?.delete(packetId) === true)
+  }
+
+  /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
+  routePlaced(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+    const { routes, driver } = this.#o
+    const bytes = Buffer.from(placed.message.topic)
+    const route = routes.lookup(bytes, 0, bytes.length)
+    if (route.targets.length === 0) return
+    const now = driver.now()
+    const author = driver.byId(publisher)
+    const shared: (Form | undefined)[] = []
+    for (const whole of route.targets) {
+      const target = targetFor(whole, author)
+      if (target === undefined) continue
+      const { subscriber } = target
+      const qos = Math.min(placed.message.qos, target.qos) as QoS
+      // [MQTT-3.3.1-12] [MQTT-3.3.1-13] RETAIN stays only for Retain As Published
+      const retain = placed.message.retain && target.retainAsPublished
+      const { v5 } = subscriber
+      if (v5 && target.subscriptionIds !== undefined) {
+        const subscriptionIds = target.subscriptionIds
+        subscriber.outbox.give(messageForm(placed, true, { qos, retain, dup: false, subscriptionIds }, now))
+        continue
+      }
+      const index = (v5 ? 6 : 0) + (retain ? 3 : 0) + qos
+      shared[index] ??= messageForm(placed, v5, { qos, retain, dup: false, subscriptionIds: NO_IDS }, now)
+      subscriber.outbox.give(shared[index] as Form)
+    }
+  }
+
+  // ---------------------------------------------------------------- authorise
+
+  /** 0, or the reason code of a refusal. */
+  #mayPublish(route: Route<Connection>): number {
+    // Clients publish under $ only to $direct/…: everything else there is the broker's own.
+    if (route.bytes[0] === DOLLAR && !(this.#o.directMessages !== 'off' && route.topic.startsWith(DIRECT_PREFIX))) {
+      return ReasonCode.notAuthorized
+    }
+    return levelsOf(route.bytes) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
+  }
+
+  /** The message goes nowhere; its publisher is told where the protocol allows [MQTT-3.3.5-2]. */
+  #refuse(from: Connection, run: PublishRun, reasonCode: number): void {
+    this.#o.counters.publishDropped += run.count
+    if (run.qos === 0) return
+    from.conversation.settledIn(run.count)
+    from.acknowledgeRun(run, run.qos === 1 ? PUBACK : PUBREC, reasonCode)
+    if (run.qos === 2 && !from.v5) for (let i = 0; i < run.count; i++) this.#receipt(from, run.packetId(i))
+  }
+
+  // ---------------------------------------------------------------- route
+
+  #routeOf(from: Connection, run: PublishRun): Route<Connection> {
+    const { routes } = this.#o
+    const last = from.lastRoute
+    if (run.sameTopic && last !== undefined && from.conversation.lastTopic === last.bytes) {
+      if (last.version !== routes.version) routes.refresh(last)
+      return last
+    }
+    const route = routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
+    from.lastRoute = route
+    from.conversation.lastTopic = route.bytes
+    return route
+  }
+
+  #direct(route: Route<Connection>): boolean {
+    const mode = this.#o.directMessages
+    if (mode === 'off') return false
+    return route.topic.startsWith(DIRECT_PREFIX) || (mode === 'bare' && this.#o.driver.ordered.session(route.topic) !== undefined)
+  }
+
+  // ---------------------------------------------------------------- the straight way
+
+  #fanOut(from: Connection, run: PublishRun, route: Route<Connection>): void {
+    const { driver, pressure, nowMs } = this.#o
+    driver.sequencer.take(run.count)
+    const { targets } = route
+    if (targets.length === 0) return
+    const forms = this.#forms
+    forms.begin(run, run.hasProperties ? nowMs() : 0)
+    for (let i = 0; i < targets.length; i++) {
+      let target = targets[i] as Target<Connection>
+      if (target.own !== undefined && target.subscriber === from) {
+        if (target.own === 'nothing') continue
+        target = target.own
+      }
+      const { subscriber } = target
+      const { outbox, v5 } = subscriber
+      const qos = (run.qos < target.qos ? run.qos : target.qos) as QoS
+      if (v5 && (target.subscriptionIds !== undefined || subscriber.conversation.clientTopicAliasMaximum > 0)) {
+        this.#giveOwn(subscriber, target, run, route, qos)
+      } else outbox.give(forms.form(v5, qos))
+      if (outbox.pressing) {
+        if (outbox.output.full) outbox.output.flush()
+        if (!outbox.slow && outbox.pressing && mayWait(from, outbox)) pressure.hold(outbox, from)
+      } else if (outbox.output.full) outbox.output.flush()
+    }
+    forms.end()
+  }
+
+  /** A 5.0 subscriber with subscription identifiers or topic aliases: encoded for it alone. */
+  #giveOwn(to: Connection, target: Target<Connection>, run: PublishRun, route: Route<Connection>, qos: QoS): void {
+    const { outbox } = to
+    const nowMs = this.#o.nowMs()
+    const subscriptionIds = target.subscriptionIds ?? NO_IDS
+    // An alias is used only for what leaves at once: a queue may drop the message that sets it.
+    const leaves = outbox.open && (qos === 0 || outbox.window.room() >= run.count)
+    const aliases = leaves && run.count === 1 ? to.aliases : undefined
+    const assigned = aliases?.assign(route.topic) ?? 0
+    let form = encodeRun(run, true, qos, {
+      nowMs,
+      retain: false,
+      subscriptionIds,
+      alias: Math.abs(assigned),
+      aliasOnly: assigned > 0,
+    })
+    if (assigned < 0 && form.end + form.partsBytes > to.conversation.clientPacketBytesMax) {
+      aliases?.forget(route.topic)
+      form = encodeRun(run, true, qos, { nowMs, retain: false, subscriptionIds, alias: 0, aliasOnly: false })
+    }
+    outbox.give(form)
+  }
+
+  /** QoS 2 of a transient session: what has a receipt was published already [MQTT-4.3.3-10]. */
+  #publishOnce(from: Connection, run: PublishRun, route: Route<Connection>): void {
+    let fresh = 0
+    for (let i = 0; i < run.count; i++) if (this.#receipt(from, run.packetId(i))) fresh++
+    const ordered = run.retain || route.ordered || this.#direct(route)
+    if (fresh === run.count && !ordered) {
+      this.#fanOut(from, run, route)
+      this.#acknowledge(from, run, PUBREC, route.targets.length === 0)
+      return
+    }
+    // Some were there before. Receipts tell which only while they are added, so a run with a resend is taken apart.
+    if (fresh === 0) {
+      from.acknowledgeRun(run, PUBREC, 0)
+      return
+    }
+    if (fresh < run.count) {
+      // A resend among new messages: only DUP marks it, and a packet with DUP makes a run of its own. What is left is an
+      // identifier used twice in one run, which a client must not do [MQTT-2.2.1-3]: each is published once.
+      const seen = new Set<number>()
+      this.#each(run, (single) => {
+        const id = single.packetId(0)
+        if (!seen.has(id)) {
+          seen.add(id)
+          if (ordered) this.#submit(from, single, route, false)
+          else this.#fanOut(from, single, route)
+        }
+        from.acknowledgeRun(single, PUBREC, 0)
+      })
+      return
+    }
+    this.#each(run, (single) => {
+      this.#submit(from, single, route, false)
+      this.#acknowledge(from, single, PUBREC, false)
+    })
+  }
+
+  #receipt(from: Connection, packetId: number): boolean {
+    from.receipts ??= this.#o.driver.local.session(from.clientId)?.receipts
+    return from.receipts?.add(packetId) === true
+  }
+
+  // ---------------------------------------------------------------- the ordered way
+
+  #publishOrdered(from: Connection, run: PublishRun, route: Route<Connection>): void {
+    this.#each(run, (single) => this.#submit(from, single, route, true))
+  }
+
+  /** One message as a command, and its run to the transient subscribers. */
+  #submit(from: Connection, run: PublishRun, route: Route<Connection>, acknowledge: boolean): void {
+    const { driver } = this.#o
+    const { qos } = run
+    const packetId = qos > 0 ? run.packetId(0) : 0
+    const command: PublishCommand = {
+      type: 'publish',
+      message: this.#message(from, run, route),
+      ...(from.id !== undefined && { connection: from.id }),
+      ...(qos === 2 && from.kept && { receipt: packetId }),
+    }
+    // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
+    const byRun = !run.retain
+    driver.runRoutes = byRun
+    driver.sequencer.submit(command, (outcome: Outcome) => {
+      driver.runRoutes = false
+      const published = outcome.type === 'published' && !outcome.duplicate
+      if (byRun && published) this.#fanOut(from, run, route)
+      if (!acknowledge || qos === 0) return
+      const unmatched = outcome.type === 'published' && outcome.matched === 0 && route.targets.length === 0
+      this.#acknowledge(from, run, qos === 1 ? PUBACK : PUBREC, unmatched && published)
+    })
+    driver.runRoutes = false
+  }
+
+  #message(from: Connection, run: PublishRun, route: Route<Connection>): Message {
+    let properties: Properties | undefined
+    if (run.hasProperties) {
+      const { propertiesStart, propertiesEnd } = run.scan
+      // A copy: correlation data would otherwise keep the read buffer alive.
+      const own = run.buf.slice(propertiesStart, propertiesEnd)
+      const decoded = decodeProperties(own, 0, own.length, 'publish')
+      if (!isRefusal(decoded)) properties = decoded
+    }
+    return messageOf(
+      { topic: route.topic, payload: run.copyPayload(0), qos: run.qos, retain: run.retain },
+      properties,
+      from.clientId,
+    )
+  }
+
+  /** Calls `visit` with each packet of the run as a run of its own. */
+  #each(run: PublishRun, visit: (single: PublishRun) => void): void {
+    if (run.count === 1) {
+      visit(run)
+      return
+    }
+    const { start, end, count } = run
+    const heads = run.heads.slice(0, count)
+    const ids = run.ids.slice(0, count)
+    const payloads = run.payloads.slice(0, count)
+    for (let i = 0; i < count; i++) {
+      run.start = heads[i] as number
+      run.end = i + 1 < count ? (heads[i + 1] as number) : end
+      run.count = 1
+      run.heads[0] = heads[i] as number
+      run.ids[0] = ids[i] as number
+      run.payloads[0] = payloads[i] as number
+      visit(run)
+    }
+    run.start = start
+    run.end = end
+  }
+
+  // ---------------------------------------------------------------- acknowledge
+
+  /** PUBACK or PUBREC for every packet of the run. */
+  #acknowledge(from: Connection, run: PublishRun, firstByte: number, unmatched: boolean): void {
+    if (firstByte === PUBACK) from.conversation.settledIn(run.count)
+    // [MQTT-3.4.2-1] 0x10 tells a 5.0 publisher that nobody subscribes
+    from.acknowledgeRun(run, firstByte, unmatched ? ReasonCode.noMatchingSubscribers : 0)
+  }
+
+  #complete(from: Connection, packetId: number, known: boolean): void {
+    const { output } = from
+    this.#o.counters.packetsSent++
+    if (known) from.conversation.settledIn(1)
+    if (known || !from.v5) {
+      from.acknowledge(PUBCOMP, packetId)
+      return
+    }
+    const at = output.room(5)
+    const chunk = output.chunk as Buffer
+    chunk[at] = PUBCOMP
+    chunk[at + 1] = 3
+    chunk[at + 2] = packetId >> 8
+    chunk[at + 3] = packetId & 255
+    chunk[at + 4] = ReasonCode.packetIdentifierNotFound
+  }
+}
+
+const NO_IDS: readonly number[] = []
+
+function targetFor(target: Target<Connection>, author: Connection | undefined): Target<Connection> | undefined {
+  if (target.own === undefined || target.subscriber !== author) return target
+  return target.own === 'nothing' ? undefined : target.own
+}
+
+/** A publisher whose own acknowledgements the subscriber's window may wait for must go on being read. */
+function mayWait(from: Connection, outbox: Outbox): boolean {
+  return outbox.output.congested || !from.hasOutbox || from.outbox.window.inflight === 0
+}
+
+function levelsOf(topic: Uint8Array): number {
+  let levels = 1
+  for (let i = 0; i < topic.length; i++) if (topic[i] === 0x2f) levels++
+  return levels
+}

@@ -1,0 +1,184 @@
+/**
+ * From a topic to who gets its messages: a bounded cache of resolved subscriber lists over the subscription tree.
+ *
+ *   bytes of the topic ──hash──▶ set of 4 ways ──same bytes──▶ Route { targets, ordered }
+ *                                     │ miss
+ *                                     ▼
+ *                              FilterTree.match()
+ *
+ * A subscription change drops only what its filter can match, and lazily: the table remembers the last changed filters, a
+ * route remembers how many changes it has seen, and the next use compares the new ones with its topic. So a change costs
+ * nothing per cached topic, and an untouched route costs one comparison of numbers.
+ */
+import { filterMatches, utf8Decode } from '@concordmq/protocol'
+
+/** A subscriber of a topic, with its matching subscriptions merged into one. */
+export interface Target<S> {
+  readonly subscriber: S
+  /** Highest QoS granted among them. */
+  readonly qos: 0 | 1 | 2
+  /** Any of them asked for Retain As Published. */
+  readonly retainAsPublished: boolean
+  /** Identifiers of all of them, ascending; undefined: none has one. */
+  readonly subscriptionIds: readonly number[] | undefined
+  /** What is left for messages of the subscriber itself when some asked for No Local; undefined: nothing differs. */
+  readonly own: Target<S> | 'nothing' | undefined
+}
+
+/** One matching subscription, as the tree has it. */
+export interface Match<S> {
+  readonly subscriber: S
+  readonly qos: 0 | 1 | 2
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly subscriptionId: number
+}
+
+export interface Route<S> {
+  /** The topic's bytes; never changes, so its identity may stand for the topic. */
+  readonly bytes: Uint8Array
+  readonly topic: string
+  targets: readonly Target<S>[]
+  /** Whether messages must go through the ordered machine: a kept session or a shared group wants them. */
+  ordered: boolean
+  version: number
+}
+
+/** Where routes come from. */
+export interface Resolver<S> {
+  /** Calls `visit` for each matching subscription of a transient session. */
+  matches(topic: string, visit: (match: Match<S>) => void): void
+  /** Whether a kept session or shared group matches. */
+  ordered(topic: string): boolean
+}
+
+const WAYS = 4
+/** Changes since a route was resolved above which it is resolved anew instead of compared. */
+const COMPARED_MAX = 32
+
+export class RouteTable<S> {
+  /** Number of subscription changes so far; a route of this version is valid. */
+  version = 0
+  readonly #resolver: Resolver<S>
+  readonly #sets: number
+  readonly #hashes: Int32Array
+  readonly #routes: (Route<S> | undefined)[]
+  /** The last changed filters, a ring. */
+  readonly #changed: string[] = []
+  #victim = 0
+
+  /** `topicsMax`: cached topics, rounded up to a power of two. */
+  constructor(resolver: Resolver<S>, topicsMax: number) {
+    this.#resolver = resolver
+    let sets = 1
+    while (sets * WAYS < topicsMax) sets *= 2
+    this.#sets = sets
+    this.#hashes = new Int32Array(sets * WAYS)
+    this.#routes = new Array(sets * WAYS)
+  }
+
+  /** A subscription with this filter came, changed or went. */
+  changed(filter: string): void {
+    this.#changed[this.version % COMPARED_MAX] = filter
+    this.version++
+  }
+
+  /** The valid route of the topic in `buf[from, to)`. */
+  lookup(buf: Uint8Array, from: number, to: number): Route<S> {
+    const hash = hashOf(buf, from, to)
+    const base = (hash & (this.#sets - 1)) * WAYS
+    for (let way = base; way < base + WAYS; way++) {
+      if (this.#hashes[way] !== hash) continue
+      const route = this.#routes[way]
+      if (route !== undefined && same(route.bytes, buf, from, to)) {
+        if (route.version !== this.version) this.refresh(route)
+        return route
+      }
+    }
+    const bytes = buf.slice(from, to)
+    const route: Route<S> = {
+      bytes,
+      topic: utf8Decode(bytes, 0, bytes.length),
+      targets: [],
+      ordered: false,
+      version: -1,
+    }
+    this.#resolve(route)
+    let way = base
+    while (way < base + WAYS && this.#routes[way] !== undefined) way++
+    if (way === base + WAYS) way = base + (this.#victim++ & (WAYS - 1))
+    this.#hashes[way] = hash
+    this.#routes[way] = route
+    return route
+  }
+
+  /** Makes a route valid again. */
+  refresh(route: Route<S>): void {
+    const behind = this.version - route.version
+    if (behind <= COMPARED_MAX) {
+      let touched = false
+      for (let v = route.version; v < this.version && !touched; v++) {
+        touched = filterMatches(this.#changed[v % COMPARED_MAX] as string, route.topic)
+      }
+      if (!touched) {
+        route.version = this.version
+        return
+      }
+    }
+    this.#resolve(route)
+  }
+
+  #resolve(route: Route<S>): void {
+    route.version = this.version
+    route.ordered = this.#resolver.ordered(route.topic)
+    const found: Match<S>[] = []
+    this.#resolver.matches(route.topic, (match) => found.push(match))
+    route.targets = mergeMatches(found)
+  }
+}
+
+/** One target per subscriber [MQTT-3.3.4-2] [MQTT-3.3.4-4]: overlapping subscriptions make one delivery. */
+export function mergeMatches<S>(found: readonly Match<S>[]): Target<S>[] {
+  if (found.length === 1) return [targetOf(found)]
+  const bySubscriber = new Map<S, Match<S>[]>()
+  for (const match of found) {
+    const others = bySubscriber.get(match.subscriber)
+    if (others === undefined) bySubscriber.set(match.subscriber, [match])
+    else others.push(match)
+  }
+  const targets: Target<S>[] = []
+  for (const matches of bySubscriber.values()) targets.push(targetOf(matches))
+  return targets
+}
+
+function targetOf<S>(matches: readonly Match<S>[]): Target<S> {
+  const whole = merged(matches)
+  if (!matches.some((match) => match.noLocal)) return whole
+  const local = matches.filter((match) => !match.noLocal)
+  return { ...whole, own: local.length === 0 ? 'nothing' : merged(local) }
+}
+
+function merged<S>(matches: readonly Match<S>[]): Target<S> {
+  const ids = matches.map((match) => match.subscriptionId).filter((id) => id > 0)
+  ids.sort((a, b) => a - b)
+  return {
+    subscriber: (matches[0] as Match<S>).subscriber,
+    qos: Math.max(...matches.map((match) => match.qos)) as 0 | 1 | 2,
+    retainAsPublished: matches.some((match) => match.retainAsPublished),
+    subscriptionIds: ids.length > 0 ? ids : undefined,
+    own: undefined,
+  }
+}
+
+/** FNV-1a over the bytes. */
+function hashOf(buf: Uint8Array, from: number, to: number): number {
+  let hash = 0x811c9dc5
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (buf[i] as number), 0x01000193)
+  return hash ^ (hash >>> 15)
+}
+
+function same(bytes: Uint8Array, buf: Uint8Array, from: number, to: number): boolean {
+  if (bytes.length !== to - from) return false
+  for (let i = from, j = 0; i < to; i++, j++) if (buf[i] !== bytes[j]) return false
+  return true
+}

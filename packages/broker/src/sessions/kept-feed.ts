@@ -1,0 +1,196 @@
+/**
+ * Sends a kept session's queue to the connection it sits on, and reports what was settled.
+ *
+ * The queue itself is the machine's: entries are numbered there, and the numbers are the packet identifiers (architecture
+ * section 3.3). This feed only walks it: `window.next` is the number sent next. QoS 0 messages are not numbered; one that
+ * arrives while numbered ones wait keeps its place behind them.
+ *
+ *   machine queue   … 41 42 │ 43 44 45 …         QoS 0 line: (after 44) m, (after 45) m
+ *                    sent   ▲ window.next
+ */
+import { encodePacket, PacketType } from '@concordmq/protocol'
+import { type AcknowledgeCommand, packetIdOf, type PlacedMessage, type Session, type Settlement } from '@concordmq/state'
+import { bytesOf, type Form } from '../delivery/form.ts'
+import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
+import type { Outbox, OutboxLimits, Settled } from '../delivery/outbox.ts'
+import type { Counters } from '../telemetry/counters.ts'
+
+export interface KeptFeedOptions {
+  readonly session: Session
+  /** Its window begins at the session's oldest unsettled number. */
+  readonly outbox: Outbox
+  readonly v5: boolean
+  /** Largest packet the client takes, bytes. */
+  readonly packetBytesMax: number
+  readonly limits: OutboxLimits
+  readonly counters: Counters
+  readonly now: () => Now
+  /** Submits settlements to the order. */
+  readonly acknowledge: (settlements: AcknowledgeCommand['settlements']) => void
+}
+
+/** Settlements of one command. */
+export const SETTLEMENTS_MAX = 256
+
+interface Waiting {
+  readonly form: Form
+  readonly after: number
+}
+
+export class KeptFeed {
+  readonly #o: KeptFeedOptions
+  #zero: Waiting[] = []
+  #zeroBytes = 0
+  #settlements: Settlement[] = []
+  #held = true
+
+  constructor(options: KeptFeedOptions) {
+    this.#o = options
+  }
+
+  /** Queue numbers below this one were sent. */
+  get sentBelow(): number {
+    return this.#o.outbox.window.next
+  }
+
+  /** Nothing is sent until `resume`: CONNACK or SUBACK goes first. */
+  hold(): void {
+    this.#held = true
+  }
+
+  resume(): void {
+    this.#held = false
+    this.pump()
+  }
+
+  /** A QoS 0 message, encoded for this client. */
+  giveZero(form: Form): void {
+    const { outbox, session, limits, counters } = this.#o
+    if (!this.#held && this.#zero.length === 0 && outbox.window.next >= session.queue.next) {
+      outbox.give(form)
+      return
+    }
+    if (this.#zero.length >= limits.queueMessagesMax || this.#zeroBytes + bytesOf(form) > limits.queueBytesMax) {
+      counters.publishDropped++
+      return
+    }
+    this.#zero.push({ form, after: session.queue.next })
+    this.#zeroBytes += bytesOf(form)
+  }
+
+  /** Sends what window and socket allow. */
+  pump(): void {
+    if (this.#held) return
+    const { outbox, session } = this.#o
+    const { window } = outbox
+    const queue = session.queue
+    while (!outbox.output.congested) {
+      const zero = this.#zero[0]
+      if (zero !== undefined && zero.after <= window.next) {
+        this.#zero.shift()
+        this.#zeroBytes -= bytesOf(zero.form)
+        outbox.give(zero.form)
+        continue
+      }
+      const q = window.next
+      if (q >= queue.next || window.room() <= 0) break
+      this.#sendEntry(q)
+      if (outbox.output.full) outbox.output.flush()
+    }
+    this.flush()
+  }
+
+  #sendEntry(q: number): void {
+    const { outbox, session, v5, counters } = this.#o
+    const entry = session.queue.entry(q)
+    if (entry === undefined) {
+      // Settled before, or dropped by the machine: its number stays unused.
+      outbox.window.settle(outbox.window.take(1, 1))
+      return
+    }
+    if (entry.state === 'received') {
+      outbox.window.receive(outbox.window.take(1, 2))
+      outbox.output.append(encodePacket({ type: PacketType.pubrel, packetId: packetIdOf(q), reasonCode: 0 }, v5 ? 5 : 4))
+      return
+    }
+    const dup = session.queue.mayHaveBeenSent(q)
+    const now = this.#o.now()
+    if (!dup && secondsLeft(entry.placed, now.us) === 0) {
+      counters.publishDropped++
+      this.#giveUp(q, 0)
+      return
+    }
+    const { qos, retain, subscriptionIds } = entry.terms
+    const form = messageForm(entry.placed, v5, { qos, retain, dup, subscriptionIds }, now)
+    if (bytesOf(form) > this.#o.packetBytesMax) {
+      // [MQTT-3.1.2-25] too large for the client: done with, as if it had been sent
+      counters.publishDropped++
+      this.#giveUp(q, 0x95)
+      return
+    }
+    outbox.give(form)
+  }
+
+  #giveUp(q: number, reasonCode: number): void {
+    const { window } = this.#o.outbox
+    window.settle(window.take(1, 1))
+    this.#settle({ q, outcome: 'givenUp', reasonCode })
+  }
+
+  #settle(settlement: Settlement): void {
+    this.#settlements.push(settlement)
+    if (this.#settlements.length >= SETTLEMENTS_MAX) this.flush()
+  }
+
+  puback(packetId: number, reasonCode: number): Settled {
+    const { window } = this.#o.outbox
+    const q = window.find(packetId)
+    if (q < 0) return 'unknown'
+    if (window.qosOf(q) !== 1) return 'mismatch'
+    window.settle(q)
+    this.#settle({ q, outcome: 'acked', reasonCode })
+    return 'settled'
+  }
+
+  /** *Received* is applied before PUBREL leaves. */
+  pubrec(packetId: number, reasonCode: number): Settled {
+    const { window } = this.#o.outbox
+    const q = window.find(packetId)
+    if (q < 0) return 'unknown'
+    if (window.qosOf(q) !== 2) return 'mismatch'
+    if (reasonCode >= 0x80) {
+      window.settle(q)
+      this.#settle({ q, outcome: 'givenUp', reasonCode })
+      return 'settled'
+    }
+    if (window.state(q) === 'sent') {
+      window.receive(q)
+      this.#settle({ q, outcome: 'received' })
+      this.flush()
+    }
+    return 'settled'
+  }
+
+  pubcomp(packetId: number, reasonCode: number): Settled {
+    const { window } = this.#o.outbox
+    const q = window.find(packetId)
+    if (q < 0) return 'unknown'
+    if (window.qosOf(q) !== 2) return 'mismatch'
+    window.settle(q)
+    this.#settle({ q, outcome: 'completed', reasonCode })
+    return 'settled'
+  }
+
+  /** Submits the settlements gathered so far. */
+  flush(): void {
+    if (this.#settlements.length === 0) return
+    const settlements = this.#settlements
+    this.#settlements = []
+    this.#o.acknowledge(settlements)
+  }
+}
+
+/** Encodes a placed message at QoS 0 for a client. */
+export function zeroForm(placed: PlacedMessage, v5: boolean, retain: boolean, subscriptionIds: readonly number[], now: Now): Form {
+  return messageForm(placed, v5, { qos: 0, retain, dup: false, subscriptionIds }, now)
+}

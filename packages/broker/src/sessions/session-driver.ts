@@ -1,0 +1,422 @@
+/**
+ * Drives the two machines of a node: which session sits on which connection, and the machine's effects to sockets.
+ *
+ *   ordered   every CONNECT and DISCONNECT; kept sessions whole; of transient ones the connection, the will and their
+ *             memberships in shared groups. Its commands go through the sequencer.
+ *   local     transient sessions' own subscriptions and receipts: the same code, never ordered, logged or hashed.
+ *
+ * What a client asks for is split here: a kept session asks the ordered machine, a transient one the local machine, except
+ * for shared groups.
+ */
+import {
+  type DisconnectPacket,
+  type Properties,
+  type QoS,
+  ReasonCode,
+  type SubscriptionRequest,
+  type Will,
+} from '@concordmq/protocol'
+import type {
+  AcknowledgeCommand,
+  ConnectCommand,
+  ConnectionId,
+  DeliveryTerms,
+  Effects,
+  Machine,
+  Message,
+  Outcome,
+  PlacedMessage,
+  SubscriptionOrder,
+} from '@concordmq/state'
+import { messageForm, type Now } from '../delivery/message-form.ts'
+import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
+import type { Sequencer } from '../ordering/sequencer.ts'
+import type { Counters } from '../telemetry/counters.ts'
+import { KeptFeed } from './kept-feed.ts'
+
+/** The connection as this driver needs it. */
+export interface SessionConnection {
+  readonly id: ConnectionId | undefined
+  readonly clientId: string
+  readonly kept: boolean
+  readonly v5: boolean
+  readonly outbox: Outbox
+  readonly hasOutbox: boolean
+  feed: KeptFeed | undefined
+  readonly conversation: { readonly clientPacketBytesMax: number }
+  makeOutbox(firstNumber: number): Outbox
+  expel(reasonCode: number): void
+}
+
+/** What the order said to a CONNECT. */
+export type Entering =
+  | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }
+  | { readonly type: 'refused'; readonly reasonCode: number }
+
+export interface SessionDriverOptions {
+  readonly ordered: Machine
+  readonly local: Machine
+  readonly counters: Counters
+  readonly outboxLimits: OutboxLimits
+  readonly nowMs: () => number
+  /** A message took its place and no run carried it: route it to this node's transient sessions. */
+  readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
+  /** Retained messages of this node alone (`$SYS`), for a filter. */
+  readonly nodeRetained: (filter: string) => readonly PlacedMessage[]
+}
+
+export class SessionDriver<C extends SessionConnection> implements Effects {
+  readonly ordered: Machine
+  readonly local: Machine
+  /** While true the message being applied reaches transient sessions by its run. */
+  runRoutes = false
+  readonly #o: SessionDriverOptions
+  readonly #byCounter = new Map<number, C>()
+  readonly #byClient = new Map<string, C>()
+  #sequencer: Sequencer | undefined
+  readonly #ignored: Effects = new IgnoredEffects()
+
+  constructor(options: SessionDriverOptions) {
+    this.#o = options
+    this.ordered = options.ordered
+    this.local = options.local
+  }
+
+  /** Set once, before anything else; driver and sequencer need each other. */
+  set sequencer(sequencer: Sequencer) {
+    this.#sequencer = sequencer
+  }
+
+  get sequencer(): Sequencer {
+    return this.#sequencer as Sequencer
+  }
+
+  get connected(): number {
+    return this.#byClient.size
+  }
+
+  connections(): Iterable<C> {
+    return this.#byClient.values()
+  }
+
+  byClient(clientId: string): C | undefined {
+    return this.#byClient.get(clientId)
+  }
+
+  byId(id: ConnectionId | undefined): C | undefined {
+    return id === undefined ? undefined : this.#byCounter.get(id.counter)
+  }
+
+  now(): Now {
+    return { us: this.sequencer.nowUs(), ms: this.#o.nowMs() }
+  }
+
+  // ---------------------------------------------------------------- what clients ask for
+
+  /** First of all: this life of the node begins, in both machines. */
+  start(node: number, incarnation: number): void {
+    this.sequencer.submit({ type: 'start', node, incarnation })
+    this.#applyLocal({ type: 'start', node, incarnation })
+  }
+
+  /** Takes the session over. */
+  enter(connection: C, command: ConnectCommand, done: (entered: Entering) => void): void {
+    this.sequencer.submit(command, (outcome) => {
+      if (outcome.type !== 'connected') {
+        this.#o.counters.commandsIgnored++
+        done({ type: 'refused', reasonCode: outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.unspecifiedError })
+        return
+      }
+      this.#byCounter.set(command.connection.counter, connection)
+      this.#byClient.set(command.clientId, connection)
+      if (!outcome.kept) {
+        const { will: _will, ...rest } = command
+        this.#applyLocal({ ...rest, cleanStart: true, sessionExpirySeconds: 0 })
+      }
+      done(outcome)
+    })
+  }
+
+  /** A kept session's queue begins to flow, after CONNACK. */
+  feed(connection: C): void {
+    const session = this.ordered.session(connection.clientId)
+    if (session === undefined) return
+    const outbox = connection.makeOutbox(session.queue.base)
+    connection.feed = new KeptFeed({
+      session,
+      outbox,
+      v5: connection.v5,
+      packetBytesMax: connection.conversation.clientPacketBytesMax,
+      limits: this.#o.outboxLimits,
+      counters: this.#o.counters,
+      now: () => this.now(),
+      acknowledge: (settlements) => this.#acknowledge(connection, settlements),
+    })
+    connection.feed.resume()
+  }
+
+  /** The connection is over. `packet`: the client's own DISCONNECT. */
+  leave(connection: C, packet: DisconnectPacket | undefined, reasonCode: number): void {
+    const { id, clientId } = connection
+    if (id === undefined) return
+    connection.feed?.flush()
+    const sessionExpirySeconds = packet?.properties?.sessionExpiryInterval
+    this.#forget(connection)
+    this.sequencer.submit({
+      type: 'disconnect',
+      connection: id,
+      clientId,
+      reasonCode: packet?.reasonCode ?? reasonCode,
+      // [MQTT-3.14.4-3] a normal DISCONNECT drops the will; 0x04 and a lost connection publish it [MQTT-3.1.2-8]
+      will: packet !== undefined && packet.reasonCode === 0 ? 'drop' : 'publish',
+      ...(sessionExpirySeconds !== undefined && { sessionExpirySeconds }),
+      ...(connection.feed !== undefined && { sentBelow: connection.feed.sentBelow }),
+    })
+  }
+
+  /** Subscribes; `done` gets one code per filter, and after it retained messages are sent. */
+  subscribe(
+    connection: C,
+    orders: readonly SubscriptionOrder[],
+    done: (reasonCodes: readonly number[]) => void,
+  ): void {
+    const { id, clientId } = connection
+    if (id === undefined) return
+    if (connection.kept) {
+      connection.feed?.hold()
+      this.sequencer.submit({ type: 'subscribe', connection: id, clientId, subscriptions: orders }, (outcome) => {
+        done(this.#codes(outcome, 'subscribed', orders.length))
+        connection.feed?.resume()
+        for (const order of orders) this.#sendNodeRetained(connection, order)
+      })
+      return
+    }
+    const shared = orders.filter((order) => order.filter.startsWith('$share/'))
+    const own = orders.filter((order) => !order.filter.startsWith('$share/'))
+    const ownOutcome =
+      own.length === 0
+        ? undefined
+        : this.#applyLocal({ type: 'subscribe', connection: id, clientId, subscriptions: own })
+    const ownCodes = ownOutcome === undefined ? [] : this.#codes(ownOutcome, 'subscribed', own.length)
+    const finish = (sharedCodes: readonly number[]): void => {
+      let a = 0
+      let b = 0
+      done(orders.map((order) => (order.filter.startsWith('$share/') ? sharedCodes[a++] : ownCodes[b++]) as number))
+      if (ownOutcome?.type !== 'subscribed') return
+      for (const [i, order] of own.entries()) if (ownOutcome.retainedDue[i]) this.#sendRetained(connection, order)
+    }
+    if (shared.length === 0) finish([])
+    else {
+      this.sequencer.submit({ type: 'subscribe', connection: id, clientId, subscriptions: shared }, (outcome) =>
+        finish(this.#codes(outcome, 'subscribed', shared.length)),
+      )
+    }
+  }
+
+  unsubscribe(connection: C, filters: readonly string[], done: (reasonCodes: readonly number[]) => void): void {
+    const { id, clientId } = connection
+    if (id === undefined) return
+    const local = connection.kept ? [] : filters.filter((filter) => !filter.startsWith('$share/'))
+    const ordered = connection.kept ? filters : filters.filter((filter) => filter.startsWith('$share/'))
+    const localCodes =
+      local.length === 0
+        ? []
+        : this.#codes(
+            this.#applyLocal({ type: 'unsubscribe', connection: id, clientId, filters: local }),
+            'unsubscribed',
+            local.length,
+          )
+    const finish = (orderedCodes: readonly number[]): void => {
+      let a = 0
+      let b = 0
+      done(
+        filters.map(
+          (filter) =>
+            (connection.kept || filter.startsWith('$share/') ? orderedCodes[a++] : localCodes[b++]) as number,
+        ),
+      )
+    }
+    if (ordered.length === 0) finish([])
+    else {
+      this.sequencer.submit({ type: 'unsubscribe', connection: id, clientId, filters: ordered }, (outcome) =>
+        finish(this.#codes(outcome, 'unsubscribed', ordered.length)),
+      )
+    }
+  }
+
+  /** PUBREL of a kept session; `done` when its receipt is gone, with whether there was one. */
+  release(connection: C, packetId: number, done: (known: boolean) => void): void {
+    const { id, clientId } = connection
+    if (id === undefined) return
+    const known = this.ordered.session(clientId)?.receipts.has(packetId) === true
+    this.sequencer.submit({ type: 'release', connection: id, clientId, packetIds: [packetId] }, () => done(known))
+  }
+
+  /** A transient session settled an entry of a shared group. */
+  sharedSettled(
+    connection: C,
+    q: number,
+    outcome: 'acked' | 'received' | 'completed' | 'givenUp',
+    reasonCode: number,
+  ): void {
+    this.#acknowledge(connection, [{ q, outcome, reasonCode }])
+  }
+
+  // ---------------------------------------------------------------- effects of the ordered machine
+
+  published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+    if (!this.runRoutes) this.#o.routePlaced(placed, publisher)
+  }
+
+  queued(clientId: string, connection: ConnectionId | undefined, q: number): void {
+    const on = this.byId(connection)
+    if (on === undefined) return
+    if (on.feed !== undefined) {
+      on.feed.pump()
+      return
+    }
+    if (on.kept) return
+    const entry = this.ordered.session(clientId)?.queue.entry(q)
+    if (entry === undefined) return
+    const { qos, retain, subscriptionIds } = entry.terms
+    on.outbox.give(messageForm(entry.placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now()), q)
+  }
+
+  deliver(_clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
+    const on = this.byId(connection)
+    if (on === undefined) return
+    const { qos, retain, subscriptionIds } = terms
+    const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now())
+    if (on.feed !== undefined) on.feed.giveZero(form)
+    else on.outbox.give(form)
+  }
+
+  connectionEnded(connection: ConnectionId, _clientId: string, reasonCode: number): void {
+    const on = this.byId(connection)
+    if (on === undefined) return
+    this.#forget(on)
+    on.expel(reasonCode)
+  }
+
+  sessionEnded(_clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void {
+    if (reason === 'expired') this.#o.counters.sessionsExpired++
+  }
+
+  dropped(_clientId: string, _q: number, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void {
+    if (reason === 'expired' || reason === 'queueFull') this.#o.counters.publishDropped++
+  }
+
+  // ---------------------------------------------------------------- private
+
+  #sendRetained(connection: C, order: SubscriptionOrder): void {
+    const now = this.now()
+    const retained = this.ordered.retainedFor(order.filter, now.us)
+    for (const placed of retained.concat(this.#o.nodeRetained(order.filter))) {
+      connection.outbox.give(
+        messageForm(
+          placed,
+          connection.v5,
+          {
+            qos: Math.min(order.qos, placed.message.qos) as QoS,
+            // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
+            retain: true,
+            dup: false,
+            subscriptionIds: order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS,
+          },
+          now,
+        ),
+      )
+    }
+  }
+
+  #sendNodeRetained(connection: C, order: SubscriptionOrder): void {
+    const now = this.now()
+    const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
+    for (const placed of this.#o.nodeRetained(order.filter)) {
+      connection.feed?.giveZero(
+        messageForm(placed, connection.v5, { qos: 0, retain: true, dup: false, subscriptionIds }, now),
+      )
+    }
+  }
+
+  #acknowledge(connection: C, settlements: AcknowledgeCommand['settlements']): void {
+    const { id, clientId } = connection
+    if (id !== undefined) this.sequencer.submit({ type: 'acknowledge', connection: id, clientId, settlements })
+  }
+
+  #forget(connection: C): void {
+    const { id, clientId } = connection
+    if (id === undefined) return
+    this.#byCounter.delete(id.counter)
+    if (this.#byClient.get(clientId) === connection) this.#byClient.delete(clientId)
+    if (!connection.kept) {
+      this.#applyLocal({ type: 'disconnect', connection: id, clientId, reasonCode: 0, will: 'drop' })
+    }
+  }
+
+  #applyLocal(command: Parameters<Machine['apply']>[0]): Outcome {
+    return this.local.apply(command, 0, this.sequencer.nowUs(), this.#ignored)
+  }
+
+  #codes(outcome: Outcome, type: 'subscribed' | 'unsubscribed', count: number): readonly number[] {
+    if (outcome.type === type) return outcome.reasonCodes
+    this.#o.counters.commandsIgnored++
+    return new Array(count).fill(ReasonCode.unspecifiedError)
+  }
+}
+
+const NO_IDS: readonly number[] = []
+
+/** The local machine has neither queues nor wills nor retained messages: its effects concern nobody. */
+class IgnoredEffects implements Effects {
+  published(): void {}
+  queued(): void {}
+  deliver(): void {}
+  connectionEnded(): void {}
+  sessionEnded(): void {}
+  dropped(): void {}
+}
+
+/** A will as the machine takes it. */
+export function willMessage(will: Will, publisher: string): Message {
+  return messageOf(
+    { topic: will.topic, payload: will.payload.slice(), qos: will.qos, retain: will.retain },
+    will.properties,
+    publisher,
+  )
+}
+
+/** Splits off what is not carried with a message. */
+export function messageOf(
+  base: { readonly topic: string; readonly payload: Uint8Array; readonly qos: QoS; readonly retain: boolean },
+  properties: Properties | undefined,
+  publisher: string,
+): Message {
+  if (properties === undefined) return { ...base, publisher }
+  const {
+    topicAlias: _alias,
+    subscriptionIdentifiers: _ids,
+    messageExpiryInterval,
+    willDelayInterval: _delay,
+    ...carried
+  } = properties
+  return {
+    ...base,
+    publisher,
+    ...(Object.keys(carried).length > 0 && { properties: carried }),
+    ...(messageExpiryInterval !== undefined && { expirySeconds: messageExpiryInterval }),
+  }
+}
+
+/** A requested subscription as the machine takes it. */
+export function orderOf(request: SubscriptionRequest, qosMax: QoS, subscriptionId: number): SubscriptionOrder {
+  return {
+    filter: request.filter,
+    qos: Math.min(request.qos, qosMax) as QoS,
+    noLocal: request.noLocal,
+    retainAsPublished: request.retainAsPublished,
+    retainHandling: request.retainHandling,
+    subscriptionId,
+  }
+}
+

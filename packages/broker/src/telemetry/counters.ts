@@ -1,0 +1,25 @@
+/**
+ * What the broker counts: plain numbers on the hot path, read by `$SYS` (and by metrics later). Gauges are computed by
+ * whoever shows them.
+ */
+export class Counters {
+  bytesReceived = 0
+  bytesSent = 0
+  /** Control packets of any type. */
+  packetsReceived = 0
+  packetsSent = 0
+  /** PUBLISH packets, whatever their QoS. */
+  publishReceived = 0
+  publishSent = 0
+  publishBytesReceived = 0
+  publishBytesSent = 0
+  /** Messages not delivered to a subscriber: its queue was full, it expired, it was too large. */
+  publishDropped = 0
+  connectionsAccepted = 0
+  connectsAccepted = 0
+  connectsRefused = 0
+  /** Sessions that ended by expiry. */
+  sessionsExpired = 0
+  /** Commands that were no-ops: stale or malformed. */
+  commandsIgnored = 0
+}
