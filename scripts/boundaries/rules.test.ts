@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { checkWorkspace, type RuleName, ruleNames, type Violation } from './rules.ts'
+import type { Source } from './source.ts'
 import { readWorkspace } from './workspace.ts'
 
 /** A violation to plant: files to write into a copy of the sources, and the rule and file the check must then name. */
@@ -179,6 +180,7 @@ for (const folder of ['packages', 'package.json']) {
     filter: (path) => !/\/(node_modules|dist)$/u.test(path),
   })
 }
+const parsed = new Map<string, Source>()
 after(() => rmSync(copy, { recursive: true }))
 
 describe('boundaries.mjs', () => {
@@ -232,7 +234,7 @@ describe('boundaries.mjs', () => {
 })
 
 function violationsIn(folder: string): Violation[] {
-  return checkWorkspace(readWorkspace(folder))
+  return checkWorkspace(readWorkspace(folder, parsed))
 }
 
 function keyOf({ rule, place }: Violation): string {

@@ -4,7 +4,6 @@
  * The parser is oxc's, because dependency-cruiser reads TypeScript only through the API of TypeScript 6 or older
  * (docs/decisions/boundaries.md). Type-only imports count like others: a cycle of types is a cycle of ideas.
  */
-import { readFileSync } from 'node:fs'
 import { parseSync } from 'oxc-parser'
 
 export interface Import {
@@ -37,9 +36,8 @@ interface Node {
   readonly [key: string]: unknown
 }
 
-/** Throws if the file cannot be read. */
-export function readSource(path: string): Source {
-  const text = readFileSync(path, 'utf8')
+/** Reads the text of a file; the path tells the parser whether it is TypeScript. */
+export function parseSource(path: string, text: string): Source {
   const { program, errors } = parseSync(path, text)
   const imports: Import[] = []
   const mentions: Mention[] = []

@@ -4,7 +4,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
-import { readSource, type Source } from './source.ts'
+import { parseSource, type Source } from './source.ts'
 
 /** Where an import leads. */
 export type Target =
@@ -34,8 +34,11 @@ export interface Workspace {
   readonly manifests: ReadonlyMap<string, Manifest>
 }
 
-/** Reads the sources of all packages, tests, benchmarks and scripts below `root`. */
-export function readWorkspace(root: string): Workspace {
+/**
+ * Reads the sources of all packages, tests, benchmarks and scripts below `root`. Given the same `known` again, parses only
+ * what has changed; the test that plants violations reads the workspace dozens of times.
+ */
+export function readWorkspace(root: string, known = new Map<string, Source>()): Workspace {
   const manifests = new Map<string, Manifest>()
   for (const path of globSync(['package.json', '{packages,plugins,testing}/*/package.json'], { cwd: root }).sort()) {
     manifests.set(path === 'package.json' ? '' : dirname(path), readManifest(join(root, path)))
@@ -44,7 +47,11 @@ export function readWorkspace(root: string): Workspace {
     ['{packages,plugins}/*/{src,bin}/**/*.{ts,js,mjs}', '{testing,bench,scripts,examples}/**/*.{ts,js,mjs}'],
     { cwd: root, exclude: (path) => /(^|\/)(node_modules|dist|fixtures)(\/|$)/u.test(path) },
   ).sort()
-  return { root, manifests, files: paths.map((path) => ({ path, ...placeOf(path), ...readSource(join(root, path)) })) }
+  return {
+    root,
+    manifests,
+    files: paths.map((path) => ({ path, ...placeOf(path), ...readSource(join(root, path), known) })),
+  }
 }
 
 /** Says where an import of a file leads. */
@@ -63,6 +70,17 @@ export function resolveImport(workspace: Workspace, from: SourceFile, specifier:
     }
   }
   return { kind: 'outside', name }
+}
+
+function readSource(path: string, known: Map<string, Source>): Source {
+  const text = readFileSync(path, 'utf8')
+  const key = `${path}\n${text}`
+  let source = known.get(key)
+  if (source === undefined) {
+    source = parseSource(path, text)
+    known.set(key, source)
+  }
+  return source
 }
 
 function readManifest(path: string): Manifest {
