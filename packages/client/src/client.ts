@@ -395,6 +395,10 @@ export class Client {
   #onEnded(end: ClientEnd, cause: Error | undefined): void {
     this.#connection = undefined
     if (this.#state === 'closed') return
+    if (end.kind === 'left') {
+      this.#close(undefined)
+      return
+    }
     const settled = this.#state === 'connected' && nowMs() - this.#connectedAtMs >= SETTLED_MS
     if (settled) {
       this.#redirects = 0

@@ -11,7 +11,7 @@ export interface EndContext {
 }
 
 export function endError(
-  end: ClientEnd,
+  end: Exclude<ClientEnd, { kind: 'left' }>,
   cause: Error | undefined,
   { server, version, wasConnected }: EndContext,
 ): ClientError {
@@ -38,7 +38,6 @@ export function endError(
       const message = `${server} did not answer in time: no ${end.waitedFor}`
       return new ClientError('CMQ_TIMEOUT', message, { retryable: true })
     }
-    case 'left':
     case 'lost': {
       const why = cause === undefined ? 'it closed the connection' : causeText(cause)
       if (wasConnected)
