@@ -142,6 +142,8 @@ function createHttps(
     ...clientCertificatePolicy(options.tls),
     handshakeTimeout: deps.handshakeTimeoutMs ?? handshakeTimeoutMsDefault,
   })
+  // Node would answer a failed handshake in HTTP, which waits for the handshake.
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy())
   return { server, handshakes: new TlsHandshakes(server) }
 }
 
