@@ -64,6 +64,11 @@ const plants: readonly Plant[] = [
     files: { 'packages/broker/src/access/planted.ts': "export { refuse } from '../../../protocol/src/refusal.ts'\n" },
   },
   {
+    what: 'a test that looks inside another package',
+    rule: 'only-by-name',
+    files: { 'packages/broker/src/access/planted.test.ts': "import '../../../protocol/src/refusal.ts'\n" },
+  },
+  {
     what: 'an import past the name of a package',
     rule: 'only-by-name',
     files: { 'packages/broker/src/access/planted.ts': "export { refuse } from '@concordmq/protocol/src/refusal.ts'\n" },

@@ -32,7 +32,7 @@ for (const file of documents) {
 }
 
 async function runBlock(block: Block): Promise<void> {
-  const broker = createBroker({ access: { allowAnonymous: true } })
+  const broker = await createBroker({ access: { allowAnonymous: true } })
   try {
     const ports = block.broker
       ? {
