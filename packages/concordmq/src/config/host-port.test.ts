@@ -48,5 +48,12 @@ test('parseAddress() takes port 0 where any free port will do', () => {
 })
 
 test('isLoopback() tells this machine from others', () => {
-  assert.deepEqual(['127.0.0.1', '127.9.9.9', '::1', 'localhost', '0.0.0.0', '10.0.0.1'].map(isLoopback), [true, true, true, true, false, false])
+  assert.deepEqual(['127.0.0.1', '127.9.9.9', '::1', 'localhost', '0.0.0.0', '10.0.0.1'].map(isLoopback), [
+    true,
+    true,
+    true,
+    true,
+    false,
+    false,
+  ])
 })

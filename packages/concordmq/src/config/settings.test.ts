@@ -80,15 +80,21 @@ test('loadConfiguration() counts relative paths from where they are written', ()
 })
 
 test('loadConfiguration() reports all problems of all layers at once, with path, rule and suggestion', () => {
-  const toml = '[mqtt]\nadr = "127.0.0.1:1883"\n[limits]\nkeep-alive-max = "long"\nmaximum-qos = 3\n[websocket]\nenabled = true\n'
-  const error = refusal(() => load(toml, { CONCORDMQ_LOG_FORMAT: 'xml', CONCORDMQ_MQTTS_ENABLD: 'true' }, [flag('http.addr', '18083')]))
+  const toml =
+    '[mqtt]\nadr = "127.0.0.1:1883"\n[limits]\nkeep-alive-max = "long"\nmaximum-qos = 3\n[websocket]\nenabled = true\n'
+  const error = refusal(() =>
+    load(toml, { CONCORDMQ_LOG_FORMAT: 'xml', CONCORDMQ_MQTTS_ENABLD: 'true' }, [flag('http.addr', '18083')]),
+  )
   assert.match(error.message, /7 problems/)
   assert.match(error.message, /mqtt\.adr in .*: no such key; did you mean "mqtt\.addr"\?/)
   assert.match(error.message, /limits\.keep-alive-max = "long" in .*: must be an integer from 0 to 65535/)
   assert.match(error.message, /limits\.maximum-qos = 3 in .*: must be an integer from 0 to 2/)
   assert.match(error.message, /websocket in .*: no such key; did you mean "websockets"\?/)
   assert.match(error.message, /log\.format = "xml" in CONCORDMQ_LOG_FORMAT: must be one of "full"/)
-  assert.match(error.message, /CONCORDMQ_MQTTS_ENABLD in the environment: no such variable; did you mean "CONCORDMQ_MQTTS_ENABLED"\?/)
+  assert.match(
+    error.message,
+    /CONCORDMQ_MQTTS_ENABLD in the environment: no such variable; did you mean "CONCORDMQ_MQTTS_ENABLED"\?/,
+  )
   assert.match(error.message, /http\.addr = "18083" in --http\.addr: must be HOST:PORT, or "off"/)
 })
 
@@ -105,7 +111,10 @@ test('loadConfiguration() refuses a secret in the file and does not show it', ()
 
 test('loadConfiguration() refuses two secret keys [row F14]', () => {
   assert.match(refusal(() => load(undefined, { SECRET_KEY: 'aa', SECRET_KEY_FILE: 'x' })).message, /give at most one/)
-  assert.match(refusal(() => load(undefined, { SECRET_KEY: 'aa' }, [flag('secret-key-file', 'x')])).message, /give at most one/)
+  assert.match(
+    refusal(() => load(undefined, { SECRET_KEY: 'aa' }, [flag('secret-key-file', 'x')])).message,
+    /give at most one/,
+  )
 })
 
 test('loadConfiguration() lets a key in the environment replace the key file in the file', () => {
@@ -116,7 +125,10 @@ test('loadConfiguration() lets a key in the environment replace the key file in 
 
 test('loadConfiguration() refuses flags of clusters with the reason', () => {
   const error = refusal(() => load(undefined, { CLUSTER_CERT: '/x' }, [flag('cluster.accept-peer-with-cert', true)]))
-  assert.match(error.message, /cluster\.cert = "\/x" in CLUSTER_CERT: must be left out: this version runs single nodes only/)
+  assert.match(
+    error.message,
+    /cluster\.cert = "\/x" in CLUSTER_CERT: must be left out: this version runs single nodes only/,
+  )
   assert.match(error.message, /cluster\.accept-peer-with-cert/)
   assert.match(refusal(() => load('[cluster]\nmode = "bft"\n')).message, /cluster\.mode = "bft"/)
 })
@@ -145,16 +157,24 @@ test('loadConfiguration() refuses a broker without listeners and a client certif
 })
 
 test('loadConfiguration() tells when an address has no effect', () => {
-  assert.match(load('[mqtts]\naddr = "0.0.0.0:8884"\n').notices.join(), /mqtts\.addr from .* has no effect: mqtts is off; add --mqtts/)
+  assert.match(
+    load('[mqtts]\naddr = "0.0.0.0:8884"\n').notices.join(),
+    /mqtts\.addr from .* has no effect: mqtts is off; add --mqtts/,
+  )
 })
 
 test('loadConfiguration() wants a file that was named to exist', () => {
   const missing = join(directory, 'no.toml')
-  assert.match(refusal(() => loadConfiguration({ directory, file: missing, environment: {}, flags: [] })).message, /no\.toml: it does not exist/)
+  assert.match(
+    refusal(() => loadConfiguration({ directory, file: missing, environment: {}, flags: [] })).message,
+    /no\.toml: it does not exist/,
+  )
 })
 
 test('showToml() reads back to the same settings, with origins and without secrets', () => {
-  const before = load('[mqtt]\naddr = ["127.0.0.1:1", "[::1]:1"]\n[auth]\nallow-anonymous-login = true\n', { SECRET_KEY: 'c0ffee' })
+  const before = load('[mqtt]\naddr = ["127.0.0.1:1", "[::1]:1"]\n[auth]\nallow-anonymous-login = true\n', {
+    SECRET_KEY: 'c0ffee',
+  })
   const text = showToml(before)
   assert.doesNotMatch(text, /c0ffee/)
   assert.match(text, /addr = \["127\.0\.0\.1:1", "\[::1\]:1"\] {2}# .*concordmq\.toml/)

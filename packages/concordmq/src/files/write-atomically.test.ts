@@ -29,7 +29,10 @@ test('writeAtomically() changes nothing when one of the files cannot be written'
     { path: first, text: 'new', mode: 0o600 },
     { path: join(directory, 'file', 'below'), text: 'new', mode: 0o600 },
   ]
-  assert.throws(() => writeAtomically(files), (error) => error instanceof CommandError && error.exitCode === 74)
+  assert.throws(
+    () => writeAtomically(files),
+    (error) => error instanceof CommandError && error.exitCode === 74,
+  )
   assert.equal(readFileSync(first, 'utf8'), 'old')
   assert.deepEqual(readdirSync(directory).sort(), ['file', 'first'])
 })

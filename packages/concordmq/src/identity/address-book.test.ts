@@ -84,7 +84,10 @@ test('makeAddressBook() overwrites only when told to, and otherwise changes noth
   const path = join(directory, 'key_1.pem')
   writeFileSync(path, 'precious')
   const addresses = addressesOfRange('127.0.0.1', '1', '2')
-  assert.match(refusal(() => makeAddressBook(addresses, { directory, force: false, say: () => {} }), 73), /key_1\.pem; nothing was changed/)
+  assert.match(
+    refusal(() => makeAddressBook(addresses, { directory, force: false, say: () => {} }), 73),
+    /key_1\.pem; nothing was changed/,
+  )
   assert.deepEqual(readdirSync(directory), ['key_1.pem'])
   assert.equal(readFileSync(path, 'utf8'), 'precious')
   makeAddressBook(addresses, { directory, force: true, say: () => {} })
@@ -93,27 +96,52 @@ test('makeAddressBook() overwrites only when told to, and otherwise changes noth
 
 test('makeAddressBook() warns of more nodes than a cluster can have', () => {
   const said: string[] = []
-  makeAddressBook(addressesOfRange('127.0.0.1', '1', '32'), { directory, force: false, say: (message) => said.push(message) })
+  makeAddressBook(addressesOfRange('127.0.0.1', '1', '32'), {
+    directory,
+    force: false,
+    say: (message) => said.push(message),
+  })
   assert.match(said.join('\n'), /at most 31 nodes/)
 })
 
 test('addressesOfRange() refuses what is no range', () => {
-  assert.match(refusal(() => addressesOfRange('127.0.0.1', '2', '1'), 64), /range 2 to 1 is empty/)
-  assert.match(refusal(() => addressesOfRange('127.0.0.1', '0', '1'), 64), /FIRST "0"/)
-  assert.match(refusal(() => addressesOfRange('127.0.0.1', '1', '65536'), 64), /LAST "65536"/)
-  assert.match(refusal(() => addressesOfRange('localhost', '1', '2'), 64), /"localhost" is not an IP address/)
+  assert.match(
+    refusal(() => addressesOfRange('127.0.0.1', '2', '1'), 64),
+    /range 2 to 1 is empty/,
+  )
+  assert.match(
+    refusal(() => addressesOfRange('127.0.0.1', '0', '1'), 64),
+    /FIRST "0"/,
+  )
+  assert.match(
+    refusal(() => addressesOfRange('127.0.0.1', '1', '65536'), 64),
+    /LAST "65536"/,
+  )
+  assert.match(
+    refusal(() => addressesOfRange('localhost', '1', '2'), 64),
+    /"localhost" is not an IP address/,
+  )
   assert.deepEqual(addressesOfRange('::1', '7', '7'), ['[::1]:7'])
   assert.deepEqual(addressesOfRange('[::1]', '7', '7'), ['[::1]:7'])
 })
 
 test('addressesOfList() refuses duplicates in any spelling and missing ports, naming the argument [row F12]', () => {
-  assert.match(refusal(() => addressesOfList(['[::1]:1', '[0:0::1]:1']), 64), /"\[0:0::1\]:1" is given twice/)
-  assert.match(refusal(() => addressesOfList(['10.0.0.1']), 64), /"10\.0\.0\.1": the port is missing/)
+  assert.match(
+    refusal(() => addressesOfList(['[::1]:1', '[0:0::1]:1']), 64),
+    /"\[0:0::1\]:1" is given twice/,
+  )
+  assert.match(
+    refusal(() => addressesOfList(['10.0.0.1']), 64),
+    /"10\.0\.0\.1": the port is missing/,
+  )
   assert.deepEqual(addressesOfList(['10.0.0.1:1', 'Broker-1.local:1']), ['10.0.0.1:1', 'broker-1.local:1'])
 })
 
 test('parseAddressBook() names line and column of a syntax error [row F10]', () => {
-  assert.match(refusal(() => parseAddressBook('[[addresses]]\nkey = \n', 'd/address-book.toml')), /d\/address-book\.toml:2:\d+: not valid TOML/)
+  assert.match(
+    refusal(() => parseAddressBook('[[addresses]]\nkey = \n', 'd/address-book.toml')),
+    /d\/address-book\.toml:2:\d+: not valid TOML/,
+  )
 })
 
 test('parseAddressBook() reports every problem of a book', () => {
@@ -142,12 +170,25 @@ test('parseAddressBook() reports every problem of a book', () => {
 })
 
 test('parseAddressBook() refuses a private key without showing it, another curve, and an empty book', () => {
-  const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+  const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    .privateKey.export({ format: 'pem', type: 'pkcs8' })
+    .toString()
   const message = refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${pem}"""\naddr = "a:1"\n`, 'x'))
   assert.match(message, /private key/)
   assert.ok(!message.includes(pem.split('\n')[1] ?? '?'))
-  const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).publicKey.export({ format: 'pem', type: 'spki' }).toString()
-  assert.match(refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${other}"""\naddr = "a:1"\n`, 'x')), /secp384r1, it must be P-256/)
-  assert.match(refusal(() => parseAddressBook('', 'x')), /no \[\[addresses\]\] entry/)
-  assert.match(refusal(() => parseAddressBook('addresses = []', 'x')), /no \[\[addresses\]\] entry/)
+  const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' })
+    .publicKey.export({ format: 'pem', type: 'spki' })
+    .toString()
+  assert.match(
+    refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${other}"""\naddr = "a:1"\n`, 'x')),
+    /secp384r1, it must be P-256/,
+  )
+  assert.match(
+    refusal(() => parseAddressBook('', 'x')),
+    /no \[\[addresses\]\] entry/,
+  )
+  assert.match(
+    refusal(() => parseAddressBook('addresses = []', 'x')),
+    /no \[\[addresses\]\] entry/,
+  )
 })

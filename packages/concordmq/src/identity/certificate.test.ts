@@ -53,9 +53,15 @@ test('ensureCertificate() makes a new one for another key, another name, after e
   await ensureCertificate(request())
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   assert.equal((await ensureCertificate(request({ privateKey: other }))).written, 'the key has changed')
-  assert.equal((await ensureCertificate(request({ privateKey: other, serverName: 'mq.example.com' }))).written, 'it did not name mq.example.com')
+  assert.equal(
+    (await ensureCertificate(request({ privateKey: other, serverName: 'mq.example.com' }))).written,
+    'it did not name mq.example.com',
+  )
   const inElevenYears = new Date(Date.now() + 11 * 365 * 24 * 3_600_000)
-  assert.match((await ensureCertificate(request({ privateKey: other, now: inElevenYears }))).written ?? '', /^it expired on \d{4}-\d\d-\d\d$/)
+  assert.match(
+    (await ensureCertificate(request({ privateKey: other, now: inElevenYears }))).written ?? '',
+    /^it expired on \d{4}-\d\d-\d\d$/,
+  )
   assert.match((await ensureCertificate(request({ privateKey: other }))).written ?? '', /start lies in the future/)
   writeFileSync(request().path, 'rubbish')
   assert.equal((await ensureCertificate(request())).written, 'the file was not a certificate')

@@ -63,19 +63,43 @@ test('loadKeyFile() tells when others can read the file', () => {
 
 test('keys of other kinds are refused by their kind', () => {
   const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey
-  assert.match(refusal(() => loadKeyFile(file(other.export({ format: 'pem', type: 'sec1' }).toString()))), /secp384r1: a node key must be P-256/)
+  assert.match(
+    refusal(() => loadKeyFile(file(other.export({ format: 'pem', type: 'sec1' }).toString()))),
+    /secp384r1: a node key must be P-256/,
+  )
   const ed = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  assert.match(refusal(() => loadKeyFile(file(ed))), /ed25519/)
+  assert.match(
+    refusal(() => loadKeyFile(file(ed))),
+    /ed25519/,
+  )
 })
 
 test('what is no private key is refused by what it is', () => {
-  assert.match(refusal(() => loadKeyFile(join(directory, 'none.pem'))), /it does not exist/)
-  assert.match(refusal(() => loadKeyFile(directory)), /directory/)
-  assert.match(refusal(() => loadKeyFile(file(''))), /it has no PEM block/)
-  assert.match(refusal(() => loadKeyFile(file('-----BEGIN PUBLIC KEY-----\n'))), /it is a public key/)
-  assert.match(refusal(() => loadKeyFile(file('-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n'))), /damaged/)
+  assert.match(
+    refusal(() => loadKeyFile(join(directory, 'none.pem'))),
+    /it does not exist/,
+  )
+  assert.match(
+    refusal(() => loadKeyFile(directory)),
+    /directory/,
+  )
+  assert.match(
+    refusal(() => loadKeyFile(file(''))),
+    /it has no PEM block/,
+  )
+  assert.match(
+    refusal(() => loadKeyFile(file('-----BEGIN PUBLIC KEY-----\n'))),
+    /it is a public key/,
+  )
+  assert.match(
+    refusal(() => loadKeyFile(file('-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n'))),
+    /damaged/,
+  )
   const locked = privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' }).toString()
-  assert.match(refusal(() => loadKeyFile(file(locked))), /encrypted/)
+  assert.match(
+    refusal(() => loadKeyFile(file(locked))),
+    /encrypted/,
+  )
 })
 
 test('a refused hex key is not repeated in the message', () => {

@@ -10,7 +10,9 @@ async function lines(format: LogFormat, level: LogLevel = 'info') {
 
 test('json lines carry the keys of FoxMQ [row F26]', async () => {
   const { log, written } = await lines('json')
-  log.logger('concordmq::broker').info({ event: 'listener.open', listen_addr: '0.0.0.0:1883' }, 'listening for connections')
+  log
+    .logger('concordmq::broker')
+    .info({ event: 'listener.open', listen_addr: '0.0.0.0:1883' }, 'listening for connections')
   assert.equal(written.length, 1)
   assert.ok(written[0]?.endsWith('}\n'))
   const { timestamp, ...rest } = JSON.parse(written[0] ?? '')
@@ -25,7 +27,10 @@ test('json lines carry the keys of FoxMQ [row F26]', async () => {
 test('full lines carry time, level, target, message and fields', async () => {
   const { log, written } = await lines('full')
   log.logger('concordmq::broker').warn({ event: 'x', count: 2, who: 'a b' }, 'Something happened')
-  assert.match(written.join(''), /^\d{4}-.*Z {2}WARN concordmq::broker: Something happened event=x count=2 who="a b"\n$/)
+  assert.match(
+    written.join(''),
+    /^\d{4}-.*Z {2}WARN concordmq::broker: Something happened event=x count=2 who="a b"\n$/,
+  )
 })
 
 test('compact lines carry time of day, level, message and fields', async () => {

@@ -38,9 +38,7 @@ export interface ServeContext {
 export async function serve(plan: Plan, { log, load, announce }: ServeContext): Promise<void> {
   const logger = log.logger('concordmq::broker')
   const { settings } = plan.configuration
-  const broker = await createBroker(brokerOptions(settings, plan, logger)).catch((error: unknown) => {
-    throw startError(error)
-  })
+  const broker = await openBroker(brokerOptions(settings, plan, logger))
   const graceMs = () => settings['shutdown.grace-ms']
   let health: OpenHealth | undefined
   // Listening for signals comes before listening for clients: a stop during the start is a stop.
@@ -62,6 +60,14 @@ export async function serve(plan: Plan, { log, load, announce }: ServeContext): 
   } finally {
     await health?.close()
     stopped.dispose()
+  }
+}
+
+async function openBroker(options: BrokerOptions): Promise<Broker> {
+  try {
+    return await createBroker(options)
+  } catch (error) {
+    throw startError(error)
   }
 }
 

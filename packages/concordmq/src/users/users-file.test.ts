@@ -43,7 +43,11 @@ function refusal(act: () => unknown): CommandError {
 }
 
 test('parseUsersFile() reads users and [auth] [row F15]', () => {
-  const read = parseUsersFile(`[auth]\nallow-anonymous-login = true\nsilent-connect-errors = true\n${formatUser('myagent', record)}`, path, anyRecord)
+  const read = parseUsersFile(
+    `[auth]\nallow-anonymous-login = true\nsilent-connect-errors = true\n${formatUser('myagent', record)}`,
+    path,
+    anyRecord,
+  )
   assert.deepEqual(read, { users: new Map([['myagent', record]]), allowAnonymous: true, silentConnectErrors: true })
 })
 
@@ -76,7 +80,8 @@ test('appendUser() keeps what is there, whatever its end', () => {
 test('deleteUser() takes the table and leaves comments and all other tables', () => {
   const after = deleteUser(file, 'bob b', path)
   assert.deepEqual(names(after), ['alice', 'carol'])
-  for (const kept of ['# Who may log in.', '# never', '# The fleet.', '# Night shift.']) assert.ok(after.includes(kept), kept)
+  for (const kept of ['# Who may log in.', '# never', '# The fleet.', '# Night shift.'])
+    assert.ok(after.includes(kept), kept)
   assert.deepEqual(names(deleteUser(deleteUser(after, 'alice', path), 'carol', path)), [])
 })
 
@@ -113,7 +118,9 @@ test('headers inside multi-line strings and arrays never mislead an edit', () =>
 })
 
 test('any name survives add, replace and delete, and the rest stays as it was', () => {
-  const nameText = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((name) => userNameProblem(name) === undefined)
+  const nameText = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+    .filter((name) => userNameProblem(name) === undefined)
   fc.assert(
     fc.property(fc.uniqueArray(nameText, { minLength: 1, maxLength: 6 }), fc.nat(), (list, pick) => {
       let text = '# top\n'
@@ -131,6 +138,7 @@ test('any name survives add, replace and delete, and the rest stays as it was', 
 })
 
 test('userNameProblem() refuses what cannot be a user name', () => {
-  for (const name of ['', 'a\n', 'a\u0000', '\ud800', 'x'.repeat(257)]) assert.notEqual(userNameProblem(name), undefined)
+  for (const name of ['', 'a\n', 'a\u0000', '\ud800', 'x'.repeat(257)])
+    assert.notEqual(userNameProblem(name), undefined)
   for (const name of ['a', 'ä ö', '用户', 'x'.repeat(256)]) assert.equal(userNameProblem(name), undefined)
 })
