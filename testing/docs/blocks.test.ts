@@ -40,6 +40,10 @@ describe('blocksOf()', () => {
     assert.deepEqual(blocksOf('a.md', `${fence}mermaid\na --> b\n${fence}\n${fence}toml\na = 1\n${fence}\n`), [])
   })
 
+  test('takes a fence inside a longer fence for text', () => {
+    assert.deepEqual(blocksOf('a.md', `${fence}` + `\`md\n${fence}sh run\nls\n${fence}\n${fence}\`\n`), [])
+  })
+
   test('refuses a fence that is never closed', () => {
     assert.throws(() => blocksOf('a.md', `${fence}sh run\nls\n`), /a\.md:1: the fence is never closed/)
   })

@@ -34,17 +34,17 @@ export function blocksOf(file: string, markdown: string): Block[] {
   const blocks: Block[] = []
   let above: string[] = []
   for (let i = 0; i < lines.length; i++) {
-    const opening = /^```(\S*)\s*(.*)$/u.exec(lines[i] ?? '')
+    const opening = /^(`{3,})(\S*)\s*(.*)$/u.exec(lines[i] ?? '')
     if (opening === null) {
       const comment = commentAt(lines, i)
       if (comment !== undefined || (lines[i] ?? '').trim() !== '') above = comment ?? []
       i += Math.max(0, (comment?.length ?? 0) - 1)
       continue
     }
-    const end = lines.indexOf('```', i + 1)
+    const end = lines.indexOf(opening[1] ?? '', i + 1)
     if (end < 0) throw new Error(`${file}:${i + 1}: the fence is never closed`)
     const body = lines.slice(i + 1, end)
-    const [language = '', words] = [opening[1], new Set((opening[2] ?? '').split(/\s+/u))]
+    const [language = '', words] = [opening[2], new Set((opening[3] ?? '').split(/\s+/u))]
     if (words.has('output')) {
       const last = blocks.at(-1)
       if (last?.run !== true) throw new Error(`${file}:${i + 1}: output without a block that runs before it`)
