@@ -6,6 +6,7 @@
  */
 import { after, before } from 'node:test'
 import type { Target } from '../../testkit/src/raw-client.ts'
+import type { ConnectOptions, Property, Version } from '../../testkit/src/wire.ts'
 
 type BrokerModule = typeof import('@concordmq/broker')
 type BrokerOptions = NonNullable<Parameters<BrokerModule['createBroker']>[0]>
@@ -40,4 +41,18 @@ export function useBroker(kind: 'tcp' | 'ws' = 'tcp', options: BrokerOptions = {
   })
   after(() => close())
   return target
+}
+
+/** CONNECT options of a session that outlives its connection, in either version. */
+export function kept(version: Version, clientId: string, more: ConnectOptions = {}): ConnectOptions {
+  const expiry: readonly Property[] = version === 5 ? [['sessionExpiryInterval', 60]] : []
+  return { clientId, cleanStart: false, ...more, properties: [...expiry, ...(more.properties ?? [])] }
+}
+
+/**
+ * Lets real time pass, where the statement under test is about seconds on somebody else's clock. It is never used to wait
+ * for the broker to have done something: expectations have deadlines for that.
+ */
+export function elapse(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }

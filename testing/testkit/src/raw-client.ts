@@ -258,6 +258,8 @@ export function open(target: Target, version: Version): Promise<RawClient> {
     socket.once('error', reject)
     socket.once('connect', () => {
       socket.off('error', reject)
+      // A test that failed leaves its clients open; they must not keep the process.
+      socket.unref()
       resolve(new RawClient(socket, version))
     })
   })

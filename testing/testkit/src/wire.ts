@@ -149,7 +149,9 @@ function property(entry: Property): Uint8Array {
     return Buffer.concat([bytes(id), text(key), text(content)])
   }
   if (typeof value === 'number') {
-    const number = { byte: bytes, two: uint16, four: uint32, variable, text, binary: text }[kind] as (n: number) => Buffer
+    const number = { byte: bytes, two: uint16, four: uint32, variable, text, binary: text }[kind] as (
+      n: number,
+    ) => Buffer
     return Buffer.concat([bytes(id), number(value)])
   }
   return Buffer.concat([bytes(id), text(value as string | Uint8Array)])
