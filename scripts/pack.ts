@@ -7,7 +7,7 @@
  * published form is laid out in a folder of its own, where the packages find each other's built declarations and nothing of
  * the workspace is touched. Only whole sets are packed: all packages carry one version and name each other exactly.
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -37,6 +37,9 @@ interface Manifest {
   readonly [field: string]: unknown
 }
 
+/** A package that cannot be made; what there is to say has been printed. */
+class PackError extends Error {}
+
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { values: options } = parseArgs({
   options: { out: { type: 'string' }, check: { type: 'boolean', default: false } },
@@ -59,6 +62,10 @@ try {
   }
   process.stdout.write(`pack: ${publicPackages().length} packages, ${problems} problems\n`)
   process.exitCode = problems === 0 ? 0 : 1
+} catch (error) {
+  if (!(error instanceof PackError)) throw error
+  process.stdout.write(`${error.message}\n`)
+  process.exitCode = 1
 } finally {
   rmSync(stage, { recursive: true })
 }
@@ -112,7 +119,8 @@ function compile(folder: string): void {
   const file = join(stage, 'packages', folder, 'tsconfig.json')
   writeFileSync(file, JSON.stringify(config))
   const compiler = fileURLToPath(import.meta.resolve('typescript/package.json').replace('package.json', 'bin/tsc'))
-  execFileSync(process.execPath, [compiler, '-p', file], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const { status } = spawnSync(process.execPath, [compiler, '-p', file], { stdio: ['ignore', 'inherit', 'inherit'] })
+  if (status !== 0) throw new PackError(`Cannot build ${folder}: the compiler ended with ${status}`)
 }
 
 /** Prints what publint finds; the number of findings. */
@@ -134,6 +142,6 @@ function pack(folder: string, out: string): string {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const [made] = JSON.parse(answer) as { filename: string }[]
-  if (made === undefined) throw new Error(`npm pack made nothing of ${folder}`)
+  if (made === undefined) throw new PackError(`npm pack made nothing of ${folder}`)
   return join(out, made.filename)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -23,7 +23,7 @@ const manifests = globSync('packages/*/package.json', { cwd: root }).map(
 describe('the packed packages', () => {
   before(() => {
     run(process.execPath, [join(root, 'scripts/guard.js'), 'pack', '--out', join(folder, 'packed')], root)
-    execFileSync('mkdir', [project])
+    mkdirSync(project)
     writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true, "type": "module" }\n')
     const tarballs = globSync('*.tgz', { cwd: join(folder, 'packed') }).map((name) => join(folder, 'packed', name))
     assert.equal(tarballs.length, manifests.length)
@@ -76,9 +76,52 @@ describe('the packed packages', () => {
       new RegExp(`\\b${RegExp.escape(version ?? '')}\\b`, 'u'),
     )
   })
+
+  test('concordmq runs a broker that its own pub and sub reach, and stops when told to', {
+    timeout: 60_000,
+  }, async () => {
+    const program = join(project, 'node_modules/.bin/concordmq')
+    const broker = spawn(program, ['dev', '--port', '0', '--mqtts-port', '0', '--websockets-port', '0'], {
+      cwd: project,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const ended = Promise.withResolvers<number | null>()
+    broker.on('close', ended.resolve)
+    try {
+      const port = await printedPort(broker)
+      run(program, ['pub', '-p', port, '-t', 'packed', '-m', 'Hello!', '-r'], project)
+      assert.equal(run(program, ['sub', '-p', port, '-t', 'packed', '-C', '1', '-W', '20'], project), 'Hello!\n')
+    } finally {
+      broker.kill('SIGTERM')
+    }
+    assert.equal(await ended.promise, 0)
+  })
 })
 
-/** Standard output; throws with everything the program said if it fails. */
+/** The port after `MQTT` in what `concordmq dev` prints; rejects with all of it if the program ends before. */
+async function printedPort(broker: ChildProcess): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  let printed = ''
+  const read = (chunk: Buffer): void => {
+    printed += chunk.toString()
+    const port = /^ *MQTT +\S+:(\d+)$/mu.exec(printed)?.[1]
+    if (port !== undefined) resolve(port)
+  }
+  broker.stdout?.on('data', read)
+  broker.stderr?.on('data', read)
+  broker.on('close', () => reject(new Error(`concordmq dev ended early:\n${printed}`)))
+  return await promise
+}
+
+/** What the program printed; throws with all of it if it fails. */
 function run(program: string, args: readonly string[], cwd: string): string {
-  return execFileSync(program, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}\n${stdout}${stderr}`)
+  return stdout
 }
