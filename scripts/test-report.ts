@@ -98,8 +98,13 @@ export class Report {
   #outcome(test: Outcome, type: 'test:pass' | 'test:fail'): void {
     const count = this.#file(test.file)
     if (type === 'test:fail') {
-      if (causeOf(test.details.error) === 'subtestsFailed') return
+      const kind = failureType(test.details.error)
+      if (kind === 'subtestsFailed') return
       count.failed++
+      if (kind === 'cancelledByParent') {
+        count.failures.push(`✗ ${test.name}: not run, because what is around it failed`)
+        return
+      }
       count.failures.push(
         describe(
           this.#isWholeFile(test) ? this.#relative(test.name) : test.name,
@@ -183,6 +188,6 @@ function describe(name: string, place: string, error: unknown): string {
   return `✗ ${name}${place === '' ? '' : `  (${place})`}\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
-function causeOf(error: unknown): unknown {
+function failureType(error: unknown): unknown {
   return error instanceof Error && 'failureType' in error ? error.failureType : undefined
 }
