@@ -76,20 +76,13 @@ const addressRule = 'HOST:PORT, or a list of them'
 
 /** One or several listening addresses; `"off"` and `[]` are none. */
 export function addresses(about: About<readonly string[]>): Key<readonly string[]> {
-  const single = z.string().refine((value) => isAddress(value, 0))
-  const schema = z
-    .union([
-      z.literal('off').transform((): string[] => []),
-      single.transform((value) => [value]),
-      z.array(single).max(100),
-    ])
-    .transform((value): readonly string[] => (value.length === 1 && value[0] === 'off' ? [] : value))
-  return key<readonly string[]>(
-    'list',
-    schema as unknown as z.ZodType<readonly string[]>,
-    `${addressRule}, or "off"`,
-    about,
-  )
+  const list = z.array(z.string().refine((value) => isAddress(value, 0))).max(100)
+  return key<readonly string[]>('list', z.preprocess(asList, list), `${addressRule}, or "off"`, about)
+}
+
+function asList(value: unknown): unknown {
+  const list: unknown = typeof value === 'string' ? [value] : value
+  return Array.isArray(list) && list.length === 1 && list[0] === 'off' ? [] : list
 }
 
 export function addressOrOff(about: About<string>): Key<string> {

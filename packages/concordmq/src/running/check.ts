@@ -1,5 +1,5 @@
 /** `config check` and `config show`. A check reads everything that `run` reads and writes nothing. */
-import { silentLogger } from '@concordmq/broker'
+import type { Logger } from '@concordmq/broker'
 import { showJson, showToml } from '../config/show.ts'
 import { preparePlan } from './plan.ts'
 import { loadArguments, type RunArguments } from './run.ts'
@@ -7,7 +7,13 @@ import { loadArguments, type RunArguments } from './run.ts'
 export async function checkConfiguration(args: RunArguments): Promise<string> {
   const configuration = loadArguments(args)
   const notices: string[] = [...configuration.notices]
-  const logger = { ...silentLogger, warn: (_fields: unknown, message: string) => void notices.push(message) }
+  const logger: Logger = {
+    error: (_fields, message) => void notices.push(message),
+    warn: (_fields, message) => void notices.push(message),
+    info() {},
+    debug() {},
+    debugEnabled: false,
+  }
   const plan = await preparePlan(configuration, { directoryGiven: args.directoryGiven, logger, writeFiles: false })
   const kinds = plan.listeners.map(
     (listener) => `${listener.kind} ${listener.kind === 'unix' ? listener.path : `${listener.host}:${listener.port}`}`,
