@@ -16,6 +16,9 @@ export const stringBytesMax = 65_535
 
 const replacement = 0xfffd
 
+/** 1 for each byte that needs a closer look: U+0000 and what is not ASCII. */
+const isSpecial = Uint8Array.from({ length: 256 }, (_, byte) => (byte === 0 || byte >= 0x80 ? 1 : 0))
+
 /** Longest string that is decoded in one step. */
 const unitsMax = 128
 /** One scratch array for each length: `apply` takes the whole of an array, and a call never leaves anything to the next. */
@@ -97,13 +100,20 @@ export function utf8Decode(buf: Uint8Array, start: number, end: number): string 
 
 /** What is wrong with the bytes `buf[start..end)` as an MQTT string. */
 export function utf8Problem(buf: Uint8Array, start: number, end: number): Utf8Problem | undefined {
-  for (let at = start; at < end; ) {
-    const byte = buf[at] as number
-    if (byte < 0x80) {
-      if (byte === 0) return 'nul'
-      at++
-      continue
+  let at = start
+  while (at < end) {
+    while (at + 4 <= end) {
+      const special =
+        (isSpecial[buf[at] as number] as number) |
+        (isSpecial[buf[at + 1] as number] as number) |
+        (isSpecial[buf[at + 2] as number] as number) |
+        (isSpecial[buf[at + 3] as number] as number)
+      if (special !== 0) break
+      at += 4
     }
+    while (at < end && isSpecial[buf[at] as number] === 0) at++
+    if (at === end) return undefined
+    if (buf[at] === 0) return 'nul'
     const size = sequenceLength(buf, at, end)
     if (size === 0) return 'illFormed'
     at += size

@@ -35,7 +35,7 @@ export function encodeConnect(packet: ConnectPacket): Uint8Array {
   const { version, will, username, password } = packet
   const writer = new PacketWriter('CONNECT', version)
   if (version !== 3 && version !== 4 && version !== 5) {
-    writer.fail(`version ${version}`, 'does not exist', 'use 3, 4 or 5')
+    writer.fail(`version ${String(version)}`, 'does not exist', 'use 3, 4 or 5')
   }
   if (packet.bridge === true && version === 5) writer.fail('bridge', 'has no bit in MQTT 5.0', 'leave it out')
   if (version !== 5 && password !== undefined && username === undefined) {
