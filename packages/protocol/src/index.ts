@@ -1,10 +1,9 @@
 /**
- * The MQTT 3.1, 3.1.1 and 5.0 protocol as pure functions and machines. Every public name, by folder.
+ * The MQTT 3.1, 3.1.1 and 5.0 protocol as pure functions and machines. Every public name, in the order of
+ * files; the conversations stand last.
  */
 
-// Refusals and errors
 export { ProtocolEncodeError } from './encode-error.ts'
-// Framing
 export {
   firstByteProblem,
   isOverlong,
@@ -15,7 +14,6 @@ export {
   writeRemainingLength,
 } from './framing/fixed-header.ts'
 export { Framer, type FramerOptions, type OnPacket } from './framing/framer.ts'
-// Packets
 export { acknowledgementReasonCodes } from './packets/acknowledgement.ts'
 export { authReasonCodes } from './packets/auth.ts'
 export { connackReasonCodes } from './packets/connack.ts'
@@ -46,7 +44,6 @@ export {
   type Will,
 } from './packets/types.ts'
 export { unsubackReasonCodes } from './packets/unsuback.ts'
-// Properties
 export { decodeProperties } from './properties/codec.ts'
 export {
   type PropertyContext,
@@ -59,10 +56,8 @@ export {
 export type { Properties, UserProperty } from './properties/types.ts'
 export { ConnectReturnCode, ReasonCode } from './reason-codes.ts'
 export { isRefusal, type Refusal, refuse } from './refusal.ts'
-// Topics
 export { filterMatches, filterProblem, isWildcard, parseShare, type Share } from './topics/topic-filter.ts'
 export { topicNameProblem } from './topics/topic-name.ts'
-// Text
 export {
   stringBytesMax,
   stringProblem,
