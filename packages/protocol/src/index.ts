@@ -1,8 +1,31 @@
 /**
- * The MQTT 3.1, 3.1.1 and 5.0 protocol as pure functions and machines. Every public name, in the order of
- * files; the conversations stand last.
+ * The MQTT 3.1, 3.1.1 and 5.0 protocol as pure functions and machines. Every public name, in the order of files.
  */
 
+export { ClientConversation } from './conversation/client.ts'
+export {
+  CLIENT_CONVERSATION_LIMITS,
+  type ClientConnectOptions,
+  type ClientConversationLimits,
+  type ClientEffects,
+  type ClientEnd,
+} from './conversation/client-effects.ts'
+export {
+  CLIENT_SESSION_LIMITS,
+  ClientSession,
+  type ClientSessionLimits,
+  type OutgoingMessage,
+} from './conversation/client-session.ts'
+export { PublishRun, RUN_PACKETS_MAX } from './conversation/publish-run.ts'
+export {
+  type Acceptance,
+  returnCodeOf,
+  ServerConversation,
+  type ServerEffects,
+  type ServerSettings,
+} from './conversation/server.ts'
+export { type ServerLimits, serverLimits } from './conversation/server-limits.ts'
+export { InboundAliases, OutboundAliases } from './conversation/topic-aliases.ts'
 export { ProtocolEncodeError } from './encode-error.ts'
 export {
   firstByteProblem,
@@ -68,29 +91,3 @@ export {
   utf8Problem,
   utf8Write,
 } from './utf8.ts'
-
-// Conversations
-export { ClientConversation } from './conversation/client.ts'
-export {
-  CLIENT_CONVERSATION_LIMITS,
-  type ClientConnectOptions,
-  type ClientConversationLimits,
-  type ClientEffects,
-  type ClientEnd,
-} from './conversation/client-effects.ts'
-export {
-  CLIENT_SESSION_LIMITS,
-  ClientSession,
-  type ClientSessionLimits,
-  type OutgoingMessage,
-} from './conversation/client-session.ts'
-export { type ServerLimits, serverLimits } from './conversation/server-limits.ts'
-export { InboundAliases, OutboundAliases } from './conversation/topic-aliases.ts'
-export { PublishRun, RUN_PACKETS_MAX } from './conversation/publish-run.ts'
-export {
-  type Acceptance,
-  returnCodeOf,
-  ServerConversation,
-  type ServerEffects,
-  type ServerSettings,
-} from './conversation/server.ts'
