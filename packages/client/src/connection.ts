@@ -61,6 +61,7 @@ export class Connection {
   #authentications: AuthPacket[] = []
   #inbox: PublishPacket[] = []
   #dispatching = false
+  #reading = true
   #outbox: Uint8Array[] = []
   #written: number[] = []
   #flushScheduled = false
@@ -108,6 +109,7 @@ export class Connection {
 
   /** Stops or goes on reading, for a program that is slow. */
   setReading(reading: boolean): void {
+    this.#reading = reading
     if (reading) {
       this.conversation.resumeReading(nowMs())
       this.#transport?.resume()
@@ -115,6 +117,7 @@ export class Connection {
       this.conversation.pauseReading()
       this.#transport?.pause()
     }
+    if (!this.#dispatching) this.#dispatch()
     this.#arm()
   }
 
@@ -161,8 +164,16 @@ export class Connection {
         this.#user.authentication(packet)
       }
       // The machine may be stepped meanwhile, by a handler that publishes; what arrives then is appended.
-      for (let i = 0; i < this.#inbox.length; i++) this.#deliver(this.#inbox[i] as PublishPacket)
-      this.#inbox = []
+      const inbox = this.#inbox
+      let delivered = 0
+      // What came with the last read waits here, too, while the program is slow; but not past the end of the connection.
+      while (
+        delivered < inbox.length &&
+        (this.#reading || this.#end !== undefined || this.#transport?.canPause === false)
+      ) {
+        this.#deliver(inbox[delivered++] as PublishPacket)
+      }
+      if (delivered > 0) this.#inbox = inbox.slice(delivered)
     } finally {
       this.#dispatching = false
     }

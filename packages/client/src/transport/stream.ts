@@ -58,6 +58,7 @@ function asPem(value: string | Uint8Array): string | Buffer {
 
 function transportOver(socket: Socket): Transport {
   return {
+    canPause: true,
     write: (bytes, written) => socket.write(bytes, written && (() => written())),
     pause: () => {
       socket.pause()

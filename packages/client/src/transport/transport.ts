@@ -14,7 +14,8 @@ export interface TransportSink {
 export interface Transport {
   /** Returns false when enough waits to be sent; `drain` follows. `written` is called when the system has the bytes. */
   write(bytes: Uint8Array, written?: () => void): boolean
-  /** Stops reading where the platform can; a browser's WebSocket cannot. */
+  /** Whether `pause` stops reading: a browser's WebSocket cannot. */
+  readonly canPause: boolean
   pause(): void
   resume(): void
   /** Sends what is pending, then closes. */

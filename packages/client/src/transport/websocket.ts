@@ -55,6 +55,7 @@ export function dialWebSocket({ address, connectTimeoutMs }: DialOptions, sink: 
   socket.addEventListener('close', () => finish(failure))
 
   return {
+    canPause: false,
     write(bytes, written) {
       if (closed) return true
       socket.send(bytes as Uint8Array<ArrayBuffer>)
