@@ -39,6 +39,8 @@ export interface Broker {
   reloadAccess(access: AccessOptions): void
   /** Ready for clients: listeners open and not closing. */
   readonly ready: boolean
+  /** Hash over the replicated state, 32 bytes; only kept when the options have a `commandLog`. */
+  readonly stateHash: Uint8Array | undefined
   /** No new connections, DISCONNECT 0x8B to 5.0 clients, then everything ends; at most `graceMs` (default 5,000). */
   close(options?: { readonly graceMs?: number }): Promise<void>
 }

@@ -58,6 +58,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 class ConcordBroker implements Broker, ConnectionHandler {
   readonly counters = new Counters()
   readonly #settings: Settings
+  readonly #options: BrokerOptions
   readonly #logger
   readonly #access: Access
   readonly #driver: SessionDriver<Connection>
@@ -77,13 +78,15 @@ class ConcordBroker implements Broker, ConnectionHandler {
   constructor(settings: Settings, options: BrokerOptions) {
     const logger = options.logger ?? silentLogger
     this.#settings = settings
+    this.#options = options
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
     this.#access = new Access(settings.access, logger)
     this.#admission = new Admission(settings.limits.connectionsMax, logger)
     const outboxLimits = settings.delivery
 
-    const machines = machinesOf(settings)
+    // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
+    const machines = machinesOf(settings, { hashing: options.commandLog !== undefined })
     this.#driver = new SessionDriver<Connection>({
       ...machines,
       counters: this.counters,
@@ -211,8 +214,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     return this.#closing === undefined && this.#listeners.size > 0
   }
 
-  get stateHash(): Uint8Array {
-    return this.#driver.ordered.hash()
+  get stateHash(): Uint8Array | undefined {
+    return this.#options.commandLog === undefined ? undefined : this.#driver.ordered.hash()
   }
 
   close(options: { readonly graceMs?: number } = {}): Promise<void> {
@@ -370,7 +373,7 @@ function monotonicMs(): number {
 }
 
 /** The ordered machine, and the local one that transient sessions live in. */
-function machinesOf(settings: Settings): { readonly ordered: Machine; readonly local: Machine } {
+function machinesOf(settings: Settings, { hashing }: { readonly hashing: boolean }): { readonly ordered: Machine; readonly local: Machine } {
   const { sessions, features, limits } = settings
   const common: Partial<MachineSettings> = {
     sessionExpirySecondsMax: sessions.expiryMax,
@@ -385,6 +388,7 @@ function machinesOf(settings: Settings): { readonly ordered: Machine; readonly l
         queueFull: sessions.queueFull,
         shareStrategy: features.shareStrategy,
         directMessages: features.directMessages,
+        hashing,
       }),
     ),
     local: new Machine(machineSettings({ ...common, hashing: false })),

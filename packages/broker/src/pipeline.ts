@@ -235,7 +235,7 @@ export class Pipeline {
   }
 
   #receipt(from: Connection, packetId: number): boolean {
-    from.receipts ??= this.#o.driver.local.session(from.clientId)?.receipts
+    from.receipts ??= this.#o.driver.localSession(from)?.receipts
     return from.receipts?.add(packetId) === true
   }
 

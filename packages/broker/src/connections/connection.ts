@@ -140,6 +140,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     const shared = this.#shared
     const { clientReceiveMaximum, clientPacketBytesMax } = this.conversation
     const window = new OutboundWindow(Math.min(clientReceiveMaximum, shared.inflightMax), firstNumber)
+    this.output.onEased = () => this.drain()
     this.#outbox = new Outbox(this.output, window, clientPacketBytesMax, shared.outboxLimits, shared.counters, this)
     return this.#outbox
   }

@@ -55,6 +55,8 @@ export class Output {
   unflushed = 0
   /** Whether this output is in the flush queue. */
   queued = false
+  /** Called when a flush has ended a congestion at once, so that no drain of the transport will tell of it. */
+  onEased: (() => void) | undefined
   readonly #transport: OutputTransport
   readonly #flushQueue: FlushQueue
   #from = 0
@@ -130,14 +132,17 @@ export class Output {
     const list = this.#list
     this.#list = EMPTY_LIST
     this.#flushQueue.counters.bytesSent += this.unflushed
+    const congested = this.congested
     this.unflushed = 0
     this.#transport.write(list, list.length)
     if (this.#full !== undefined) {
       for (const chunk of this.#full) this.#lend(chunk)
       this.#full = undefined
     }
-    if (this.#transport.pending === 0) this.drained()
-    else if (this.chunk !== undefined) {
+    if (this.#transport.pending === 0) {
+      this.drained()
+      if (congested && this.onEased !== undefined) queueMicrotask(this.onEased)
+    } else if (this.chunk !== undefined) {
       this.#lend(this.chunk)
       this.chunk = undefined
     }

@@ -53,6 +53,8 @@ export interface Resolver<S> {
 }
 
 const WAYS = 4
+/** Hashes of topics seen once; a topic is cached at its second use, so that passing ones cost no lasting memory. */
+const SEEN = 65536
 /** Changes since a route was resolved above which it is resolved anew instead of compared. */
 const COMPARED_MAX = 32
 
@@ -65,6 +67,7 @@ export class RouteTable<S> {
   readonly #routes: (Route<S> | undefined)[]
   /** The last changed filters, a ring. */
   readonly #changed: string[] = []
+  readonly #seen = new Int32Array(SEEN)
   #victim = 0
 
   /** `topicsMax`: cached topics, rounded up to a power of two. */
@@ -99,11 +102,15 @@ export class RouteTable<S> {
     const route: Route<S> = {
       bytes,
       topic: utf8Decode(bytes, 0, bytes.length),
-      targets: [],
+      targets: NO_TARGETS,
       ordered: false,
       version: -1,
     }
     this.#resolve(route)
+    if (this.#seen[hash & (SEEN - 1)] !== hash) {
+      this.#seen[hash & (SEEN - 1)] = hash
+      return route
+    }
     let way = base
     while (way < base + WAYS && this.#routes[way] !== undefined) way++
     if (way === base + WAYS) way = base + (this.#victim++ & (WAYS - 1))
@@ -133,9 +140,11 @@ export class RouteTable<S> {
     route.ordered = this.#resolver.ordered(route.topic)
     const found: Match<S>[] = []
     this.#resolver.matches(route.topic, (match) => found.push(match))
-    route.targets = mergeMatches(found)
+    route.targets = found.length === 0 ? NO_TARGETS : mergeMatches(found)
   }
 }
+
+const NO_TARGETS: readonly never[] = []
 
 /** One target per subscriber [MQTT-3.3.4-2] [MQTT-3.3.4-4]: overlapping subscriptions make one delivery. */
 export function mergeMatches<S>(found: readonly Match<S>[]): Target<S>[] {

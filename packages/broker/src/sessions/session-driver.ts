@@ -11,6 +11,7 @@
 import {
   type DisconnectPacket,
   type Properties,
+  type ProtocolVersion,
   type QoS,
   ReasonCode,
   type SubscriptionRequest,
@@ -26,6 +27,7 @@ import type {
   Message,
   Outcome,
   PlacedMessage,
+  Session,
   SubscriptionOrder,
 } from '@concordmq/state'
 import { messageForm, type Now } from '../delivery/message-form.ts'
@@ -43,7 +45,8 @@ export interface SessionConnection {
   readonly outbox: Outbox
   readonly hasOutbox: boolean
   feed: KeptFeed | undefined
-  readonly conversation: { readonly clientPacketBytesMax: number }
+  readonly principal: string
+  readonly conversation: { readonly version: ProtocolVersion; readonly clientPacketBytesMax: number }
   makeOutbox(firstNumber: number): Outbox
   expel(reasonCode: number): void
 }
@@ -129,12 +132,26 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       }
       this.#byCounter.set(command.connection.counter, connection)
       this.#byClient.set(command.clientId, connection)
-      if (!outcome.kept) {
-        const { will: _will, ...rest } = command
-        this.#applyLocal({ ...rest, cleanStart: true, sessionExpirySeconds: 0 })
-      }
       done(outcome)
     })
+  }
+
+  /** The local session of a transient connection, made when it first needs one: most publishers never do. */
+  localSession(connection: C): Session | undefined {
+    const { id, clientId, principal } = connection
+    const found = this.local.session(clientId)
+    if (found !== undefined || id === undefined) return found
+    this.#applyLocal({
+      type: 'connect',
+      connection: id,
+      clientId,
+      principal,
+      version: connection.conversation.version,
+      cleanStart: true,
+      sessionExpirySeconds: 0,
+      receiveMaximum: 1,
+    })
+    return this.local.session(clientId)
   }
 
   /** A kept session's queue begins to flow, after CONNACK. */
@@ -193,6 +210,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     }
     const shared = orders.filter((order) => order.filter.startsWith('$share/'))
     const own = orders.filter((order) => !order.filter.startsWith('$share/'))
+    if (own.length > 0) this.localSession(connection)
     const ownOutcome =
       own.length === 0
         ? undefined
@@ -218,6 +236,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     if (id === undefined) return
     const local = connection.kept ? [] : filters.filter((filter) => !filter.startsWith('$share/'))
     const ordered = connection.kept ? filters : filters.filter((filter) => filter.startsWith('$share/'))
+    if (local.length > 0) this.localSession(connection)
     const localCodes =
       local.length === 0
         ? []
@@ -349,7 +368,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     if (id === undefined) return
     this.#byCounter.delete(id.counter)
     if (this.#byClient.get(clientId) === connection) this.#byClient.delete(clientId)
-    if (!connection.kept) {
+    if (!connection.kept && this.local.session(clientId) !== undefined) {
       this.#applyLocal({ type: 'disconnect', connection: id, clientId, reasonCode: 0, will: 'drop' })
     }
   }

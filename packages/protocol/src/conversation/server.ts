@@ -97,6 +97,8 @@ type State = 'waiting' | 'connecting' | 'authenticating' | 'connected' | 'closed
 const PIECEWISE_BYTES = 16384
 /** Properties of `PublishScan` and topics need this much to be whole in the first piece, or else the pieces are joined. */
 const NO_BYTES = new Uint8Array(0)
+/** Nothing waits; never written to. */
+const NO_CHUNKS: Uint8Array[] = []
 const PINGRESP = new Uint8Array([0xd0, 0])
 
 /** Where a fixed header ended, filled by `readRemainingLength`. */
@@ -126,8 +128,8 @@ export class ServerConversation {
   readonly #settings: ServerSettings
   readonly #effects: ServerEffects
   readonly #run: PublishRun
-  #backlog: Uint8Array[] = []
-  #parts: Uint8Array[] = []
+  #backlog: Uint8Array[] = NO_CHUNKS
+  #parts: Uint8Array[] = NO_CHUNKS
   #partsHave = 0
   #partsTotal = 0
   #unsettledIn = 0
@@ -178,6 +180,7 @@ export class ServerConversation {
     this.lastReceivedMs = nowMs
     if (this.#state === 'closed') return
     if (this.#held || this.#pumping) {
+      if (this.#backlog === NO_CHUNKS) this.#backlog = []
       this.#backlog.push(chunk)
       return
     }
@@ -336,8 +339,8 @@ export class ServerConversation {
   #end(): void {
     this.#state = 'closed'
     this.#held = false
-    this.#backlog = []
-    this.#parts = []
+    this.#backlog = NO_CHUNKS
+    this.#parts = NO_CHUNKS
     this.#aliases = undefined
     this.lastTopic = NO_BYTES
   }
@@ -369,7 +372,7 @@ export class ServerConversation {
       if (from < 0) return
       if (this.#state === 'closed') return
       if (this.#held) {
-        if (from < chunk.length) this.#backlog.unshift(chunk.subarray(from))
+        if (from < chunk.length) this.#putBack(chunk.subarray(from))
         return
       }
     }
@@ -404,7 +407,7 @@ export class ServerConversation {
     this.#parts.push(chunk.length === missing ? chunk : chunk.subarray(0, missing))
     const parts = this.#parts
     const total = this.#partsTotal
-    this.#parts = []
+    this.#parts = NO_CHUNKS
     this.#partsHave = 0
     this.#partsTotal = 0
     if (total > PIECEWISE_BYTES && (parts[0] as Uint8Array)[0] as number >> 4 === PacketType.publish && this.#state === 'connected') {
@@ -425,6 +428,12 @@ export class ServerConversation {
       ),
     )
     return false
+  }
+
+  /** What follows waits for the owner's decision. */
+  #putBack(rest: Uint8Array): void {
+    if (this.#backlog === NO_CHUNKS) this.#backlog = [rest]
+    else this.#backlog.unshift(rest)
   }
 
   #keep(chunk: Uint8Array, from: number, total: number): void {
@@ -477,7 +486,7 @@ export class ServerConversation {
         this.#packet(buf, p, first, body, next)
         if (this.#state === 'closed') return
         if (this.#held) {
-          if (next < end) this.#backlog.unshift(buf.subarray(next))
+          if (next < end) this.#putBack(buf.subarray(next))
           return
         }
       }
@@ -488,7 +497,7 @@ export class ServerConversation {
       if (this.#state !== 'connected') return
     }
     if (this.#held) {
-      if (p < end) this.#backlog.unshift(buf.subarray(p))
+      if (p < end) this.#putBack(buf.subarray(p))
       return
     }
     if (p < end && this.#headerAllowed(buf[p] as number)) this.#keep(buf, p, 0)
@@ -711,7 +720,7 @@ export class ServerConversation {
 
   /** Parsing stops at `at`: what follows waits if the owner holds. Always false. */
   #stop(buf: Uint8Array, at: number): boolean {
-    if (this.#state !== 'closed' && this.#held && at < buf.length) this.#backlog.unshift(buf.subarray(at))
+    if (this.#state !== 'closed' && this.#held && at < buf.length) this.#putBack(buf.subarray(at))
     return false
   }
 
