@@ -1,5 +1,4 @@
 /** The command tree. Each command declares its flags in its own file and loads its work only when it runs. */
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addAddressBook } from './commands/address-book.ts'
 import { addCompletion } from './commands/completion.ts'
@@ -10,6 +9,7 @@ import { addRun } from './commands/run.ts'
 import { addSub } from './commands/sub.ts'
 import { addUser } from './commands/user.ts'
 import { suggest } from './config/suggest.ts'
+import { programVersion } from './version.ts'
 
 /** A fresh tree: commander keeps parsed values inside, so every call of `main()` has its own. */
 export function buildProgram(): Command {
@@ -31,13 +31,6 @@ export function buildProgram(): Command {
   addCompletion(program)
   throwInsteadOfExit(program)
   return program
-}
-
-export function programVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown'
 }
 
 /**

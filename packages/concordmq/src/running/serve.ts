@@ -47,7 +47,7 @@ export async function serve(plan: Plan, { log, load, announce }: ServeContext): 
     const listeners = await openListeners(broker, plan, logger)
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
     const reload = openReload(plan, { log, load, broker, listeners })
-    logger.info({ event: 'node.started', node: plan.key.id, version: process.versions.node }, 'node is ready')
+    logger.info({ event: 'node.started', node: plan.key.id, version: programVersion() }, 'node is ready')
     announce?.({ broker, listeners, healthAddress: health?.address }, plan)
     const signal = await stopped.signal
     reload.close()

@@ -83,10 +83,11 @@ function terminalPrompt(input: ReadStream, output: NodeJS.WritableStream): Promp
 function readWithoutEcho(question: string, input: ReadStream, output: NodeJS.WritableStream): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed = ''
-    output.write(question)
+    // Echo is off before anybody can see the question and answer it.
     input.setRawMode(true)
     input.setEncoding('utf8')
     input.resume()
+    output.write(question)
     const finish = (act: () => void) => {
       input.off('data', take)
       input.setRawMode(false)
