@@ -517,6 +517,33 @@ test('config check and show tell what run would do, and write nothing', async ()
   )
 })
 
+test('config show knows what users.toml turns on [row F24]', async () => {
+  mkdirSync(join(directory, 'd'))
+  writeFileSync(join(directory, 'd', 'users.toml'), '[auth]\nallow-anonymous-login = true\n')
+  const { stdout } = await run(['config', 'show', 'd'])
+  assert.match(stdout, /allow-anonymous-login = true {2}# d\/users\.toml\nsilent-connect-errors = false {2}# default/)
+})
+
+test('several addresses, WebSocket and a Unix socket are served by one node', async () => {
+  const args = [
+    '-L',
+    '127.0.0.2:0',
+    '--websockets',
+    '--websockets-addr',
+    '127.0.0.1:0',
+    '--unix',
+    'mq.sock',
+    '--allow-anonymous-login',
+  ]
+  const node = await startNode(args)
+  const listening = node.output.stdout.match(/listening for connections/g)
+  assert.equal(listening?.length, 4)
+  const [, second] = await node.until(/listen_addr=127\.0\.0\.2:(\d+)/)
+  assert.deepEqual(await answer(connect(Number(second), '127.0.0.2'), connectPacket(), 4), accepted)
+  assert.deepEqual(await answer(connect(join(directory, 'mq.sock')), connectPacket(), 4), accepted)
+  assert.equal((await fetch(`http://127.0.0.1:${await portOf(node, 'ws')}/`)).status, 200)
+})
+
 test('dev serves, says what to type next, and leaves nothing behind', async () => {
   const dev = start(['dev', '--port', '0', '--mqtts-port', '0', '--websockets-port', '0'])
   const [, port] = await dev.until(/npx concordmq sub -p (\d+) -t 'hello\/#' -v[\s\S]*Ctrl-C stops it/)

@@ -1,7 +1,7 @@
 /** `concordmq address-book from-range|from-list`: keys and address book of a new cluster (rows F9, F11 to F13). */
 import { type Command, Option } from 'commander'
-import { type LogFormat, logFormats } from '../log/log.ts'
-import { defaultDirectory } from './run.ts'
+import { defaultDirectory } from '../config/flags.ts'
+import { type LogFormat, logFormats } from '../log/entry.ts'
 
 interface BookFlags {
   readonly outputDir: string

@@ -1,6 +1,6 @@
 /** `concordmq config check` and `config show`: what `run` would do with the same arguments, without doing it. */
 import type { Command } from 'commander'
-import { addConfigurationFlags, configFile, defaultDirectory, givenFlags } from './run.ts'
+import { addConfigurationFlags, configFile, defaultDirectory, givenFlags } from '../config/flags.ts'
 
 export function addConfig(program: Command): void {
   const config = program.command('config').description('check or show the configuration that `run` would use')

@@ -1,7 +1,7 @@
 /** `concordmq dev`: a broker to play with, on loopback, with everything switched on and nothing kept. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parsePort } from '../config/host-port.ts'
-import { type LogFormat, logFormats } from '../log/log.ts'
+import { type LogFormat, logFormats } from '../log/entry.ts'
 
 interface DevFlags {
   readonly port: number

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from 'commander'
+import { flags, givenFlags } from '../config/flags.ts'
 import { isPath } from '../config/keys.ts'
-import { addRun, flags, givenFlags } from './run.ts'
+import { addRun } from './run.ts'
 
 function parse(...argv: string[]) {
   const program = new Command()

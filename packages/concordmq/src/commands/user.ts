@@ -1,7 +1,7 @@
 /** `concordmq user add|list|del|generate`: who may log in (row F16). */
 import { type Command, Option } from 'commander'
-import { type LogFormat, logFormats } from '../log/log.ts'
-import { defaultDirectory } from './run.ts'
+import { defaultDirectory } from '../config/flags.ts'
+import { type LogFormat, logFormats } from '../log/entry.ts'
 
 interface UserFlags {
   readonly outputFile: string

@@ -3,9 +3,10 @@
  * `RUST_LOG`. An unknown `CONCORDMQ_…` name is refused like an unknown key, except those that a container orchestrator
  * sets for a service called "concordmq". `.env` files are not read.
  */
+
+import type { Assignment } from './assignment.ts'
 import type { Key } from './key-types.ts'
 import { allPaths, keys, type Path, variableOf } from './keys.ts'
-import type { Assignment } from './settings.ts'
 import { didYouMean } from './suggest.ts'
 
 /** Names of other programs' making, and ours that are not configuration keys. */

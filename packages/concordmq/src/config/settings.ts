@@ -9,20 +9,11 @@ import { dirname, join, resolve } from 'node:path'
 import { configurationErrors } from '../command-error.ts'
 import { isTable, parseToml, type TomlTable } from '../files/parse-toml.ts'
 import { readText, readTextIfPresent } from '../files/read-text.ts'
+import type { Assignment } from './assignment.ts'
 import { readEnvironment } from './environment.ts'
 import type { Key } from './key-types.ts'
 import { allPaths, isPath, keys, type Path, type Settings } from './keys.ts'
 import { didYouMean } from './suggest.ts'
-
-/** One value somewhere, before it is checked. */
-export interface Assignment {
-  readonly path: Path
-  readonly value: unknown
-  /** Shown to people: `--mqtt-addr`, `CONCORDMQ_MQTT_ADDR`, `concordmq.toml`. */
-  readonly origin: string
-  /** Folder that relative paths count from. */
-  readonly base: string
-}
 
 export interface Configuration {
   readonly settings: Settings

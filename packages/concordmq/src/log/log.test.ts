@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type LogFormat, type LogLevel, logFormats, openLog } from './log.ts'
+import { type LogFormat, type LogLevel, logFormats } from './entry.ts'
+import { openLog } from './log.ts'
 
 async function lines(format: LogFormat, level: LogLevel = 'info') {
   const written: string[] = []

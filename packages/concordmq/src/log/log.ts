@@ -6,28 +6,8 @@
  * Values come from remote parties too (client identifiers, topics): every string is quoted where it could break a line.
  */
 import type { LogFields, Logger } from '@concordmq/broker'
+import { type Format, type LogFormat, type LogLevel, logLevels, type Sink } from './entry.ts'
 import { formatCompact, formatFull } from './text-formats.ts'
-
-export const logFormats = ['full', 'compact', 'pretty', 'json'] as const
-export type LogFormat = (typeof logFormats)[number]
-export const logLevels = ['error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof logLevels)[number]
-
-export interface Entry {
-  readonly time: Date
-  readonly level: LogLevel
-  /** Which part speaks: `concordmq::broker`. */
-  readonly target: string
-  readonly message: string
-  readonly fields: Readonly<Record<string, unknown>>
-}
-
-/** Takes finished entries; one per format. */
-export type Format = (entry: Entry) => void
-
-export interface Sink {
-  write(text: string): unknown
-}
 
 export interface Log {
   /** A logger whose lines carry this target. */

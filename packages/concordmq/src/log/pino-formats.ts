@@ -6,7 +6,7 @@
  * and `pretty`, several lines per entry, through pino-pretty.
  */
 import { pino } from 'pino'
-import type { Entry, Format, Sink } from './log.ts'
+import type { Entry, Format, Sink } from './entry.ts'
 
 export function jsonFormat(sink: Sink): Format {
   const log = pino(

@@ -4,7 +4,7 @@
  *     2026-02-03T10:11:12.123Z  INFO concordmq::broker: listening for connections listen_addr=0.0.0.0:1883
  *     10:11:12  INFO listening for connections listen_addr=0.0.0.0:1883
  */
-import type { Entry, LogLevel } from './log.ts'
+import type { Entry, LogLevel } from './entry.ts'
 
 export function formatFull(entry: Entry, colour: boolean): string {
   return `${entry.time.toISOString()} ${levelText(entry.level, colour)} ${entry.target}: ${safe(entry.message)}${fieldsText(entry)}\n`

@@ -1,7 +1,9 @@
 /** `config check` and `config show`. A check reads everything that `run` reads and writes nothing. */
 import type { Logger } from '@concordmq/broker'
+import type { Settings } from '../config/keys.ts'
+import type { Configuration } from '../config/settings.ts'
 import { showJson, showToml } from '../config/show.ts'
-import { preparePlan } from './plan.ts'
+import { preparePlan, readUsersFile } from './plan.ts'
 import { loadArguments, type RunArguments } from './run.ts'
 
 export async function checkConfiguration(args: RunArguments): Promise<string> {
@@ -27,6 +29,21 @@ export async function checkConfiguration(args: RunArguments): Promise<string> {
 }
 
 export function showConfiguration(args: RunArguments, { json }: { readonly json: boolean }): string {
-  const configuration = loadArguments(args)
+  const configuration = withUsersFile(loadArguments(args))
   return json ? showJson(configuration) : showToml(configuration)
+}
+
+/** `[auth]` of users.toml is in force too: either place turns a setting on (rows F24, F25). */
+function withUsersFile(configuration: Configuration): Configuration {
+  const { path, read } = readUsersFile(configuration.directory)
+  const settings: { -readonly [P in keyof Settings]: Settings[P] } = { ...configuration.settings }
+  const origins = new Map(configuration.origins)
+  const turnOn = (key: 'auth.allow-anonymous-login' | 'auth.silent-connect-errors', on: boolean) => {
+    if (!on || settings[key]) return
+    settings[key] = true
+    origins.set(key, path)
+  }
+  turnOn('auth.allow-anonymous-login', read.allowAnonymous)
+  turnOn('auth.silent-connect-errors', read.silentConnectErrors)
+  return { ...configuration, settings, origins }
 }

@@ -128,14 +128,17 @@ function checkPermissions({ directory, settings }: Configuration, logger: Logger
   )
 }
 
-/** Users and how they may log in; row F17: nobody at all is a mistake. */
-export function prepareAccess({ directory, settings }: Configuration, logger: Logger): AccessOptions {
+/** `users.toml` of a directory; without the file, no users. */
+export function readUsersFile(directory: string) {
   const path = join(directory, 'users.toml')
   const file = readTextIfPresent(path)
-  const read =
-    file === undefined
-      ? { users: new Map<string, string>(), allowAnonymous: false, silentConnectErrors: false }
-      : parseUsersFile(file.text, path, recordProblem)
+  const none = { users: new Map<string, string>(), allowAnonymous: false, silentConnectErrors: false }
+  return { path, file, read: file === undefined ? none : parseUsersFile(file.text, path, recordProblem) }
+}
+
+/** Users and how they may log in; row F17: nobody at all is a mistake. */
+export function prepareAccess({ directory, settings }: Configuration, logger: Logger): AccessOptions {
+  const { path, file, read } = readUsersFile(directory)
   if (file !== undefined && (file.mode & 0o077) !== 0) {
     logger.warn(
       { event: 'users.exposed', file: path },

@@ -4,10 +4,11 @@
  */
 
 import { CommandError, errorCode } from '../command-error.ts'
-import type { GivenFlag } from '../commands/run.ts'
+import type { Assignment } from '../config/assignment.ts'
 import { fromText } from '../config/environment.ts'
+import type { GivenFlag } from '../config/flags.ts'
 import { keys } from '../config/keys.ts'
-import { type Assignment, type Configuration, loadConfiguration } from '../config/settings.ts'
+import { type Configuration, loadConfiguration } from '../config/settings.ts'
 import { type Log, openLog } from '../log/log.ts'
 import { type Plan, preparePlan } from './plan.ts'
 import { type RunningNode, serve } from './serve.ts'

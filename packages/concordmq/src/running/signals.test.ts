@@ -48,6 +48,7 @@ for (const [signal, code] of [
 }
 
 test('a stop that does not end within its grace is ended, and said', async () => {
+  // The margin beyond the grace is two seconds; this leaves a tenth of one.
   const { child, until, output } = slowProcess(-1_900)
   await until('ready')
   child.kill('SIGTERM')

@@ -2,7 +2,8 @@
  * What a short command reports about its work: plain sentences on standard error, or log lines when `--log` asks for a
  * format, as FoxMQ takes the flag on every command. Results a script wants go to standard output by themselves.
  */
-import { type LogFormat, openLog } from '../log/log.ts'
+import type { LogFormat } from '../log/entry.ts'
+import { openLog } from '../log/log.ts'
 
 export type Say = (message: string, level?: 'info' | 'warn') => void
 
