@@ -23,11 +23,11 @@ export interface BrokerOptions {
 export interface AccessOptions {
   /** Whether a client may connect without user name. Default false. */
   readonly allowAnonymous?: boolean
-  /** User name to Argon2id record (PHC string), or a function; default: no users. */
+  /** User name to Argon2id record (PHC string), as `makePasswordRecord()` makes it. Default: no users. */
   readonly users?: ReadonlyMap<string, string>
   /** Refused CONNECTs are closed without a byte and logged at debug only (row F25). Default false. */
   readonly silentConnectErrors?: boolean
-  /** How many passwords are checked at once, off the event loop. Default: number of cores, at least 2. */
+  /** How many passwords are checked at once, off the event loop. Default: number of cores, from 2 to 3. */
   readonly passwordChecksMax?: number
   /** How many checks may wait; above, CONNECT is refused as server busy. Default 1,000. */
   readonly passwordQueueMax?: number
@@ -56,25 +56,28 @@ export interface EnhancedAuthenticator {
 }
 
 export interface LimitOptions {
-  /** Largest packet taken from a client, bytes, fixed header included. Default 1 MiB less nothing: 1,048,576... see defaults. */
+  /** Largest packet taken from a client, bytes, fixed header included. Default 16,777,216. */
   readonly packetBytesMax?: number
   /** Milliseconds from accept to CONNECT. Default 30,000. */
   readonly connectTimeoutMs?: number
   /** Seconds; larger or zero requests are lowered to it; 0: no limit. Default 3,600 (row F27). */
   readonly keepAliveMax?: number
-  /** QoS 1 and 2 messages a client may have unsettled towards the broker. Default 1,024... announced to 5.0 clients. */
+  /** QoS 1 and 2 messages a client may have unsettled towards the broker. Default 1,024; 5.0 clients are told. */
   readonly receiveMaximum?: number
+  /** Topic aliases a 5.0 client may use. Default 100. */
   readonly topicAliasMaximum?: number
   /** Inflight limit towards 3.1 and 3.1.1 clients and ceiling for 5.0 clients, 1..65535. Default 65,535. */
   readonly inflightMax?: number
   /** Connections at once, all listeners together. Default 1,000,000. */
   readonly connectionsMax?: number
+  /** Highest QoS a client may publish with. Default 2. */
   readonly maximumQoS?: 0 | 1 | 2
+  /** The four features a server may leave out; 5.0 clients are told. Default true. */
   readonly retainAvailable?: boolean
   readonly wildcardSubscriptionAvailable?: boolean
   readonly subscriptionIdentifierAvailable?: boolean
   readonly sharedSubscriptionAvailable?: boolean
-  /** Longest client identifier, bytes. Default 65,535. */
+  /** Longest client identifier, bytes, at least 23. Default 65,535. */
   readonly clientIdBytesMax?: number
   /** Deepest topic or filter, levels. Default 128. */
   readonly topicLevelsMax?: number
@@ -85,14 +88,16 @@ export interface SessionOptions {
   readonly expiryMax?: number
   /** Messages queued for one kept session. Default 100,000. */
   readonly queueMessagesMax?: number
+  /** Bytes queued for one kept session. Default 268,435,456. */
   readonly queueBytesMax?: number
   /** What happens when a kept session's queue is full. Default `dropNewest`. */
   readonly queueFull?: 'dropNewest' | 'dropOldest'
 }
 
 export interface DeliveryOptions {
-  /** Bytes queued for one connection beyond what its socket took. Default 64 MiB... see defaults. */
+  /** Bytes queued for one connection beyond what its socket took. Default 67,108,864. */
   readonly queueBytesMax?: number
+  /** Messages queued for one connection beyond what its socket took. Default 1,000,000. */
   readonly queueMessagesMax?: number
   /** What happens when it is full. Default `dropQoS0`: QoS 0 is dropped, QoS 1 and 2 close the connection 0x97. */
   readonly queueFull?: 'dropQoS0' | 'dropOldest' | 'disconnect'
@@ -119,7 +124,7 @@ export type ListenerOptions =
   | { readonly kind: 'unix'; readonly path: string; readonly name?: string }
 
 export interface HostPort {
-  /** IPv4 or IPv6 address, or host name. Default `127.0.0.1`… the program's default is `0.0.0.0`. */
+  /** IPv4 or IPv6 address, or host name. Default `127.0.0.1`: an embedded broker serves its own machine unless told. */
   readonly host?: string
   /** 0 picks a free port. */
   readonly port: number

@@ -1,0 +1,180 @@
+/**
+ * Checks the options of a program once, at start, and fills in the defaults: afterwards everybody reads a `Settings` in
+ * which nothing is missing. All problems are reported together, each with its path, its value and the rule; an unknown key
+ * is a problem, because a misspelt limit would silently be no limit. Password records are checked where they are used, in
+ * `access/`.
+ */
+import { z } from 'zod'
+import { ConcordError } from '../errors.ts'
+import { type OptionKey, optionKeys } from './defaults.ts'
+import type {
+  AccessOptions,
+  BrokerOptions,
+  DeliveryOptions,
+  FeatureOptions,
+  LimitOptions,
+  ListenerOptions,
+  SessionOptions,
+  SysOptions,
+} from './options.ts'
+import { suggest } from './suggest.ts'
+
+/** The options with every default filled in. */
+export interface Settings {
+  readonly access: AccessSettings
+  readonly limits: Required<LimitOptions>
+  readonly sessions: Required<SessionOptions>
+  readonly delivery: Required<DeliveryOptions>
+  readonly features: Required<FeatureOptions>
+  readonly sys: Required<SysOptions>
+}
+
+export type AccessSettings = Required<Omit<AccessOptions, 'enhanced'>> & Pick<AccessOptions, 'enhanced'>
+
+/** Throws one `CMQ_OPTIONS` that lists every problem. */
+export function resolveOptions(options: BrokerOptions): Settings {
+  // The schemas are built from the table whose defaults fill them, so what passes has the shape of Settings.
+  return check(brokerSchema, options, '') as unknown as Settings
+}
+
+/** The same for the part that can be replaced while the broker runs. */
+export function resolveAccess(options: AccessOptions): AccessSettings {
+  return check(accessSchema, options, 'access') as unknown as AccessSettings
+}
+
+/** Throws `CMQ_OPTIONS` for a listener that cannot be meant. */
+export function checkListener(options: ListenerOptions): void {
+  const kind: unknown = (options as { readonly kind?: unknown } | undefined)?.kind
+  const schema = kinds.find((known) => known === kind)
+  check(schema === undefined ? anyListener : listenerSchemas[schema], options, 'listener')
+}
+
+function functions(rule: string, names: readonly string[]): z.ZodType {
+  return z.custom((value) => hasFunctions(value, names), { error: rule })
+}
+
+function hasFunctions(value: unknown, names: readonly string[]): boolean {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
+  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+}
+
+const isUsers = (value: unknown): boolean =>
+  value instanceof Map &&
+  [...value].every(([name, record]) => typeof name === 'string' && name !== '' && typeof record === 'string')
+
+const enhanced = z
+  .custom((value) => hasFunctions(value, ['step']) && Array.isArray((value as { methods?: unknown }).methods), {
+    error: 'an EnhancedAuthenticator with methods and step()',
+  })
+  .optional()
+
+const accessSchema = section(optionKeys.access, {
+  users: z.custom(isUsers, { error: optionKeys.access.users.rule }).default(() => optionKeys.access.users.default),
+  enhanced,
+})
+
+const brokerSchema = z.strictObject({
+  logger: functions('a Logger with error(), warn(), info() and debug()', ['error', 'warn', 'info', 'debug']).optional(),
+  commandLog: z.custom((value) => typeof value === 'function', { error: 'a function' }).optional(),
+  access: accessSchema.prefault({}),
+  limits: section(optionKeys.limits).prefault({}),
+  sessions: section(optionKeys.sessions).prefault({}),
+  delivery: section(optionKeys.delivery).prefault({}),
+  features: section(optionKeys.features).prefault({}),
+  sys: section(optionKeys.sys).prefault({}),
+})
+
+const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })
+const port = z.custom((value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535, {
+  error: 'an integer from 0 to 65535',
+})
+const hostPort = { host: text.optional(), port, name: text.optional() }
+const tls = z.strictObject({
+  cert: z.string({ error: 'a PEM text' }),
+  key: z.string({ error: 'a PEM text' }),
+  ca: z.string({ error: 'a PEM text' }).optional(),
+  requireClientCertificate: z.boolean({ error: 'true or false' }).optional(),
+})
+const listenerSchemas = {
+  tcp: z.strictObject({ kind: z.literal('tcp'), ...hostPort }),
+  tls: z.strictObject({ kind: z.literal('tls'), ...hostPort, tls }),
+  ws: z.strictObject({ kind: z.literal('ws'), ...hostPort }),
+  wss: z.strictObject({ kind: z.literal('wss'), ...hostPort, tls }),
+  unix: z.strictObject({ kind: z.literal('unix'), path: text, name: text.optional() }),
+} as const satisfies Record<ListenerOptions['kind'], z.ZodType>
+const kinds = Object.keys(listenerSchemas) as ListenerOptions['kind'][]
+/** Only to say what is wrong with the kind. */
+const anyListener = z.looseObject(
+  { kind: z.literal(kinds, { error: `one of ${kinds.map((kind) => JSON.stringify(kind)).join(', ')}` }) },
+  { error: 'an object' },
+)
+
+/** A section of the table as a schema; `undefined` counts as not given. */
+function section(
+  keys: Readonly<Record<string, OptionKey<unknown>>>,
+  special: Readonly<Record<string, z.ZodType>> = {},
+): z.ZodType {
+  const shape: Record<string, z.ZodType> = {}
+  for (const [name, key] of Object.entries(keys)) shape[name] = schemaOf(key)
+  return z.strictObject(
+    { ...shape, ...special },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'an object' : undefined) },
+  )
+}
+
+function schemaOf(key: OptionKey<unknown>): z.ZodType {
+  const { range, choices, rule } = key
+  const fits = (value: unknown): boolean =>
+    range !== undefined
+      ? Number.isInteger(value) && (value as number) >= range.min && (value as number) <= range.max
+      : (choices ?? []).includes(value)
+  return z.custom(fits, { error: rule }).default(key.default)
+}
+
+function check(schema: z.ZodType, value: unknown, root: string): unknown {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value, root, schema))
+  throw new ConcordError('CMQ_OPTIONS', `Invalid options: ${problems.join('; ')}`)
+}
+
+function problemsOf(issue: z.core.$ZodIssue, value: unknown, root: string, schema: z.ZodType): string[] {
+  const path = [...(root === '' ? [] : [root]), ...issue.path.map(String)].join('.')
+  if (issue.code !== 'unrecognized_keys') {
+    return [`${path === '' ? 'options' : path} must be ${issue.message}, not ${shown(at(value, issue.path))}`]
+  }
+  const known = keysAt(schema, issue.path)
+  return issue.keys.map((key) => {
+    const meant = suggest(key, known)
+    return `${path === '' ? key : `${path}.${key}`} is unknown${meant === undefined ? '' : `, did you mean "${meant}"?`}`
+  })
+}
+
+function at(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], value)
+}
+
+/** Never a secret: texts are PEM blocks here, maps hold password records. */
+function shown(value: unknown): string {
+  if (value === undefined) return 'missing'
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'string')
+    return value.length <= 40 ? JSON.stringify(value) : `a text of ${value.length} characters`
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'an array'
+  return value instanceof Map ? 'such a Map' : 'an object'
+}
+
+/** The keys an object may have at a path of the schema. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let inner: unknown = schema
+  for (const key of path) inner = (shapeOf(inner) as Record<PropertyKey, unknown>)[key]
+  return Object.keys(shapeOf(inner))
+}
+
+function shapeOf(schema: unknown): object {
+  let inner = schema
+  while (inner instanceof z.ZodPrefault) inner = inner.unwrap()
+  return inner instanceof z.ZodObject ? inner.shape : {}
+}
