@@ -38,6 +38,8 @@ export class RawClient {
   #arrived = Buffer.alloc(0)
   #closed = false
   #wake: (() => void) | undefined
+  /** What arrived between PUBREC and PUBREL of `receive()`. */
+  readonly #setAside: Received[] = []
   #nextId = 1000
 
   constructor(stream: Duplex, version: Version) {
@@ -207,7 +209,7 @@ export class RawClient {
     if (message.qos === 1) this.send(wire.acknowledge('PUBACK', message.id))
     if (message.qos === 2) {
       this.send(wire.acknowledge('PUBREC', message.id))
-      await this.expectPacket('PUBREL', { id: message.id })
+      await this.#pubrel(message.id)
       this.send(wire.acknowledge('PUBCOMP', message.id))
     }
     return message
@@ -219,7 +221,24 @@ export class RawClient {
     await this.expectClosed()
   }
 
+  /** Waits for PUBREL; other packets may be on their way before it, and are kept for later expectations. */
+  async #pubrel(id: number): Promise<void> {
+    for (;;) {
+      const timeIsUp = Symbol('time is up')
+      const received = await this.#arrival(deadlineMs, timeIsUp)
+      assert.notEqual(received, timeIsUp, `Expected PUBREL, it did not come within ${deadlineMs} ms`)
+      assert.notEqual(received, undefined, 'Expected PUBREL, the connection was closed')
+      const packet = received as Received
+      if (packet.type === 'PUBREL' && packet.id === id) return
+      this.#setAside.push(packet)
+    }
+  }
+
   async #poll<T>(withinMs: number, timeIsUp: T): Promise<Received | undefined | T> {
+    return this.#setAside.shift() ?? this.#arrival(withinMs, timeIsUp)
+  }
+
+  async #arrival<T>(withinMs: number, timeIsUp: T): Promise<Received | undefined | T> {
     const until = performance.now() + withinMs
     for (;;) {
       const received = wire.decode(this.version, this.#arrived)
