@@ -22,11 +22,12 @@ import {
   topicNameProblem,
   type UnsubscribePacket,
 } from '@concordmq/protocol'
-import { Machine, type MachineSettings, machineSettings } from '@concordmq/state'
+import { Machine } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
 import type { Broker, ClientInfo, PublishOptions } from './api.ts'
-import { type Settings, resolveOptions } from './config/check.ts'
+import { resolveOptions, type Settings } from './config/check.ts'
+import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
@@ -150,7 +151,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   // ---------------------------------------------------------------- what embedders call
 
   async listen(options: ListenerOptions): Promise<ListenerHandle> {
-    if (this.#closing !== undefined) throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
+    if (this.#closing !== undefined)
+      throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
     const handle = await openListener(options, {
       accept: (transport) => this.#accept(transport),
       logger: this.#logger,
@@ -373,25 +375,13 @@ function monotonicMs(): number {
 }
 
 /** The ordered machine, and the local one that transient sessions live in. */
-function machinesOf(settings: Settings, { hashing }: { readonly hashing: boolean }): { readonly ordered: Machine; readonly local: Machine } {
-  const { sessions, features, limits } = settings
-  const common: Partial<MachineSettings> = {
-    sessionExpirySecondsMax: sessions.expiryMax,
-    topicLevelsMax: limits.topicLevelsMax,
-  }
+function machinesOf(
+  settings: Settings,
+  options: { readonly hashing: boolean },
+): { readonly ordered: Machine; readonly local: Machine } {
   return {
-    ordered: new Machine(
-      machineSettings({
-        ...common,
-        queueMessagesMax: sessions.queueMessagesMax,
-        queueBytesMax: sessions.queueBytesMax,
-        queueFull: sessions.queueFull,
-        shareStrategy: features.shareStrategy,
-        directMessages: features.directMessages,
-        hashing,
-      }),
-    ),
-    local: new Machine(machineSettings({ ...common, hashing: false })),
+    ordered: new Machine(orderedMachineSettings(settings, options)),
+    local: new Machine(localMachineSettings(settings)),
   }
 }
 

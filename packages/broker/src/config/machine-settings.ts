@@ -1,0 +1,31 @@
+/**
+ * What the machines are told of the broker's settings. The ordered machine's part is a function of its own because a
+ * recording of its commands can be replayed only with equal settings.
+ */
+import { type MachineSettings, machineSettings } from '@concordmq/state'
+import type { Settings } from './check.ts'
+
+export function orderedMachineSettings(
+  settings: Settings,
+  { hashing }: { readonly hashing: boolean },
+): MachineSettings {
+  const { sessions, features } = settings
+  return machineSettings({
+    ...shared(settings),
+    queueMessagesMax: sessions.queueMessagesMax,
+    queueBytesMax: sessions.queueBytesMax,
+    queueFull: sessions.queueFull,
+    shareStrategy: features.shareStrategy,
+    directMessages: features.directMessages,
+    hashing,
+  })
+}
+
+/** For transient sessions: nothing is queued there, nobody compares it. */
+export function localMachineSettings(settings: Settings): MachineSettings {
+  return machineSettings({ ...shared(settings), hashing: false })
+}
+
+function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
+  return { sessionExpirySecondsMax: sessions.expiryMax, topicLevelsMax: limits.topicLevelsMax }
+}
