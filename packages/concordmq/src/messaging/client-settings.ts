@@ -14,9 +14,6 @@ import { ExitCode } from '../exit-codes.ts'
 import type { PropertyFlags } from './property-flags.ts'
 import { integerFlag, qosFlag, usageError } from './read-flag.ts'
 
-/** What `-W` ends with, as in the stock client. */
-export const TIMED_OUT = 27
-
 const VERSIONS: Readonly<Record<string, ProtocolVersion>> = {
   mqttv5: 5,
   5: 5,

@@ -3,7 +3,8 @@ import { type Client, connect, type Message } from '@concordmq/client'
 import { filterMatches, filterProblem } from '@concordmq/protocol'
 import { CommandError } from '../command-error.ts'
 import type { SubFlags } from '../commands/sub.ts'
-import { commandError, debugNotices, readClientFlags, TIMED_OUT } from './client-settings.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { commandError, debugNotices, readClientFlags } from './client-settings.ts'
 import { type FormatMessage, parseFormat } from './message-format.ts'
 import { type PropertyFlags, parsePropertyFlags } from './property-flags.ts'
 import { passwordFrom } from './publish-messages.ts'
@@ -52,7 +53,7 @@ export async function receiveMessages(flags: SubFlags): Promise<void> {
     const end =
       flags.exitAfterSubscribe === true ? undefined : await printAll(client, messages, flags, plan, stopping.promise)
     await client.disconnect(properties.disconnect === undefined ? {} : { properties: properties.disconnect })
-    if (end === 'timeout') throw new CommandError(TIMED_OUT, 'Timed out')
+    if (end === 'timeout') throw new CommandError(ExitCode.timedOut, 'Timed out')
   } catch (error) {
     throw commandError(error)
   } finally {
