@@ -278,6 +278,19 @@ describe('publish()', () => {
     for (const publication of first) await assert.rejects(publication, failsWith('CMQ_CLOSED'))
   })
 
+  test('is bounded at QoS 0, too, when the server takes nothing, even within one turn of the loop', async () => {
+    const { client, peer } = await connected({ queueBytesMax: 1024 * 1024, reconnect: false })
+    peer.socket.pause()
+    const publications: Promise<unknown>[] = []
+    for (let i = 0; i < 3000; i++) publications.push(client.publish('t', new Uint8Array(10_000)))
+    const results = Promise.allSettled(publications)
+    await assert.rejects(publications.at(-1) as Promise<unknown>, failsWith('CMQ_QUEUE_FULL'))
+    peer.socket.destroy()
+    const full = (await results).filter(({ status }) => status === 'rejected').length
+    assert.ok(full > 2000, `${full} of 3000 publications of 10,000 bytes were refused`)
+    await client.closed
+  })
+
   test('rejects topics, QoS and properties that cannot be sent', async () => {
     const { client } = await connected()
     for (const topic of ['', 'a/#', '+', 'a\0'])

@@ -42,7 +42,7 @@ export interface ConnectionOptions {
 
 const NO_ACKNOWLEDGEMENT = (): void => {}
 
-/** Pieces up to this size are joined to one write. */
+/** Pieces up to this size are joined to one write; more than this does not wait for the end of the turn. */
 const JOINED_BYTES_MAX = 64 * 1024
 
 export function nowMs(): number {
@@ -63,6 +63,7 @@ export class Connection {
   #dispatching = false
   #reading = true
   #outbox: Uint8Array[] = []
+  #outboxBytes = 0
   #written: number[] = []
   #flushScheduled = false
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -103,6 +104,7 @@ export class Connection {
   /** Steps the machine, then does what it asked for. */
   step(run: (conversation: ClientConversation, nowMs: number) => void): void {
     run(this.conversation, nowMs())
+    if (this.#outboxBytes > JOINED_BYTES_MAX) this.#flush()
     if (!this.#dispatching) this.#dispatch()
     this.#arm()
   }
@@ -205,6 +207,7 @@ export class Connection {
 
   #send(bytes: Uint8Array): void {
     this.#outbox.push(bytes)
+    this.#outboxBytes += bytes.length
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     queueMicrotask(() => this.#flush())
@@ -222,6 +225,7 @@ export class Connection {
     const outbox = this.#outbox
     const written = this.#written
     this.#outbox = []
+    this.#outboxBytes = 0
     this.#written = []
     if (this.#transportClosed) return this.#settleWritten(written)
     const pieces = joined(outbox)

@@ -1,5 +1,5 @@
 /** What the end of a network connection means to the program. */
-import { type ClientEnd, type ProtocolVersion } from '@concordmq/protocol'
+import type { ClientEnd, ProtocolVersion } from '@concordmq/protocol'
 import { ClientError } from './errors.ts'
 import { connackRetryable, connackText, disconnectRetryable, reasonText } from './reason-names.ts'
 

@@ -21,5 +21,5 @@ export type {
 } from './options.ts'
 export { connackText, reasonText } from './reason-names.ts'
 export type { RetryOptions } from './retry.ts'
-export { parseServerUrl, type ParsedUrl, type Scheme, type ServerAddress } from './server-address.ts'
+export { type ParsedUrl, parseServerUrl, type Scheme, type ServerAddress } from './server-address.ts'
 export type { Dial, DialOptions, TlsOptions, Transport, TransportSink } from './transport/transport.ts'

@@ -9,7 +9,7 @@ import {
 } from '@concordmq/protocol'
 import { ClientError } from './errors.ts'
 import { RETRY_DEFAULTS, type RetryOptions } from './retry.ts'
-import { type ServerAddress, parseServerUrl } from './server-address.ts'
+import { parseServerUrl, type ServerAddress } from './server-address.ts'
 import { dial } from './transport/dial.ts'
 import type { Dial, TlsOptions } from './transport/transport.ts'
 

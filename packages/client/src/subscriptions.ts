@@ -3,7 +3,7 @@
  * does not, the topic decides. With overlapping filters the identifier is what keeps one message from reaching a handler
  * twice, so before 5.0 a server that sends a copy for each subscription makes that visible.
  */
-import { filterMatches, parseShare, type Properties, type QoS, type SubscriptionRequest } from '@concordmq/protocol'
+import { filterMatches, type Properties, parseShare, type QoS, type SubscriptionRequest } from '@concordmq/protocol'
 import type { Message, MessageHandler } from './options.ts'
 
 export interface Entry {

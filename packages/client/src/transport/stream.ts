@@ -1,5 +1,5 @@
 /** TCP, TLS and Unix sockets. Node only. */
-import { type Socket, connect as connectTcp, isIP } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type { DialOptions, TlsOptions, Transport, TransportSink } from './transport.ts'
 

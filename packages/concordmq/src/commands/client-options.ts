@@ -4,34 +4,6 @@
  */
 import { type Command, Option } from 'commander'
 
-/** As commander hands them over; all checks come later. */
-export interface ClientFlags {
-  readonly host?: string
-  readonly port?: string
-  readonly url?: string
-  readonly unix?: string
-  readonly protocolVersion?: string
-  readonly username?: string
-  readonly password?: string
-  readonly passwordStdin?: true
-  readonly id?: string
-  readonly idPrefix?: string
-  readonly keepalive?: string
-  readonly disableCleanSession?: true
-  readonly sessionExpiryInterval?: string
-  readonly property?: readonly string[]
-  readonly willTopic?: string
-  readonly willPayload?: string
-  readonly willQos?: string
-  readonly willRetain?: true
-  readonly cafile?: string
-  readonly cert?: string
-  readonly key?: string
-  readonly insecure?: true
-  readonly debug?: true
-  readonly quiet?: true
-}
-
 /** Declares the flags on a command. */
 export function withClientFlags(command: Command): Command {
   return command

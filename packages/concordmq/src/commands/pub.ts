@@ -1,19 +1,7 @@
 /** `concordmq pub`: publishes, with the flags of the stock client. */
 import type { Command } from 'commander'
-import { type ClientFlags, withClientFlags } from './client-options.ts'
-
-export interface PubFlags extends ClientFlags {
-  readonly topic?: string
-  readonly message?: string
-  readonly file?: string
-  readonly nullMessage?: true
-  readonly stdinLine?: true
-  readonly stdinFile?: true
-  readonly qos?: string
-  readonly retain?: true
-  readonly repeat?: string
-  readonly repeatDelay?: string
-}
+import type { PubFlags } from '../messaging/flags.ts'
+import { withClientFlags } from './client-options.ts'
 
 export function addPub(program: Command): void {
   withClientFlags(program.command('pub'))

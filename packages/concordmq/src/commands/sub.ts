@@ -1,24 +1,7 @@
 /** `concordmq sub`: subscribes and prints, with the flags of the stock client. */
 import type { Command } from 'commander'
-import { type ClientFlags, withClientFlags } from './client-options.ts'
-
-export interface SubFlags extends ClientFlags {
-  readonly topic?: readonly string[]
-  readonly filterOut?: readonly string[]
-  readonly unsubscribe?: readonly string[]
-  readonly qos?: string
-  readonly count?: string
-  readonly timeout?: string
-  readonly format?: string
-  readonly eol: boolean
-  readonly verbose?: true
-  readonly exitAfterSubscribe?: true
-  readonly stale: boolean
-  readonly retainedOnly?: true
-  readonly removeRetained?: true
-  readonly retainAsPublished?: true
-  readonly retainHandling?: string
-}
+import type { SubFlags } from '../messaging/flags.ts'
+import { withClientFlags } from './client-options.ts'
 
 export function addSub(program: Command): void {
   withClientFlags(program.command('sub'))

@@ -9,8 +9,8 @@ import {
 } from '@concordmq/client'
 import type { ProtocolVersion } from '@concordmq/protocol'
 import { CommandError, fileProblem } from '../command-error.ts'
-import type { ClientFlags } from '../commands/client-options.ts'
 import { ExitCode } from '../exit-codes.ts'
+import type { ClientFlags } from './flags.ts'
 import type { PropertyFlags } from './property-flags.ts'
 import { integerFlag, qosFlag, usageError } from './read-flag.ts'
 

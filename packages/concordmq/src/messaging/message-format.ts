@@ -105,8 +105,8 @@ function parsePart(format: string, at: number): [part: Part, length: number] {
   const kind = format[at]
   const letter = format[at + 1] ?? ''
   if (kind === '\\') {
-    const escape = ESCAPES[letter]
-    if (escape !== undefined) return [() => escape, 2]
+    const character = ESCAPES[letter]
+    if (character !== undefined) return [() => character, 2]
     throw badFormat(`\\${letter}`, `Use one of ${Object.keys(ESCAPES).join(' ')} after the \\`)
   }
   if (kind === '@') {

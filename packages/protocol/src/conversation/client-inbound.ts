@@ -10,7 +10,7 @@
  */
 import { type AckPacket, PacketType, type PublishPacket } from '../packets/types.ts'
 import { ReasonCode } from '../reason-codes.ts'
-import { type Refusal, isRefusal, refuse } from '../refusal.ts'
+import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import type { ClientSession } from './client-session.ts'
 import { InboundAliases } from './topic-aliases.ts'
 

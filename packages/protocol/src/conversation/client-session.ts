@@ -9,8 +9,9 @@
  * A `ClientConversation` drives it while there is a connection; while there is none, it only collects. Nothing here is
  * written to disk: a client that restarts begins with an empty session.
  */
-import type { Properties } from '../properties/types.ts'
+
 import type { QoS, SubscriptionRequest } from '../packets/types.ts'
+import type { Properties } from '../properties/types.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import { type Refusal, refuse } from '../refusal.ts'
 

@@ -39,7 +39,7 @@ import {
 } from './client-effects.ts'
 import { ClientInbound } from './client-inbound.ts'
 import type { ClientRequest, ClientSession, Outgoing, OutgoingMessage } from './client-session.ts'
-import { type ServerLimits, forbidsPublish, forbidsSubscribe, serverLimits } from './server-limits.ts'
+import { forbidsPublish, forbidsSubscribe, type ServerLimits, serverLimits } from './server-limits.ts'
 import { OutboundAliases } from './topic-aliases.ts'
 
 /** Reason codes that a client may put into DISCONNECT (5.0, table 3-10). Others are sent as a protocol error. */
