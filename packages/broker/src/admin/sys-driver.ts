@@ -6,17 +6,11 @@ import { Buffer } from 'node:buffer'
 import { type PlacedMessage, TopicTree } from '@concordmq/state'
 import type { Now } from '../delivery/message-form.ts'
 import type { Counters } from '../telemetry/counters.ts'
+import { processGauges } from './process-gauges.ts'
+import { type SysGauges, SysTopics } from './sys-topics.ts'
+import { brokerVersion } from './version.ts'
 
-export interface SysGauges {
-  readonly clientsConnected: number
-  readonly sessions: number
-  readonly connections: number
-  readonly subscriptions: number
-  readonly sharedSubscriptions: number
-  readonly retainedMessages: number
-  readonly storedMessages: number
-  readonly storedBytes: number
-}
+export type { SysGauges }
 
 export interface SysDriverOptions {
   /** 0: off. */
@@ -30,10 +24,14 @@ export interface SysDriverOptions {
 export class SysDriver {
   readonly #o: SysDriverOptions
   readonly #retained = new TopicTree<PlacedMessage>()
+  readonly #topics: SysTopics
+  /** Text last published, by topic. */
+  readonly #last = new Map<string, string>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: SysDriverOptions) {
     this.#o = options
+    this.#topics = new SysTopics({ version: brokerVersion, startedMs: options.now().us / 1_000 })
     if (options.intervalSeconds > 0) {
       this.#timer = setInterval(() => this.#turn(), options.intervalSeconds * 1000)
       this.#timer.unref()
@@ -54,9 +52,18 @@ export class SysDriver {
   }
 
   #turn(): void {
-    // Filled in with the topic list.
-    void this.#o
-    void Buffer
+    const { counters, gauges, now, deliver } = this.#o
+    const timeUs = now().us
+    const topics = this.#topics.tick({ nowMs: timeUs / 1_000, counters, gauges: gauges(), process: processGauges() })
+    for (const { topic, payload } of topics) {
+      if (this.#last.get(topic) === payload) continue
+      this.#last.set(topic, payload)
+      const message = { topic, payload: Buffer.from(payload), qos: 0, retain: true, publisher: '' } as const
+      // Outside the order, hence without a position.
+      const placed: PlacedMessage = { message, position: 0, index: 0, timeUs }
+      this.#retained.set(topic, placed)
+      deliver(placed)
+    }
   }
 }
 
