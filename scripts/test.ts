@@ -6,11 +6,14 @@
  *   npm test -- --name 'QoS 2'      tests whose name matches, in all files
  *   npm test -- --quick             without the files named *.slow.test.ts
  *
- * It drives `node:test` in one process per file, two at a time, slow files first so that they do not trail behind. A run
+ * It drives `node:test` in one process per file, two at a time, slow files first so that they do not trail behind, and
+ * files named *.last.test.ts at the end: they look at what the others recorded in `CONCORDMQ_TEST_RECORD_DIR`. A run
  * in which no test ran is a failure, and so is a file without a test: a typing error must not look like success. Coverage
  * is left to `node --test --experimental-test-coverage`.
  */
-import { globSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import process from 'node:process'
 import { run } from 'node:test'
 import { parseArgs } from 'node:util'
@@ -36,8 +39,12 @@ const report = new Report({
 })
 
 const selected = testFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+const last = selected.filter(isLast)
 const slow = selected.filter(isSlow)
-const quick = selected.filter((file) => !isSlow(file))
+const quick = selected.filter((file) => !isSlow(file) && !isLast(file))
+const recordings = mkdtempSync(join(tmpdir(), 'concordmq-recordings-'))
+if (last.length > 0) process.env['CONCORDMQ_TEST_RECORD_DIR'] = recordings
+if (words.length === 0 && options.name === undefined) process.env['CONCORDMQ_TEST_WHOLE_RUN'] = '1'
 if (options.quick && slow.length > 0) process.stdout.write(`Left out by --quick: ${slow.join(', ')}\n`)
 
 if (options.quick || slow.length === 0) await runFiles(quick, { lanes: concurrency, timeoutMs: fileTimeoutMs })
@@ -50,6 +57,8 @@ else {
   ])
   await runFiles(quick.slice(half), { lanes: concurrency, timeoutMs: fileTimeoutMs })
 }
+await runFiles(last, { lanes: 1, timeoutMs: fileTimeoutMs })
+rmSync(recordings, { recursive: true })
 process.exitCode = report.end((performance.now() - started) / 1000) ? 0 : 1
 
 /** Paths relative to the root, sorted. */
@@ -64,6 +73,10 @@ function testFiles(): string[] {
 
 function isSlow(file: string): boolean {
   return file.endsWith('.slow.test.ts')
+}
+
+function isLast(file: string): boolean {
+  return file.endsWith('.last.test.ts')
 }
 
 async function runFiles(

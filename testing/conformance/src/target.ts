@@ -33,8 +33,12 @@ export function useBroker(kind: 'tcp' | 'ws' = 'tcp', options: BrokerOptions = {
   if (outside !== false) return target
   let close = async (): Promise<void> => {}
   before(async () => {
-    const { createBroker } = await import('@concordmq/broker')
-    const broker = await createBroker({ access: { allowAnonymous: true }, sys: { intervalSeconds: 0 }, ...options })
+    const { createRecordedBroker } = await import('../../testkit/src/recorded-broker.ts')
+    const broker = await createRecordedBroker({
+      access: { allowAnonymous: true },
+      sys: { intervalSeconds: 0 },
+      ...options,
+    })
     const handle = await broker.listen({ kind, host: target.host, port: 0 })
     target.port = handle.port
     close = () => broker.close({ graceMs: 0 })
