@@ -86,7 +86,7 @@ describe('Access', () => {
     const warnings: string[] = []
     const logger = { ...silentLogger, warn: (_fields: unknown, message: string) => void warnings.push(message) }
     const access = new Access({ users, passwordChecksMax: 1, passwordQueueMax: 2 }, logger)
-    const answers = Array.from({ length: 6 }, () => access.authenticate(login('myagent', 'mypassword')))
+    const answers = Array.from({ length: 6 }, async () => access.authenticate(login('myagent', 'mypassword')))
     const codes = (await Promise.all(answers)).map(reasonCode)
     assert.deepEqual(codes, [0, 0, 0, 0x89, 0x89, 0x89])
     assert.equal(warnings.length, 1)
@@ -154,7 +154,7 @@ describe('PasswordChecks', () => {
     const record = parsePasswordRecord(seedRecord) as PasswordRecord
     let turns = 0
     let done = false
-    const all = Promise.all(Array.from({ length: 6 }, () => checks.check(record, Buffer.from('x')))).then(() => {
+    const all = Promise.all(Array.from({ length: 6 }, async () => checks.check(record, Buffer.from('x')))).then(() => {
       done = true
     })
     while (!done) {

@@ -19,7 +19,7 @@ async function get(handle: HealthHandle, path: string, method = 'GET') {
 }
 
 /** A port that somebody holds. */
-async function takenPort(): Promise<{ port: number; free(): void }> {
+async function takenPort(): Promise<{ port: number; free: () => void }> {
   const server = createServer()
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return { port: (server.address() as AddressInfo).port, free: () => server.close() }

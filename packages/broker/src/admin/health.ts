@@ -4,8 +4,8 @@
  * No login: probes carry none, and nothing here is worth one.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { bind, boundAddress } from '../connections/addresses.ts'
 import { ConcordError } from '../errors.ts'
-import { bind, boundAddress } from '../listeners/bind.ts'
 
 export interface HealthOptions {
   /** Who is asked. */

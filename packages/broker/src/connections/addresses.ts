@@ -1,4 +1,4 @@
-/** Addresses of listeners: binding, how they are written, and errors that say what to do. */
+/** Addresses that clients and probes come to: binding, how they are written, and errors that say what to do. */
 import type { AddressInfo, ListenOptions, Server } from 'node:net'
 import type { ListenerOptions } from '../config/options.ts'
 import { ConcordError, type ConcordErrorCode, reasonOf, systemCode } from '../errors.ts'
