@@ -29,7 +29,8 @@ export function commandProblem(command: Command, settings: MachineSettings): str
       const problem = connectionProblem(connection) ?? messageProblem(message, settings)
       if (problem !== undefined) return problem
       // A receipt belongs to QoS 2 from a client, and to nothing else; a transient session's stays at its node.
-      if (receipt !== undefined && (connection === undefined || message.qos !== 2)) return 'receipt does not fit the QoS'
+      if (receipt !== undefined && (connection === undefined || message.qos !== 2))
+        return 'receipt does not fit the QoS'
       return receipt === undefined || isPacketId(receipt) ? undefined : 'receipt is no packet identifier'
     }
     case 'connect': {

@@ -3,7 +3,7 @@ import type { DeliveryTerms, Effects } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
 import type { Session } from '../sessions/session.ts'
 import { type State, schedule } from '../state.ts'
-import type { Queued } from './session-queue.ts'
+import { type Queued, SPAN_OF_QUEUE_MAX } from './session-queue.ts'
 
 /**
  * QoS 0 goes to the connection or nowhere; QoS 1 and 2 are queued. `share` is the whole filter of the shared subscription
@@ -78,6 +78,7 @@ function makeRoom(state: State, session: Session, body: Body, effects: Effects):
   const { queue } = session
   const fits = () =>
     queue.messages < settings.queueMessagesMax &&
+    queue.next - queue.base < SPAN_OF_QUEUE_MAX &&
     queue.bytes + body.bytes <= settings.queueBytesMax &&
     state.queuesBytes + body.bytes <= settings.queuesBytesMax
   if (fits()) return true

@@ -22,6 +22,11 @@ import { RecordKind } from '../records/kinds.ts'
 import { type RecordTable, StateRecord } from '../records/record-table.ts'
 
 export const PART_SIZE = 64
+/**
+ * Numbers from `base` to `next`: an entry that is never settled holds the base while others come and go. At this many
+ * nothing more is queued, so that walking over the gap stays short.
+ */
+export const SPAN_OF_QUEUE_MAX = 2 ** 26
 
 /** A queue entry as the driver reads it. */
 export interface QueueEntry {
@@ -163,20 +168,29 @@ export class SessionQueue {
     release(this.#records, entry.placed)
     this.messages--
     this.bytes -= entry.placed.bytes
-    if (entry.q === this.base) this.base = this.firstFrom(entry.q + 1)
+    if (entry.q === this.base) this.base = this.#firstFrom(entry.q + 1)
   }
 
   /** Entries from `q` on, ascending. Entries may be settled meanwhile. */
   *from(q: number): IterableIterator<Queued> {
-    for (let at = this.firstFrom(Math.max(q, this.base)); at < this.next; at = this.firstFrom(at + 1)) {
+    for (let at = this.#firstFrom(Math.max(q, this.base)); at < this.next; at = this.#firstFrom(at + 1)) {
       yield this.queued(at) as Queued
     }
+  }
+
+  /** Whether `base` is the oldest entry's number, found without walking over what lies between. */
+  isBaseRight(): boolean {
+    let lowest = NEVER
+    for (const number of this.#parts.keys()) lowest = Math.min(lowest, number)
+    if (lowest === NEVER) return this.base === this.next
+    const slot = this.#part(lowest)?.entries.findIndex((entry) => entry !== undefined) ?? 0
+    return this.base === lowest * PART_SIZE + slot
   }
 
   /** The oldest entry that surely was not sent; for a session without connection. */
   oldestUnsent(): Queued | undefined {
     const start = Math.max(this.#unsentFrom, this.sentBelow, this.base)
-    const at = this.firstFrom(start)
+    const at = this.#firstFrom(start)
     this.#unsentFrom = at
     return at < this.next ? this.queued(at) : undefined
   }
@@ -201,7 +215,7 @@ export class SessionQueue {
   }
 
   /** The first number from `q` on that has an entry; `next` if none has. */
-  firstFrom(q: number): number {
+  #firstFrom(q: number): number {
     while (q < this.next) {
       const part = this.#part(Math.floor(q / PART_SIZE))
       if (part === undefined) q += PART_SIZE - (q % PART_SIZE)

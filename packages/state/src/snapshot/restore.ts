@@ -7,7 +7,7 @@ import { messageProblem } from '../commands/validity.ts'
 import { Reader } from '../encoding/reader.ts'
 import { type Body, readBody, refer } from '../messages/body.ts'
 import { readMessage } from '../messages/message-codec.ts'
-import { PART_SIZE, termsOf } from '../queue/session-queue.ts'
+import { PART_SIZE, SPAN_OF_QUEUE_MAX, termsOf } from '../queue/session-queue.ts'
 import { RecordKind } from '../records/kinds.ts'
 import { RetainedEntry } from '../retained/retained.ts'
 import { Session, Subscription } from '../sessions/session.ts'
@@ -52,7 +52,7 @@ export function readSnapshot(slices: Iterable<Uint8Array>, settings: MachineSett
   const { state } = restoring
   for (const session of state.sessions.values()) {
     const { queue } = session
-    if (queue.base !== queue.firstFrom(0)) return { malformed: 'queue does not begin with its oldest entry' }
+    if (!queue.isBaseRight()) return { malformed: 'queue does not begin with its oldest entry' }
     state.queuesBytes += queue.bytes
     schedule(state, session)
   }
@@ -125,6 +125,7 @@ function readSession({ state }: Restoring, reader: Reader): void {
   queue.sentBelow = reader.u53()
   queue.expiryFloorUs = reader.u53()
   if (queue.base > queue.next || queue.sentBelow > queue.next) reader.fail('queue ends before it begins')
+  if (queue.next - queue.base > SPAN_OF_QUEUE_MAX) reader.fail('queue is too long')
   let last = 0
   for (let left = reader.count(2); left > 0 && reader.problem === undefined; left--) {
     const packetId = reader.u16()
