@@ -127,7 +127,9 @@ test('Machine gives a QoS 2 message of a shared group to a second member only wh
         },
       }
       machine.apply({ type: 'start', node: 0, incarnation: 1 }, 1, 0, effects)
-      sequence.forEach((step, i) => machine.apply(player.command(step, machine), i + 2, player.timeUs, effects))
+      for (const [i, step] of sequence.entries()) {
+        machine.apply(player.command(step, machine), i + 2, player.timeUs, effects)
+      }
     }),
     { numRuns: 300 },
   )

@@ -93,7 +93,7 @@ test('a malformed command is counted and does nothing', () => {
     h.apply({ type: 'start', node: -1, incarnation: 0 }),
     h.apply({ type: 'other' } as never),
   ]
-  malformed.forEach((outcome, i) => assert.equal(outcome.type, 'malformed', `case ${i}`))
+  for (const [i, outcome] of malformed.entries()) assert.equal(outcome.type, 'malformed', `case ${i}`)
   assert.equal(h.machine.counters.malformed, malformed.length)
   assert.deepEqual(h.take(), [])
 })

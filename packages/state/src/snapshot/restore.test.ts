@@ -132,7 +132,9 @@ test('equal states have equal snapshots, whatever happened on the way', () => {
       const player = new Player()
       const effects = tracingEffects([])
       machine.apply({ type: 'start', node: 0, incarnation: 1 }, 1, 0, effects)
-      sequence.forEach((step, i) => machine.apply(player.command(step, machine), i + 2, player.timeUs, effects))
+      for (const [i, step] of sequence.entries()) {
+        machine.apply(player.command(step, machine), i + 2, player.timeUs, effects)
+      }
       const snapshot = join(machine.snapshot())
       const copy = Machine.restore([snapshot], settings)
       assert.ok(copy instanceof Machine, JSON.stringify(copy))
