@@ -6,89 +6,115 @@
  *   npm test -- --name 'QoS 2'      tests whose name matches, in all files
  *   npm test -- --quick             without the files named *.slow.test.ts
  *
- * It drives `node:test` in one process per file, two at a time, slow files first so that they do not trail behind, and
- * files named *.last.test.ts at the end: they look at what the others recorded in `CONCORDMQ_TEST_RECORD_DIR`. A run
- * in which no test ran is a failure, and so is a file without a test: a typing error must not look like success. Coverage
- * is left to `node --test --experimental-test-coverage`.
+ * One process per file, two at a time, slow files first so that they do not trail behind. The processes are started here
+ * and not by `run()` of `node:test`, which ends a file that takes too long with SIGTERM: a test in an endless loop never
+ * hears it, and the run would never end. A run in which no test ran is a failure, and so is a file without a test: a typing
+ * error must not look like success.
  */
-import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { run } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Report } from './test-report.ts'
+import { Report, type TestEvent } from './test-report.ts'
 
 /** A hanging file must end the run with a name, not the machine's patience. */
-const fileTimeoutMs = 120_000
-const slowFileTimeoutMs = 240_000
-const concurrency = 2
+const fileSecondsMax = 120
+const slowFileSecondsMax = 240
+const lanes = 2
+/** Output of one file shown with its failures: the end of it, where the trouble usually is. */
+const outputCharactersMax = 20_000
 
 const { values: options, positionals: words } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string', multiple: true }, quick: { type: 'boolean', default: false } },
+  options: { name: { type: 'string', multiple: true, default: [] }, quick: { type: 'boolean', default: false } },
 })
 
-const root = new URL('..', import.meta.url).pathname
-process.chdir(root)
+const root = fileURLToPath(new URL('..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'concordmq-test-'))
 const started = performance.now()
 const report = new Report({
-  root,
   write: (text) => process.stdout.write(text),
   skipIsFailure: (file) => process.env['CONCORDMQ_REQUIRE_INTEROP'] === '1' && file.startsWith('testing/interop/'),
+  byName: options.name.length > 0,
 })
 
 const selected = testFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
-const last = selected.filter(isLast)
 const slow = selected.filter(isSlow)
-const quick = selected.filter((file) => !isSlow(file) && !isLast(file))
-const recordings = mkdtempSync(join(tmpdir(), 'concordmq-recordings-'))
-if (last.length > 0) process.env['CONCORDMQ_TEST_RECORD_DIR'] = recordings
-if (words.length === 0 && options.name === undefined) process.env['CONCORDMQ_TEST_WHOLE_RUN'] = '1'
+const quick = selected.filter((file) => !isSlow(file))
 if (options.quick && slow.length > 0) process.stdout.write(`Left out by --quick: ${slow.join(', ')}\n`)
-
-if (options.quick || slow.length === 0) await runFiles(quick, { lanes: concurrency, timeoutMs: fileTimeoutMs })
-else {
-  // A slow file holds one lane; half of the quick ones go beside it in the other, the rest in both.
-  const half = Math.ceil(quick.length / 2)
-  await Promise.all([
-    runFiles(slow, { lanes: 1, timeoutMs: slowFileTimeoutMs }),
-    runFiles(quick.slice(0, half), { lanes: 1, timeoutMs: fileTimeoutMs }),
-  ])
-  await runFiles(quick.slice(half), { lanes: concurrency, timeoutMs: fileTimeoutMs })
-}
-await runFiles(last, { lanes: 1, timeoutMs: fileTimeoutMs })
-rmSync(recordings, { recursive: true })
+const waiting = options.quick ? quick : [...slow, ...quick]
+await Promise.all(Array.from({ length: lanes }, lane))
+rmSync(folder, { recursive: true })
 process.exitCode = report.end((performance.now() - started) / 1000) ? 0 : 1
 
 /** Paths relative to the root, sorted. */
 function testFiles(): string[] {
-  return globSync(
-    ['packages/*/{src,bin}/**/*.test.ts', 'plugins/*/src/**/*.test.ts', '{testing,scripts,bench}/**/*.test.ts'],
-    {
-      exclude: (path) => path.includes('node_modules'),
-    },
-  ).sort()
+  const patterns = [
+    'packages/*/{src,bin}/**/*.test.ts',
+    'plugins/*/src/**/*.test.ts',
+    '{testing,scripts,bench}/**/*.test.ts',
+  ]
+  return globSync(patterns, { cwd: root, exclude: (path) => path.includes('node_modules') }).sort()
 }
 
 function isSlow(file: string): boolean {
   return file.endsWith('.slow.test.ts')
 }
 
-function isLast(file: string): boolean {
-  return file.endsWith('.last.test.ts')
+async function lane(): Promise<void> {
+  for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runFile(file)
 }
 
-async function runFiles(
-  files: readonly string[],
-  limits: { readonly lanes: number; readonly timeoutMs: number },
-): Promise<void> {
-  if (files.length === 0) return
-  const stream = run({
-    files: files.map((file) => root + file),
-    concurrency: limits.lanes,
-    timeout: limits.timeoutMs,
-    ...(options.name === undefined ? {} : { testNamePatterns: options.name.map((name) => new RegExp(name, 'u')) }),
+async function runFile(file: string): Promise<void> {
+  const begun = performance.now()
+  const eventFile = join(folder, file.replaceAll('/', '_'))
+  const reporter = new URL('test-events.ts', import.meta.url).href
+  const names = options.name.map((name) => `--test-name-pattern=${name}`)
+  const child = spawn(
+    process.execPath,
+    [
+      '--test',
+      '--test-isolation=none',
+      `--test-reporter=${reporter}`,
+      `--test-reporter-destination=${eventFile}`,
+      ...names,
+      file,
+    ],
+    // A process group of its own, so that what a hanging test has started goes with it.
+    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+  )
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-outputCharactersMax)
+    })
+  }
+  const secondsMax = isSlow(file) ? slowFileSecondsMax : fileSecondsMax
+  let killedAfter: number | undefined
+  const timer = setTimeout(() => {
+    killedAfter = secondsMax
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  }, secondsMax * 1000)
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
+  child.on('error', reject)
+  child.on('exit', resolve)
+  const code = await promise
+  clearTimeout(timer)
+  const seconds = (performance.now() - begun) / 1000
+  report.file(file, readEvents(eventFile), {
+    code,
+    seconds,
+    output,
+    ...(killedAfter === undefined ? {} : { killedAfter }),
   })
-  for await (const event of stream) report.take(event)
+}
+
+/** A killed process may leave its last line unfinished. */
+function readEvents(path: string): TestEvent[] {
+  if (!existsSync(path)) return []
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  return lines.map((line) => JSON.parse(line) as TestEvent)
 }
