@@ -108,6 +108,29 @@ describe('PUBLISH', { concurrency: 12 }, () => {
       }
     })
 
+    test(`version ${version}: a message that the broker does not accept is acknowledged or ends the connection, and goes nowhere [MQTT-3.3.4-1] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT3-3.3.5-2]`, async () => {
+      // What a broker says about itself is not for clients to say.
+      const topic = `$SYS/${unique('t')}`
+      using subscriber = await connect(target, version, { clientId: unique('s') })
+      await subscriber.subscribe(topic, 2)
+      for (const [qos, type] of [
+        [1, 'PUBACK'],
+        [2, 'PUBREC'],
+      ] as const) {
+        using publisher = await connect(target, version, { clientId: unique('p') })
+        publisher.send(wire.publish(version, topic, 'x', { qos, id: 8 }))
+        const answer = await publisher.next()
+        if (answer === undefined) continue
+        assert.deepEqual([answer.type, answer.id], [type, 8])
+        if (version === 5) assert.ok([0x80, 0x83, 0x87, 0x90, 0x97].includes(answer.reason), `reason ${answer.reason}`)
+        else if (qos === 2) {
+          publisher.send(wire.acknowledge('PUBREL', 8))
+          await publisher.expectPacket('PUBCOMP', { id: 8 })
+        }
+      }
+      await subscriber.expectNothing()
+    })
+
     test(`version ${version}: the longest topic name, 65,535 bytes, can be used [MQTT-4.7.3-3] [MQTT3-4.7.3-3]`, async () => {
       const topic = unique('t').padEnd(65_535, 'x')
       using client = await connect(target, version, { clientId: unique('c') })
@@ -270,7 +293,6 @@ describe('PUBLISH', { concurrency: 12 }, () => {
     }
     for (const qos of [0, 1, 2]) {
       for (const alias of some) {
-        await Promise.resolve()
         client.send(
           wire.publish(5, '', 'old', { qos, ...(qos > 0 ? { id: 9 } : {}), properties: [['topicAlias', alias]] }),
         )

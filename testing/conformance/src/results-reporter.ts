@@ -4,6 +4,7 @@
  *
  * `node --test --test-reporter=./testing/conformance/src/results-reporter.ts --test-reporter-destination=.out/results.jsonl`
  */
+import { relative } from 'node:path'
 import type { TestEvent } from 'node:test/reporters'
 
 // biome-ignore lint/style/noDefaultExport: the form that node --test asks of a reporter
@@ -14,6 +15,6 @@ export default async function* results(events: AsyncIterable<TestEvent>): AsyncG
     // `skip` and `todo` are true, a reason or an empty reason; absent they are undefined.
     const left = (skip !== undefined && skip !== false) || (todo !== undefined && todo !== false)
     const status = left ? 'skipped' : event.type === 'test:pass' ? 'passed' : 'failed'
-    yield `${JSON.stringify({ file: file ?? '', title: name, status })}\n`
+    yield `${JSON.stringify({ file: relative(process.cwd(), file ?? ''), title: name, status })}\n`
   }
 }

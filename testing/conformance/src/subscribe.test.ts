@@ -8,6 +8,8 @@ import * as wire from '../../testkit/src/wire.ts'
 import { kept, unique, useBroker } from './target.ts'
 
 const target = useBroker()
+/** One that publishes about itself on `$SYS`, and that no other test uses. */
+const talkative = useBroker('tcp', { access: { allowAnonymous: true }, sys: { intervalSeconds: 1 } })
 const noLocal = 0x04
 
 describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
@@ -206,19 +208,28 @@ describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
     })
 
     test(`version ${version}: a filter beginning with a wildcard does not match a topic beginning with $ [MQTT-4.7.2-1] [MQTT3-4.7.2-1]`, async () => {
-      const name = unique('t')
-      using everything = await connect(target, version, { clientId: unique('e') })
-      const filters = ['#', `+/${name}`].map((filter) => [filter, 0] as const)
-      everything.send(wire.subscribe(version, 1, filters))
-      // Other tests publish beside this one.
-      while ((await everything.next())?.type !== 'SUBACK') continue
-      using named = await connect(target, version, { clientId: unique('n') })
-      await named.subscribe(`$own/${name}`)
-      await named.subscribe(`$own/#`)
-      using publisher = await connect(target, version, { clientId: unique('p') })
-      await publisher.publish(`$own/${name}`, 'hidden')
-      await publisher.publish(`own/${name}`, 'seen')
-      await named.receive({ topic: `$own/${name}`, payload: 'hidden' })
+      const marker = unique('t')
+      using system = await connect(talkative, version, { clientId: unique('s') })
+      using everything = await connect(talkative, version, { clientId: unique('e') })
+      for (const [client, filters] of [
+        [system, ['$SYS/#']],
+        [everything, ['#', '+/#', '+/+/#']],
+      ] as const) {
+        client.send(
+          wire.subscribe(
+            version,
+            1,
+            filters.map((filter) => [filter, 0]),
+          ),
+        )
+        await client.expectPacket('SUBACK', { id: 1 })
+      }
+      // A retained and a fresh message of the broker about itself, which changes with every client.
+      const { topic } = await system.receive()
+      assert.match(topic, /^\$SYS\//)
+      using publisher = await connect(talkative, version, { clientId: unique('p') })
+      await publisher.publish(`$own/${marker}`, 'hidden')
+      await publisher.publish(`own/${marker}`, 'seen')
       for (;;) {
         const message = await everything.receive()
         assert.ok(!message.topic.startsWith('$'), message.topic)
@@ -300,13 +311,13 @@ describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
     await subscriber.subscribe(`+/${topic}`, 1, [['subscriptionIdentifier', 128]])
     using publisher = await connect(target, 5, { clientId: unique('p') })
     await publisher.publish(`${topic}/a`, 'x', { qos: 1 })
-    await publisher.publish(`${topic}/a`, 'end of x', { qos: 1 })
+    await publisher.publish(`${topic}/only/one`, 'end of x', { qos: 1 })
     assert.deepEqual(await identifiersOf(subscriber, 'x', 'end of x'), [1, 268_435_455])
     // Replaced, the subscription has the new identifier, or none.
     await subscriber.subscribe(`${topic}/+`, 1, [['subscriptionIdentifier', 5]])
     await subscriber.subscribe(`${topic}/#`, 1)
     await publisher.publish(`${topic}/a`, 'y', { qos: 1 })
-    await publisher.publish(`${topic}/a`, 'end of y', { qos: 1 })
+    await publisher.publish(`${topic}/only/one`, 'end of y', { qos: 1 })
     assert.deepEqual(await identifiersOf(subscriber, 'y', 'end of y'), [5])
   })
 
@@ -319,7 +330,7 @@ describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
     await first.disconnect()
     using publisher = await connect(target, 5, { clientId: unique('p') })
     await publisher.publish(`${topic}/a`, 'x', { qos: 1 })
-    await publisher.publish(`${topic}/a`, 'end', { qos: 1 })
+    await publisher.publish(`${topic}/only/one`, 'end', { qos: 1 })
     using second = await connect(target, 5, options)
     assert.deepEqual(await identifiersOf(second, 'x', 'end'), [3, 4])
   })
@@ -368,13 +379,18 @@ describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
   })
 })
 
-/** Subscription identifiers of the message with one payload, over all its copies, sorted; `end` comes after the last. */
+/**
+ * Subscription identifiers of the message with one payload, sorted; `end` comes after its last copy. One copy has them all,
+ * of several each has the one of its subscription.
+ */
 async function identifiersOf(subscriber: RawClient, payload: string, end: string): Promise<number[]> {
-  const identifiers: number[] = []
+  const copies: number[][] = []
   for (;;) {
     const message = await subscriber.receive()
     const received = message.payload.toString()
-    if (received === end) return identifiers.sort((a, b) => a - b)
-    if (received === payload) identifiers.push(...wire.valuesOf(message, 'subscriptionIdentifier').map(Number))
+    if (received === payload) copies.push(wire.valuesOf(message, 'subscriptionIdentifier').map(Number))
+    if (received !== end) continue
+    assert.ok(copies.length === 1 || copies.every((identifiers) => identifiers.length <= 1))
+    return copies.flat().sort((a, b) => a - b)
   }
 }

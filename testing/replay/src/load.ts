@@ -3,6 +3,7 @@
  * QoS 2 handshakes cut in every place, wills that wait, retained messages, shared groups that lose members, expiry in
  * seconds. What clients receive is not checked here; the tests of the norms do that.
  */
+import { randomFrom } from '../../testkit/src/random.ts'
 import { connect, type RawClient, type Target } from '../../testkit/src/raw-client.ts'
 import type { Property, Received, Version } from '../../testkit/src/wire.ts'
 import * as wire from '../../testkit/src/wire.ts'
@@ -22,8 +23,7 @@ const topics = ['a', 'a/b', 'a/b/c', 'd/e', 'd/f'] as const
 const filters = [...topics, '#', 'a/#', '+/b', 'd/+', '$share/one/a/#', '$share/two/d/+'] as const
 
 export async function runLoad(target: Target, { seed, steps }: LoadOptions): Promise<void> {
-  const below = randomBelow(seed)
-  const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T
+  const { below, pick } = randomFrom(seed)
   const sessions: Session[] = ([3, 4, 4, 5, 5, 5, 5] as const).map((version, i) => ({
     clientId: `load${seed}n${i}`,
     version,
@@ -96,16 +96,5 @@ async function answer(client: RawClient, below: (n: number) => number): Promise<
     else if (type === 'PUBLISH' && qos === 2) client.send(wire.acknowledge('PUBREC', id))
     else if (type === 'PUBREC') client.send(wire.acknowledge('PUBREL', id))
     else if (type === 'PUBREL') client.send(wire.acknowledge('PUBCOMP', id))
-  }
-}
-
-/** Mulberry32. */
-function randomBelow(seed: number): (n: number) => number {
-  let state = seed >>> 0
-  return (n) => {
-    state = (state + 0x6d2b_79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296) * n)
   }
 }
