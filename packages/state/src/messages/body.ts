@@ -2,11 +2,12 @@
  * A message in its place, and how many queue entries, retained messages and so on refer to it. A message is a record of
  * the state exactly while something refers to it; a publish that nobody has to keep leaves nothing behind.
  */
+
+import { NEVER } from '../deadlines/deadlines.ts'
 import type { Reader } from '../encoding/reader.ts'
 import type { Writer } from '../encoding/writer.ts'
 import { RecordKind } from '../records/kinds.ts'
 import { type RecordTable, StateRecord } from '../records/record-table.ts'
-import { NEVER } from '../deadlines/deadlines.ts'
 import type { Message, PlacedMessage } from './message.ts'
 import { messageBytes, readMessage, writeMessage } from './message-codec.ts'
 

@@ -211,7 +211,6 @@ export class SessionQueue {
   closeSent(bound: number): void {
     this.#records.touch(this.#owner)
     this.sentBelow = Math.max(this.sentBelow, Math.min(bound, this.next))
-    this.#unsentFrom = 0
   }
 
   /** The first number from `q` on that has an entry; `next` if none has. */

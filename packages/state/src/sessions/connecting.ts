@@ -6,7 +6,7 @@ import type { ConnectCommand, DisconnectCommand, StartCommand } from '../command
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { Effects, Outcome } from '../effects.ts'
 import { compareText } from '../encoding/text-order.ts'
-import { NodeLife, schedule, type State } from '../state.ts'
+import { NodeLife, type State, schedule } from '../state.ts'
 import { endConnection, endSession, hasReasonToStay } from './ending.ts'
 import { isCurrent, isSameConnection, Session } from './session.ts'
 

@@ -4,7 +4,7 @@ import type { Effects } from '../effects.ts'
 import { publishMessage } from '../messages/publishing.ts'
 import { sweepExpired } from '../queue/giving.ts'
 import { leaveGroup, passOnAll } from '../shares/sharing.ts'
-import { schedule, type State } from '../state.ts'
+import { type State, schedule } from '../state.ts'
 import type { Session } from './session.ts'
 
 const EXPIRY_NEVER = 0xffff_ffff

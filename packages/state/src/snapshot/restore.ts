@@ -2,7 +2,7 @@
  * Reads a snapshot. It may come from another node, so nothing in it is believed: what is missing, doubled, out of bounds or
  * not what its hash says makes it malformed, and nothing makes this throw.
  */
-import { filterProblem, parseShare, type QoS, type ProtocolVersion } from '@concordmq/protocol'
+import { filterProblem, type ProtocolVersion, parseShare, type QoS } from '@concordmq/protocol'
 import { messageProblem } from '../commands/validity.ts'
 import { Reader } from '../encoding/reader.ts'
 import { type Body, readBody, refer } from '../messages/body.ts'
