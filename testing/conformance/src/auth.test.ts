@@ -34,12 +34,12 @@ function starting(...properties: Property[]): Promise<RawClient> {
 }
 
 function dataOf(received: Received): string {
-  return Buffer.from(wire.valueOf(received, 'authenticationData') as Uint8Array).toString()
+  return Buffer.from(wire.propertyOf(received, 'authenticationData') as Uint8Array).toString()
 }
 
 async function questioned(client: RawClient): Promise<void> {
   const question = await client.expectPacket('AUTH', { reason: 0x18 })
-  assert.equal(wire.valueOf(question, 'authenticationMethod'), 'ASK')
+  assert.equal(wire.propertyOf(question, 'authenticationMethod'), 'ASK')
   assert.equal(dataOf(question), 'question')
 }
 
@@ -58,7 +58,7 @@ describe('enhanced authentication', { concurrency: 8, skip: outside }, () => {
     await questioned(client)
     client.send(wire.auth(0x18, [method('ASK'), data('right')]))
     const connack = await client.expectPacket('CONNACK', { reason: 0 })
-    assert.equal(wire.valueOf(connack, 'authenticationMethod'), 'ASK')
+    assert.equal(wire.propertyOf(connack, 'authenticationMethod'), 'ASK')
     assert.equal(dataOf(connack), 'well done')
     await client.ping()
   })
@@ -66,7 +66,7 @@ describe('enhanced authentication', { concurrency: 8, skip: outside }, () => {
   test('an exchange may need no AUTH at all [MQTT-4.12.0-5]', async () => {
     using client = await starting(method('GIVE'), data('x'))
     const connack = await client.expectPacket('CONNACK', { reason: 0 })
-    assert.equal(wire.valueOf(connack, 'authenticationMethod'), 'GIVE')
+    assert.equal(wire.propertyOf(connack, 'authenticationMethod'), 'GIVE')
     assert.equal(dataOf(connack), 'welcome')
   })
 
@@ -114,7 +114,7 @@ describe('enhanced authentication', { concurrency: 8, skip: outside }, () => {
 
   test('without a method the broker sends no AUTH and no method [MQTT-4.12.0-6]', async () => {
     using client = await connect(asking, 5, { clientId: unique('c') })
-    assert.equal(client.connack && wire.valueOf(client.connack, 'authenticationMethod'), undefined)
+    assert.equal(client.connack && wire.propertyOf(client.connack, 'authenticationMethod'), undefined)
     await client.expectNothing()
   })
 
@@ -134,7 +134,7 @@ describe('enhanced authentication', { concurrency: 8, skip: outside }, () => {
     await client.ping()
     client.send(wire.auth(0x18, [method('ASK'), data('right')]))
     const done = await client.expectPacket('AUTH', { reason: 0 })
-    assert.equal(wire.valueOf(done, 'authenticationMethod'), 'ASK')
+    assert.equal(wire.propertyOf(done, 'authenticationMethod'), 'ASK')
     await client.ping()
   })
 

@@ -1,5 +1,6 @@
 /** CONNECT and CONNACK: form, fields, client identifiers, refusals. Sections 3.1 and 3.2 of both standards. */
 import assert from 'node:assert/strict'
+import { argon2Sync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { connect, open, opened } from '../../testkit/src/raw-client.ts'
 import type { ConnectOptions, Property } from '../../testkit/src/wire.ts'
@@ -8,7 +9,18 @@ import { outside, unique, useBroker } from './target.ts'
 
 const target = useBroker()
 const strict = useBroker('tcp', { access: { allowAnonymous: false }, limits: { clientIdBytesMax: 40 } })
+/** Argon2id with little memory: the record of user `romeo` with password `secret`. */
+const romeo = argonRecord('secret')
+const users = useBroker('tcp', { access: { users: new Map([['romeo', romeo]]) } })
 const shortIds = useBroker('tcp', { access: { allowAnonymous: true }, limits: { clientIdBytesMax: 40 } })
+
+function argonRecord(password: string): string {
+  const nonce = Buffer.alloc(16, 7)
+  const cost = { parallelism: 1, tagLength: 32, memory: 64, passes: 1 }
+  const tag = argon2Sync('argon2id', { message: password, nonce, ...cost })
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64').replaceAll('=', '')
+  return `$argon2id$v=19$m=64,t=1,p=1$${base64(nonce)}$${base64(tag)}`
+}
 
 /** 0x81 malformed, 0x82 protocol error: which of the two is right is not always clear from the standard. */
 const malformed = [0x81, 0x82]
@@ -228,14 +240,14 @@ describe('CONNECT', { concurrency: 8 }, () => {
     const properties: Property[] = [['sessionExpiryInterval', 60]]
     using first = await connect(target, 5, { properties })
     using second = await connect(target, 5, { cleanStart: false, properties })
-    const ids = [first, second].map(({ connack }) => connack && wire.valueOf(connack, 'assignedClientIdentifier'))
+    const ids = [first, second].map(({ connack }) => connack && wire.propertyOf(connack, 'assignedClientIdentifier'))
     assert.ok(ids.every((id) => typeof id === 'string' && id.length > 0))
     assert.notEqual(ids[0], ids[1])
     assert.equal(second.connack?.sessionPresent, false)
     await first.disconnect()
     using again = await connect(target, 5, { clientId: String(ids[0]), cleanStart: false })
     assert.equal(again.connack?.sessionPresent, true)
-    assert.equal(again.connack && wire.valueOf(again.connack, 'assignedClientIdentifier'), undefined)
+    assert.equal(again.connack && wire.propertyOf(again.connack, 'assignedClientIdentifier'), undefined)
   })
 
   test('version 4: empty client identifiers get unique ones with clean session 1 [MQTT3-3.1.3-6]', async () => {
@@ -275,6 +287,29 @@ describe('CONNECT', { concurrency: 8 }, () => {
       await five.expectConnectRefused(0x86, 0x87)
       using four = await opened(strict, 4, wire.connect(4, { clientId: unique('c'), ...login }))
       await four.expectConnectRefused(4, 5)
+    }
+  })
+
+  test('user name and password are read from their fields [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT-3.1.3-1] [MQTT-3.1.4-2] [MQTT3-3.1.2-19] [MQTT3-3.1.2-21] [MQTT3-3.1.3-1]', {
+    skip: outside,
+  }, async () => {
+    const will = { topic: 'w', payload: 'secret' }
+    for (const version of [3, 4, 5] as const) {
+      const good = { clientId: unique('c'), username: 'romeo', password: 'secret', will }
+      using client = await connect(users, version, good)
+      await client.disconnect()
+      for (const login of [
+        { username: 'romeo', password: 'secre' },
+        { username: 'romeo', password: '' },
+        { username: 'romeo' },
+        { username: 'secret', password: 'romeo' },
+        { username: 'Romeo', password: 'secret' },
+        { username: '', password: 'secret' },
+        {},
+      ]) {
+        using refused = await opened(users, version, wire.connect(version, { clientId: unique('c'), will, ...login }))
+        await refused.expectConnectRefused(...(version === 5 ? [0x86, 0x87] : [4, 5]))
+      }
     }
   })
 
@@ -369,7 +404,7 @@ describe('CONNECT', { concurrency: 8 }, () => {
   test('version 5: without request there is no response information [MQTT-3.1.2-28]', async () => {
     for (const properties of [[], [['requestResponseInformation', 0]]] as const) {
       using client = await connect(target, 5, { clientId: unique('c'), properties })
-      assert.equal(client.connack && wire.valueOf(client.connack, 'responseInformation'), undefined)
+      assert.equal(client.connack && wire.propertyOf(client.connack, 'responseInformation'), undefined)
     }
   })
 

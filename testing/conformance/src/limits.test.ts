@@ -261,7 +261,7 @@ describe('limits and errors', { concurrency: 12 }, () => {
 })
 
 function valueIn(received: Received | undefined, name: PropertyName) {
-  return received && wire.valueOf(received, name)
+  return received && wire.propertyOf(received, name)
 }
 
 /** One of each packet with which the broker answers, as much as possible with reasons to explain; DISCONNECT last. */

@@ -222,12 +222,12 @@ describe('PUBLISH', { concurrency: 12 }, () => {
           ],
         })
         const message = await subscriber.receive({ payload: 'body', qos })
-        assert.deepEqual(wire.valuesOf(message, 'userProperty'), user)
+        assert.deepEqual(wire.propertiesOf(message, 'userProperty'), user)
         // Absent means the same as 0, but unaltered is unaltered.
-        assert.equal(wire.valueOf(message, 'payloadFormatIndicator'), format)
-        assert.equal(wire.valueOf(message, 'contentType'), 'text/plain; charset=utf-8')
-        assert.equal(wire.valueOf(message, 'responseTopic'), 'answers/here')
-        assert.deepEqual(wire.valueOf(message, 'correlationData'), correlation)
+        assert.equal(wire.propertyOf(message, 'payloadFormatIndicator'), format)
+        assert.equal(wire.propertyOf(message, 'contentType'), 'text/plain; charset=utf-8')
+        assert.equal(wire.propertyOf(message, 'responseTopic'), 'answers/here')
+        assert.deepEqual(wire.propertyOf(message, 'correlationData'), correlation)
         await old.receive({ payload: 'body', qos })
       }
     }
@@ -283,7 +283,7 @@ describe('PUBLISH', { concurrency: 12 }, () => {
   test('version 5: every topic alias up to the maximum of the broker can be used, replaced and kept apart [MQTT-3.3.2-12]', async () => {
     const topic = unique('t')
     using client = await connect(target, 5, { clientId: unique('c') })
-    const maximum = Number((client.connack && wire.valueOf(client.connack, 'topicAliasMaximum')) ?? 0)
+    const maximum = Number((client.connack && wire.propertyOf(client.connack, 'topicAliasMaximum')) ?? 0)
     assert.ok(maximum > 0, 'the broker announces no topic aliases')
     await client.subscribe(`${topic}/+`)
     const some = [1, 2, Math.ceil(maximum / 2), maximum]
@@ -313,7 +313,7 @@ describe('PUBLISH', { concurrency: 12 }, () => {
   test('version 5: a topic alias above the maximum, or never set, closes the connection [MQTT-3.3.2-7] [MQTT-4.13.1-1]', async () => {
     const clientId = unique('c')
     const first = await connect(target, 5, kept(5, clientId))
-    const maximum = Number((first.connack && wire.valueOf(first.connack, 'topicAliasMaximum')) ?? 0)
+    const maximum = Number((first.connack && wire.propertyOf(first.connack, 'topicAliasMaximum')) ?? 0)
     await first.publish(unique('t'), 'x', { properties: [['topicAlias', 1]] })
     await first.disconnect()
     // The alias of the first connection is not known on the second, although the session is the same.
@@ -339,7 +339,7 @@ describe('PUBLISH', { concurrency: 12 }, () => {
         // The publisher's alias must not leak to subscribers.
         publisher.send(wire.publish(5, `${topic}/${name}`, name, { properties: [['topicAlias', 5]] }))
         const message = await subscriber.receive({ payload: name })
-        const alias = wire.valueOf(message, 'topicAlias')
+        const alias = wire.propertyOf(message, 'topicAlias')
         if (alias === undefined) assert.equal(message.topic, `${topic}/${name}`)
         else {
           assert.ok(Number(alias) >= 1 && Number(alias) <= (maximum ?? 0), `alias ${String(alias)}`)
@@ -363,10 +363,10 @@ describe('PUBLISH', { concurrency: 12 }, () => {
     await elapse(2_200)
     using second = await connect(target, 5, kept(5, clientId))
     const long = await second.receive({ payload: 'long' })
-    const left = Number(wire.valueOf(long, 'messageExpiryInterval'))
+    const left = Number(wire.propertyOf(long, 'messageExpiryInterval'))
     assert.ok(left <= 98 && left >= 90, `${left} s left`)
     const ever = await second.receive({ payload: 'ever' })
-    assert.equal(wire.valueOf(ever, 'messageExpiryInterval'), undefined)
+    assert.equal(wire.propertyOf(ever, 'messageExpiryInterval'), undefined)
     await second.expectNothing()
   })
 
@@ -379,7 +379,7 @@ describe('PUBLISH', { concurrency: 12 }, () => {
     using subscriber = await connect(target, 5, { clientId: unique('s') })
     await subscriber.subscribe(`${topic}/+`)
     const long = await subscriber.receive({ payload: 'long' })
-    assert.ok(Number(wire.valueOf(long, 'messageExpiryInterval')) <= 98)
+    assert.ok(Number(wire.propertyOf(long, 'messageExpiryInterval')) <= 98)
     await subscriber.expectNothing()
   })
 })

@@ -292,7 +292,7 @@ describe('QoS 1 and 2', { concurrency: 12 }, () => {
     skip: outside,
   }, async () => {
     using client = await connect(narrow, 5, { clientId: unique('c') })
-    assert.equal(client.connack && wire.valueOf(client.connack, 'receiveMaximum'), 3)
+    assert.equal(client.connack && wire.propertyOf(client.connack, 'receiveMaximum'), 3)
     const topic = unique('t')
     for (let round = 0; round < 3; round++) {
       for (const id of [1, 2, 3]) {

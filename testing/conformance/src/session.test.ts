@@ -173,7 +173,7 @@ describe('sessions', { concurrency: 12 }, () => {
     using publisher = await connect(target, 5, { clientId: unique('p') })
     await publisher.publish(topic, 'x', { qos: 1, retain: true })
     const message = await second.receive({ payload: 'x', retain: true })
-    assert.deepEqual(wire.valuesOf(message, 'subscriptionIdentifier'), [77])
+    assert.deepEqual(wire.propertiesOf(message, 'subscriptionIdentifier'), [77])
   })
 
   test('version 5: session present is 0 in a refusal even if there is a session [MQTT-3.2.2-6] [MQTT3-3.2.2-4]', async () => {

@@ -342,7 +342,7 @@ describe('SUBSCRIBE and UNSUBSCRIBE', { concurrency: 12 }, () => {
     using subscriber = await connect(target, 5, { clientId: unique('s') })
     await subscriber.subscribe(topic, 1, [['subscriptionIdentifier', 9]])
     const message = await subscriber.receive({ payload: 'x', retain: true })
-    assert.deepEqual(wire.valuesOf(message, 'subscriptionIdentifier'), [9])
+    assert.deepEqual(wire.propertiesOf(message, 'subscriptionIdentifier'), [9])
   })
 
   test('version 5: properties that SUBSCRIBE or UNSUBSCRIBE must not have close the connection [MQTT-4.13.1-1] [MQTT-1.5.5-1]', async () => {
@@ -388,7 +388,7 @@ async function identifiersOf(subscriber: RawClient, payload: string, end: string
   for (;;) {
     const message = await subscriber.receive()
     const received = message.payload.toString()
-    if (received === payload) copies.push(wire.valuesOf(message, 'subscriptionIdentifier').map(Number))
+    if (received === payload) copies.push(wire.propertiesOf(message, 'subscriptionIdentifier').map(Number))
     if (received !== end) continue
     assert.ok(copies.length === 1 || copies.every((identifiers) => identifiers.length <= 1))
     return copies.flat().sort((a, b) => a - b)

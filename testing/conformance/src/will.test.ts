@@ -174,15 +174,15 @@ describe('wills', { concurrency: 12 }, () => {
     await client.drop()
     const message = await watcher.receive({ payload: 'gone' })
     assert.deepEqual(
-      wire.valuesOf(message, 'userProperty'),
+      wire.propertiesOf(message, 'userProperty'),
       user.map(([, value]) => value),
     )
-    assert.equal(wire.valueOf(message, 'payloadFormatIndicator'), 1)
-    assert.ok(Number(wire.valueOf(message, 'messageExpiryInterval')) > 90)
-    assert.equal(wire.valueOf(message, 'contentType'), 'text/plain')
-    assert.equal(wire.valueOf(message, 'responseTopic'), 'answers')
-    assert.deepEqual(wire.valueOf(message, 'correlationData'), wire.bytes(0, 255, 1))
-    assert.equal(wire.valueOf(message, 'willDelayInterval'), undefined)
+    assert.equal(wire.propertyOf(message, 'payloadFormatIndicator'), 1)
+    assert.ok(Number(wire.propertyOf(message, 'messageExpiryInterval')) > 90)
+    assert.equal(wire.propertyOf(message, 'contentType'), 'text/plain')
+    assert.equal(wire.propertyOf(message, 'responseTopic'), 'answers')
+    assert.deepEqual(wire.propertyOf(message, 'correlationData'), wire.bytes(0, 255, 1))
+    assert.equal(wire.propertyOf(message, 'willDelayInterval'), undefined)
   })
 
   test('version 5: a delayed will of a session that is resumed later is not published again [MQTT-3.1.2-10]', async () => {

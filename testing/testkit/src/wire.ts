@@ -304,11 +304,11 @@ export interface Received {
 }
 
 /** The value of a property that occurs at most once. */
-export function valueOf(received: Received, name: PropertyName): PropertyValue | undefined {
-  return valuesOf(received, name)[0]
+export function propertyOf(received: Received, name: PropertyName): PropertyValue | undefined {
+  return propertiesOf(received, name)[0]
 }
 
-export function valuesOf(received: Received, name: PropertyName): PropertyValue[] {
+export function propertiesOf(received: Received, name: PropertyName): PropertyValue[] {
   return received.properties.filter(([other]) => other === name).map(([, value]) => value)
 }
 
