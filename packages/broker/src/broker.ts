@@ -44,6 +44,7 @@ import { LocalSequencer } from './ordering/local-sequencer.ts'
 import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
 import { messageOf, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { MemoryJournal } from './storage/journal.ts'
 import { Counters } from './telemetry/counters.ts'
 import { silentLogger } from './telemetry/logger.ts'
 
@@ -96,7 +97,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
     })
-    this.#sequencer = new LocalSequencer(machines.ordered, this.#driver, options.commandLog)
+    this.#sequencer = new LocalSequencer(machines.ordered, this.#driver, new MemoryJournal(options.commandLog))
     this.#driver.sequencer = this.#sequencer
     const incarnation = Date.now()
     this.#driver.start(0, incarnation)
@@ -339,8 +340,25 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   #gauges(): SysGauges {
     const { ordered, local, connected } = this.#driver
+    let inflightMessages = 0
+    let outPackets = 0
+    let outBytes = 0
+    for (const connection of this.#driver.connections()) {
+      const { hasOutbox, output } = connection
+      outBytes += output.pending
+      if (!hasOutbox) continue
+      const { outbox } = connection
+      inflightMessages += outbox.window.inflight
+      outPackets += outbox.waiting
+      outBytes += outbox.waitingBytes
+    }
     return {
       clientsConnected: connected,
+      // A session without connection is a kept one.
+      clientsDisconnected: ordered.sessions.size - connected,
+      inflightMessages,
+      outPackets,
+      outBytes,
       sessions: ordered.sessions.size,
       connections: this.#connections.size,
       subscriptions: ordered.subscriptions.size + local.subscriptions.size,

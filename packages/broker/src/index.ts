@@ -1,6 +1,9 @@
 /** The embeddable broker. Every public name. */
+export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
+export { type HealthHandle, type HealthOptions, openHealth } from './admin/health.ts'
 export type { Broker, ClientInfo, PublishOptions } from './api.ts'
 export { createBroker } from './broker.ts'
+export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
   AccessOptions,
   BrokerOptions,
@@ -19,4 +22,4 @@ export type {
   TlsMaterial,
 } from './config/options.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
-export type { Logger, LogFields } from './telemetry/logger.ts'
+export type { LogFields, Logger } from './telemetry/logger.ts'

@@ -448,4 +448,3 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
 /** Aliases used towards one client: a bound on what it makes the broker remember. */
 const ALIASES_MAX = 64
-

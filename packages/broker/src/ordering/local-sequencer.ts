@@ -4,8 +4,8 @@
  * `tick` is submitted.
  */
 import type { Command, Effects, Machine, Outcome } from '@concordmq/state'
-import type { CommandLog } from '../config/options.ts'
-import type { Sequencer } from './sequencer.ts'
+import type { Sequencer } from '../model/sequencer.ts'
+import type { Journal } from '../storage/journal.ts'
 
 /** Longest timer; a later deadline is looked at again then. */
 const TIMER_MS_MAX = 60_000
@@ -20,17 +20,17 @@ export class LocalSequencer implements Sequencer {
   position = 0
   readonly #machine: Machine
   readonly #effects: Effects
-  readonly #log: CommandLog | undefined
+  readonly #journal: Journal
   #timeUs = 0
   #timer: NodeJS.Timeout | undefined
   #timerUs = Number.POSITIVE_INFINITY
   #applying = false
   readonly #waiting: Submission[] = []
 
-  constructor(machine: Machine, effects: Effects, log?: CommandLog) {
+  constructor(machine: Machine, effects: Effects, journal: Journal) {
     this.#machine = machine
     this.#effects = effects
-    this.#log = log
+    this.#journal = journal
   }
 
   submit(command: Command, done?: (outcome: Outcome) => void): void {
@@ -65,7 +65,7 @@ export class LocalSequencer implements Sequencer {
   #apply(command: Command, done: ((outcome: Outcome) => void) | undefined): void {
     const position = ++this.position
     const timeUs = this.nowUs()
-    this.#log?.(position, timeUs, command)
+    this.#journal.append(position, timeUs, command)
     this.#applying = true
     let outcome: Outcome
     try {
@@ -73,7 +73,7 @@ export class LocalSequencer implements Sequencer {
     } finally {
       this.#applying = false
     }
-    done?.(outcome)
+    if (done !== undefined) this.#journal.whenKept(position, () => done(outcome))
   }
 
   #arm(): void {

@@ -32,7 +32,7 @@ import type {
 } from '@concordmq/state'
 import { messageForm, type Now } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
-import type { Sequencer } from '../ordering/sequencer.ts'
+import type { Sequencer } from '../model/sequencer.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { KeptFeed } from './kept-feed.ts'
 
