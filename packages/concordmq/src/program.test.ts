@@ -123,7 +123,8 @@ async function takenPort(): Promise<{ readonly port: number; close(): void }> {
 }
 
 const accepted = Buffer.from([0x20, 2, 0, 0])
-const badLogin = Buffer.from([0x20, 2, 0, 5])
+const badLogin = Buffer.from([0x20, 2, 0, 4])
+const notAuthorized = Buffer.from([0x20, 2, 0, 5])
 
 test("FoxMQ's recipe for a single node works line by line", async () => {
   assert.equal((await run(['address-book', 'from-range', '127.0.0.1', '19793', '19793'])).code, 0)
@@ -136,7 +137,7 @@ test("FoxMQ's recipe for a single node works line by line", async () => {
   assert.deepEqual(await answer(connect(port, '127.0.0.1'), right, 4), accepted)
   const wrong = connectPacket({ name: 'myagent', password: 'other' })
   assert.deepEqual(await answer(connect(port, '127.0.0.1'), wrong, 4), badLogin)
-  assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(), 4), badLogin)
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(), 4), notAuthorized)
   assert.doesNotMatch(node.output.stdout, /mypassword/)
 })
 

@@ -2,6 +2,7 @@
  * What a configuration value can be: a zod schema, the rule in words for people, and how a string from the environment or
  * the command line becomes such a value. Few forms on purpose: whoever knows five keys knows all of them.
  */
+import type { OptionKey } from '@concordmq/broker'
 import { z } from 'zod'
 import { parseAddress } from './host-port.ts'
 
@@ -92,6 +93,28 @@ export function addressOrOff(about: About<string>): Key<string> {
     'HOST:PORT, or "off"',
     about,
   )
+}
+
+/** A number the library has an option for. */
+export function optionInteger<T extends number>({
+  default: fallback,
+  range,
+  choices,
+  ...option
+}: OptionKey<T>): Key<T> {
+  const [min, max] = [range?.min ?? Math.min(...(choices ?? [])), range?.max ?? Math.max(...(choices ?? []))]
+  const unit = range === undefined ? '' : ` (${range.unit})`
+  // The range is what makes a number a T; the library checks it once more.
+  const schema = z.int().min(min).max(max) as unknown as z.ZodType<T>
+  return { ...option, form: 'integer', schema, rule: `an integer from ${min} to ${max}${unit}`, fallback }
+}
+
+export function optionYesNo({ default: fallback, about, change }: OptionKey<boolean>): Key<boolean> {
+  return { form: 'boolean', schema: z.boolean(), rule: 'true or false', fallback, about, change }
+}
+
+export function optionChoice<T extends string>({ default: fallback, choices = [], ...option }: OptionKey<T>): Key<T> {
+  return { ...option, form: 'text', schema: z.enum(choices as readonly T[]) as unknown as z.ZodType<T>, fallback }
 }
 
 /** A key whose feature does not exist yet: any value is refused with the reason, rather than ignored. */

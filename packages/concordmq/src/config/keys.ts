@@ -3,8 +3,9 @@
  * `concordmq.toml`, the `CONCORDMQ_…` variables, `config check`, `config show` and the reference page. A dotted path is a
  * key in a TOML table: `mqtt.addr` is `addr` in `[mqtt]`.
  *
- * Limits repeat the library's defaults as values, so that `config show` prints what is in force; a test compares the two.
+ * What the library has options for is taken from the library's own table: default, range and explanation stand there once.
  */
+import { optionKeys } from '@concordmq/broker'
 import {
   addresses,
   addressOrOff,
@@ -12,12 +13,17 @@ import {
   type Key,
   notYet,
   oneOf,
+  optionChoice,
+  optionInteger,
+  optionYesNo,
   path,
   paths,
   secretText,
   text,
   yesNo,
 } from './key-types.ts'
+
+const { access, limits, sessions, delivery, features, sys } = optionKeys
 
 const clusterLater = 'this version runs single nodes only and cannot form a cluster'
 
@@ -67,78 +73,36 @@ export const keys = {
     fallback: false,
     about: 'Start although permissions.toml exists, which this version cannot enforce: every client may do everything',
   }),
-  'auth.password-queue-max': integer(1, 1_000_000, {
-    fallback: 1_000,
-    about: 'Password checks that may wait; above, CONNECT is refused as server busy',
-  }),
+  'auth.password-checks-max': optionInteger(access.passwordChecksMax),
+  'auth.password-queue-max': optionInteger(access.passwordQueueMax),
 
-  'limits.packet-bytes-max': integer(64, 268_435_460, {
-    fallback: 1_048_576,
-    about: 'Largest packet taken from a client, bytes',
-  }),
-  'limits.connect-timeout-ms': integer(100, 3_600_000, {
-    fallback: 30_000,
-    about: 'Time from accept to CONNECT, milliseconds',
-  }),
-  'limits.keep-alive-max': integer(0, 65_535, {
-    fallback: 3_600,
-    about: 'Longest keep alive, seconds; larger or zero requests are lowered to it. 0: no limit',
-  }),
-  'limits.receive-maximum': integer(1, 65_535, {
-    fallback: 1_024,
-    about: 'QoS 1 and 2 messages a client may have unsettled',
-  }),
-  'limits.topic-alias-maximum': integer(0, 65_535, { fallback: 100, about: 'Topic aliases a client may use' }),
-  'limits.inflight-max': integer(1, 65_535, {
-    fallback: 65_535,
-    about: 'QoS 1 and 2 messages unsettled towards one client',
-  }),
-  'limits.connections-max': integer(1, 10_000_000, {
-    fallback: 1_000_000,
-    about: 'Connections at once, all listeners together',
-  }),
-  'limits.maximum-qos': integer(0, 2, { fallback: 2, about: 'Highest QoS a client may publish with' }),
-  'limits.client-id-bytes-max': integer(23, 65_535, { fallback: 65_535, about: 'Longest client identifier, bytes' }),
-  'limits.topic-levels-max': integer(1, 1_024, { fallback: 128, about: 'Deepest topic or filter, levels' }),
+  'limits.packet-bytes-max': optionInteger(limits.packetBytesMax),
+  'limits.connect-timeout-ms': optionInteger(limits.connectTimeoutMs),
+  'limits.keep-alive-max': optionInteger(limits.keepAliveMax),
+  'limits.receive-maximum': optionInteger(limits.receiveMaximum),
+  'limits.topic-alias-maximum': optionInteger(limits.topicAliasMaximum),
+  'limits.inflight-max': optionInteger(limits.inflightMax),
+  'limits.connections-max': optionInteger(limits.connectionsMax),
+  'limits.maximum-qos': optionInteger(limits.maximumQoS),
+  'limits.retain-available': optionYesNo(limits.retainAvailable),
+  'limits.wildcard-subscription-available': optionYesNo(limits.wildcardSubscriptionAvailable),
+  'limits.subscription-identifier-available': optionYesNo(limits.subscriptionIdentifierAvailable),
+  'limits.shared-subscription-available': optionYesNo(limits.sharedSubscriptionAvailable),
+  'limits.client-id-bytes-max': optionInteger(limits.clientIdBytesMax),
+  'limits.topic-levels-max': optionInteger(limits.topicLevelsMax),
 
-  'sessions.expiry-max': integer(0, 4_294_967_295, {
-    fallback: 4_294_967_295,
-    about: 'Longest session expiry interval, seconds; 3.1 and 3.1.1 sessions get it. 4294967295: never',
-  }),
-  'sessions.queue-messages-max': integer(1, 100_000_000, {
-    fallback: 100_000,
-    about: 'Messages queued for one kept session',
-  }),
-  'sessions.queue-bytes-max': integer(1_024, 1_099_511_627_776, {
-    fallback: 268_435_456,
-    about: 'Bytes queued for one kept session',
-  }),
-  'sessions.queue-full': oneOf(['dropNewest', 'dropOldest'], {
-    fallback: 'dropNewest',
-    about: "What happens when a kept session's queue is full",
-  }),
+  'sessions.expiry-max': optionInteger(sessions.expiryMax),
+  'sessions.queue-messages-max': optionInteger(sessions.queueMessagesMax),
+  'sessions.queue-bytes-max': optionInteger(sessions.queueBytesMax),
+  'sessions.queue-full': optionChoice(sessions.queueFull),
 
-  'delivery.queue-bytes-max': integer(1_024, 1_099_511_627_776, {
-    fallback: 67_108_864,
-    about: 'Bytes queued for one connection beyond what its socket took',
-  }),
-  'delivery.queue-full': oneOf(['dropQoS0', 'dropOldest', 'disconnect'], {
-    fallback: 'dropQoS0',
-    about: 'What happens when that queue is full',
-  }),
+  'delivery.queue-bytes-max': optionInteger(delivery.queueBytesMax),
+  'delivery.queue-messages-max': optionInteger(delivery.queueMessagesMax),
+  'delivery.queue-full': optionChoice(delivery.queueFull),
 
-  'features.direct-messages': oneOf(['off', 'prefix', 'bare'], {
-    fallback: 'off',
-    about: 'Messages addressed to a client identifier: `$direct/<client id>`, or in addition the bare identifier',
-  }),
-  'features.share-strategy': oneOf(['roundRobin', 'leastInflight', 'stickyByPublisher', 'random'], {
-    fallback: 'roundRobin',
-    about: 'How the member of a shared group is chosen',
-  }),
-  'sys.interval-seconds': integer(0, 86_400, {
-    fallback: 10,
-    about: 'Seconds between $SYS updates; 0 switches $SYS off',
-  }),
+  'features.direct-messages': optionChoice(features.directMessages),
+  'features.share-strategy': optionChoice(features.shareStrategy),
+  'sys.interval-seconds': optionInteger(sys.intervalSeconds),
 
   'shutdown.grace-ms': integer(0, 600_000, {
     fallback: 5_000,

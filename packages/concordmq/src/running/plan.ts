@@ -156,6 +156,7 @@ export function prepareAccess({ directory, settings }: Configuration, logger: Lo
     allowAnonymous,
     users: read.users,
     silentConnectErrors: settings['auth.silent-connect-errors'] || read.silentConnectErrors,
+    passwordChecksMax: settings['auth.password-checks-max'],
     passwordQueueMax: settings['auth.password-queue-max'],
   }
 }
