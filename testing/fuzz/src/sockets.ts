@@ -49,7 +49,7 @@ const lanes = 16
  * What the heap may grow: caches that have a maximum of their own fill (65,536 routes, of a few hundred bytes each), and
  * compiled code settles.
  */
-const heapGrowthBytesMax = 24 * 1024 * 1024
+const heapGrowthBytesMax = 16 * 1024 * 1024
 const tenths = 10
 
 /** Rejects, with the seeds that were on their way, when a promise is broken. */
@@ -65,11 +65,12 @@ export async function fuzzSockets(options: SocketFuzzOptions): Promise<SocketFuz
     const started = performance.now()
     const footprints: Footprint[] = []
     let next = 0
+    let failed = false
     for (let tenth = 1; tenth <= tenths; tenth++) {
       const end = Math.floor((options.cases * tenth) / tenths)
       let playingCases = true
       const lane = async (): Promise<void> => {
-        while (next < end) {
+        while (next < end && !failed) {
           const seed = options.seed + next++
           const one = makeCase(seed)
           playing.add(seed)
@@ -89,7 +90,9 @@ export async function fuzzSockets(options: SocketFuzzOptions): Promise<SocketFuz
           playingCases = false
         }),
         serving,
-      ])
+      ]).finally(() => {
+        failed = next < end
+      })
       let measured = ''
       if (own !== undefined && (tenth === 1 || tenth === tenths)) {
         const footprint = await own.footprint(healthy.connections)
