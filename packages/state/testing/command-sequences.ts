@@ -90,7 +90,7 @@ export const steps = fc.array(
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('tick' as const) }) },
     ),
   }),
-  { maxLength: 60 },
+  { minLength: 1, maxLength: 80, size: 'max' },
 )
 export type Steps = typeof steps extends fc.Arbitrary<infer T> ? T : never
 export type Step = Steps[number]
