@@ -3,53 +3,34 @@
  * named in the log, because a second node on one machine must start without a flag. An address that was asked for is not
  * replaced.
  */
-import { type Broker, type Logger, openHealth } from '@concordmq/broker'
+import { type Broker, type HealthHandle, type Logger, openHealth } from '@concordmq/broker'
 import { CommandError, errorCode } from '../command-error.ts'
-import { formatAddress, readAddress } from '../config/host-port.ts'
+import { readAddress } from '../config/host-port.ts'
 import type { Configuration } from '../config/settings.ts'
 import { ExitCode } from '../exit-codes.ts'
 
-export interface OpenHealth {
-  /** `HOST:PORT` with the real port. */
-  readonly address: string
-  close(): Promise<void>
-}
-
+/** Ports tried beyond the default, before giving up. */
 const triesMax = 100
 
 export async function openHealthServer(
   { settings, origins }: Configuration,
   { broker, logger }: { readonly broker: Broker; readonly logger: Logger },
-): Promise<OpenHealth | undefined> {
+): Promise<HealthHandle | undefined> {
   const text = settings['http.addr']
   if (text === 'off') return undefined
   const { host, port } = readAddress(text)
-  const tries = origins.has('http.addr') ? 1 : triesMax
-  for (let step = 0; step < tries; step++) {
-    try {
-      const server = await openHealth({ broker, host, port: port + step })
-      if (step > 0) logger.info({ event: 'http.moved', wanted: text }, `port ${port} is taken, using the next free one`)
-      logger.info({ event: 'http.open', listen_addr: server.address }, 'serving /healthz and /readyz')
-      return server
-    } catch (error) {
-      if (!isTaken(error)) throw unavailable(text, error)
+  try {
+    const server = await openHealth({ broker, host, port, portTriesMax: origins.has('http.addr') ? 1 : triesMax })
+    if (port !== 0 && server.port !== port) {
+      logger.info({ event: 'http.moved', wanted: text }, `port ${port} is taken, using the next free one`)
     }
+    logger.info({ event: 'http.open', listen_addr: server.address }, 'serving /healthz and /readyz')
+    return server
+  } catch (error) {
+    if (errorCode(error) === undefined || !(error instanceof Error)) throw error
+    throw new CommandError(ExitCode.unavailable, error.message, {
+      remedy: `The address ${text} is for health checks; give another with --http-addr, or --http-addr off`,
+      cause: error,
+    })
   }
-  throw unavailable(text, undefined)
-}
-
-function isTaken(error: unknown): boolean {
-  const code = errorCode(error)
-  return code === 'EADDRINUSE' || code === 'CMQ_ADDRESS_IN_USE'
-}
-
-function unavailable(text: string, cause: unknown): CommandError {
-  const reason = cause instanceof Error ? cause.message : 'the address is in use'
-  return new CommandError(
-    ExitCode.unavailable,
-    `Cannot serve health checks on ${formatAddress(readAddress(text))}: ${reason}`,
-    {
-      remedy: 'Give another address with --http-addr, or --http-addr off',
-    },
-  )
 }

@@ -6,6 +6,7 @@ import {
   type Broker,
   type BrokerOptions,
   createBroker,
+  type HealthHandle,
   type ListenerHandle,
   type ListenerOptions,
   type Logger,
@@ -16,7 +17,7 @@ import type { Configuration } from '../config/settings.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
 import { programVersion } from '../version.ts'
-import { type OpenHealth, openHealthServer } from './health.ts'
+import { openHealthServer } from './health.ts'
 import type { Plan } from './plan.ts'
 import { openReload } from './reload.ts'
 import { whenStopped } from './signals.ts'
@@ -41,7 +42,7 @@ export async function serve(plan: Plan, { log, load, announce }: ServeContext): 
   const { settings } = plan.configuration
   const broker = await openBroker(brokerOptions(settings, plan, logger))
   const graceMs = () => settings['shutdown.grace-ms']
-  let health: OpenHealth | undefined
+  let health: HealthHandle | undefined
   // Listening for signals comes before listening for clients: a stop during the start is a stop.
   const stopped = whenStopped({ logger, graceMs })
   try {
