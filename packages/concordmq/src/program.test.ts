@@ -94,12 +94,12 @@ async function portOf({ until }: Started, transport: 'tcp' | 'tls' | 'ws' | 'wss
 }
 
 /** CONNECT of MQTT 3.1.1 with user name and password, or without. */
-function connectPacket(user?: { readonly name: string; readonly password: string }): Buffer {
+function connectPacket(user?: { readonly name: string; readonly password: string }, clientId = 'probe'): Buffer {
   const text = (value: string) => Buffer.concat([Buffer.from([0, value.length]), Buffer.from(value)])
   const body = Buffer.concat([
     text('MQTT'),
     Buffer.from([4, user === undefined ? 0x02 : 0xc2, 0, 60]),
-    text('probe'),
+    text(clientId),
     ...(user === undefined ? [] : [text(user.name), text(user.password)]),
   ])
   return Buffer.concat([Buffer.from([0x10, body.length]), body])
@@ -352,7 +352,8 @@ test('TLS: a client trusts the file written beside the key; SIGHUP changes certi
   const ca = readFileSync(join(directory, 'concordmq.d', 'key_0.crt'), 'utf8')
   const login = connectPacket({ name: 'a', password: 'pw' })
   const client = connectTls({ host: '127.0.0.1', port, ca })
-  client.write(login)
+  // An identifier of its own, or the next client would take its session over.
+  client.write(connectPacket({ name: 'a', password: 'pw' }, 'stays'))
   const [connack] = (await once(client, 'data')) as [Buffer]
   assert.deepEqual(connack, accepted)
 
