@@ -19,6 +19,10 @@ export const RUN_PACKETS_MAX = 8192
 const EMPTY = new Uint8Array(0)
 
 export class PublishRun {
+  /** Whether a conversation is parsing. What arrives meanwhile, for it or another one, waits: an effect must not get here. */
+  inUse = false
+  /** The conversations for which something arrived meanwhile. */
+  readonly after: { consumeBacklog(): void }[] = []
   buf: Uint8Array = EMPTY
   start = 0
   end = 0

@@ -13,8 +13,10 @@
  * called `hold()` for, later bytes of this connection wait here; the owner stops reading its socket meanwhile, so the
  * backlog stays below what one read brings.
  */
-import { firstByteProblem, readRemainingLength } from '../framing/fixed-header.ts'
+import { firstByteProblem, isOverlong, readRemainingLength } from '../framing/fixed-header.ts'
+import { connackReasonCodes } from '../packets/connack.ts'
 import { decodePacket } from '../packets/decode.ts'
+import { disconnectReasonCodes } from '../packets/disconnect.ts'
 import { encodePacket } from '../packets/encode.ts'
 import { PublishScan, scanPublish } from '../packets/publish.ts'
 import {
@@ -95,7 +97,9 @@ type State = 'waiting' | 'connecting' | 'authenticating' | 'connected' | 'closed
 
 /** Packets above this size are gathered in pieces and, if they are PUBLISH, never joined. */
 const PIECEWISE_BYTES = 16384
-/** Properties of `PublishScan` and topics need this much to be whole in the first piece, or else the pieces are joined. */
+/** Pieces of a packet are joined when there are this many and they are small: each costs memory beyond its bytes. */
+const PIECES_MAX = 256
+const PIECE_BYTES_MIN = 1024
 const NO_BYTES = new Uint8Array(0)
 /** Nothing waits; never written to. */
 const NO_CHUNKS: Uint8Array[] = []
@@ -124,7 +128,6 @@ export class ServerConversation {
 
   #state: State = 'waiting'
   #held = false
-  #pumping = false
   readonly #settings: ServerSettings
   readonly #effects: ServerEffects
   readonly #run: PublishRun
@@ -171,7 +174,9 @@ export class ServerConversation {
   tick(nowMs: number): void {
     const deadline = this.deadlineMs
     if (deadline === undefined || nowMs < deadline) return
-    this.#effects.refused(refuse(ReasonCode.keepAliveTimeout, 'MQTT-3.1.2-22', 'nothing within 1.5 times the keep alive'))
+    this.#effects.refused(
+      refuse(ReasonCode.keepAliveTimeout, 'MQTT-3.1.2-22', 'nothing within 1.5 times the keep alive'),
+    )
     this.disconnect(ReasonCode.keepAliveTimeout)
   }
 
@@ -179,12 +184,20 @@ export class ServerConversation {
   receive(chunk: Uint8Array, nowMs: number): void {
     this.lastReceivedMs = nowMs
     if (this.#state === 'closed') return
-    if (this.#held || this.#pumping) {
+    const run = this.#run
+    if (this.#held || run.inUse) {
       if (this.#backlog === NO_CHUNKS) this.#backlog = []
       this.#backlog.push(chunk)
+      if (run.inUse) run.after.push(this)
       return
     }
-    this.#consume(chunk)
+    run.inUse = true
+    try {
+      this.#consume(chunk)
+    } finally {
+      run.inUse = false
+    }
+    if (this.#backlog.length > 0 || run.after.length > 0) this.#goOn()
   }
 
   /** Later bytes wait until `release`. */
@@ -195,12 +208,8 @@ export class ServerConversation {
   /** Goes on with what waited. */
   release(): void {
     this.#held = false
-    if (this.#pumping) return
-    this.#pumping = true
-    while (this.#backlog.length > 0 && !this.#held && this.#state !== 'closed') {
-      this.#consume(this.#backlog.shift() as Uint8Array)
-    }
-    this.#pumping = false
+    if (this.#run.inUse) this.#run.after.push(this)
+    else this.#goOn()
   }
 
   /** Answers a CONNECT with success. */
@@ -261,7 +270,7 @@ export class ServerConversation {
             type: PacketType.connack,
             // [MQTT-3.2.2-6] [MQTT3-3.2.2-4] a refusal says no session
             sessionPresent: false,
-            reasonCode: this.version === 5 ? reasonCode : returnCodeOf(reasonCode),
+            reasonCode: this.version !== 5 ? returnCodeOf(reasonCode) : connackCodeOf(reasonCode),
             ...(this.version === 5 &&
               options.serverReference !== undefined && { properties: { serverReference: options.serverReference } }),
           },
@@ -304,7 +313,14 @@ export class ServerConversation {
       }
     }
     // [MQTT-3.1.2-24] nothing larger than the client takes
-    if (bytes.length > this.clientPacketBytesMax) return
+    if (bytes.length > this.clientPacketBytesMax) {
+      // Without its CONNACK a client would wait for ever.
+      if (packet.type === PacketType.connack) {
+        this.#end()
+        this.#effects.close()
+      }
+      return
+    }
     this.#effects.send(bytes)
   }
 
@@ -314,10 +330,7 @@ export class ServerConversation {
   }
 
   /** Says why (5.0) and closes. */
-  disconnect(
-    reasonCode: number,
-    options: { readonly serverReference?: string; readonly reason?: string } = {},
-  ): void {
+  disconnect(reasonCode: number, options: { readonly serverReference?: string; readonly reason?: string } = {}): void {
     if (this.#state === 'closed') return
     const told = this.#state === 'connected' && this.version === 5
     this.#end()
@@ -326,7 +339,7 @@ export class ServerConversation {
         ...(options.reason !== undefined && { reasonString: options.reason }),
         ...(options.serverReference !== undefined && { serverReference: options.serverReference }),
       }
-      this.send({ type: PacketType.disconnect, reasonCode, properties })
+      this.send({ type: PacketType.disconnect, reasonCode: disconnectCodeOf(reasonCode), properties })
     }
     this.#effects.close()
   }
@@ -365,6 +378,26 @@ export class ServerConversation {
 
   // ---------------------------------------------------------------- bytes to packets
 
+  /** What waited here, then what arrived for others while the run was in use. */
+  #goOn(): void {
+    const run = this.#run
+    this.consumeBacklog()
+    for (let next = run.after.shift(); next !== undefined; next = run.after.shift()) next.consumeBacklog()
+  }
+
+  /** Takes what arrived while the run was in use. Called by the conversation that used it. */
+  consumeBacklog(): void {
+    const run = this.#run
+    run.inUse = true
+    try {
+      while (this.#backlog.length > 0 && !this.#held && this.#state !== 'closed') {
+        this.#consume(this.#backlog.shift() as Uint8Array)
+      }
+    } finally {
+      run.inUse = false
+    }
+  }
+
   #consume(chunk: Uint8Array): void {
     let from = 0
     if (this.#partsHave > 0) {
@@ -392,7 +425,11 @@ export class ServerConversation {
         return -1
       }
       if (found === 'malformed') {
-        this.#refuse(refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length has more than four bytes'))
+        this.#refuse(tooLong)
+        return -1
+      }
+      if (this.version === 5 && isOverlong(header.value, header.next - 1)) {
+        this.#refuse(overlong(header.value, header.next - 1))
         return -1
       }
       this.#partsTotal = header.next + header.value
@@ -402,6 +439,8 @@ export class ServerConversation {
     if (chunk.length < missing) {
       this.#parts.push(chunk)
       this.#partsHave += chunk.length
+      const count = this.#parts.length
+      if (count >= PIECES_MAX && this.#partsHave < count * PIECE_BYTES_MIN) this.#parts = [join(this.#parts)]
       return -1
     }
     this.#parts.push(chunk.length === missing ? chunk : chunk.subarray(0, missing))
@@ -410,7 +449,11 @@ export class ServerConversation {
     this.#parts = NO_CHUNKS
     this.#partsHave = 0
     this.#partsTotal = 0
-    if (total > PIECEWISE_BYTES && (parts[0] as Uint8Array)[0] as number >> 4 === PacketType.publish && this.#state === 'connected') {
+    if (
+      total > PIECEWISE_BYTES &&
+      ((parts[0] as Uint8Array)[0] as number) >> 4 === PacketType.publish &&
+      this.#state === 'connected'
+    ) {
       if (this.#publishInPieces(parts)) return missing
     }
     const whole = join(parts)
@@ -457,16 +500,21 @@ export class ServerConversation {
         if (found === 'incomplete') break
         if (found === 'malformed') {
           this.#endRun(p)
-          this.#refuse(refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length is malformed'))
+          if (this.#state !== 'closed' && this.#headerAllowed(first)) this.#refuse(tooLong)
           return
         }
         length = header.value
         body = header.next
+        if (this.version === 5 && isOverlong(length, body - p - 1)) {
+          this.#endRun(p)
+          if (this.#state !== 'closed' && this.#headerAllowed(first)) this.#refuse(overlong(length, body - p - 1))
+          return
+        }
       }
       const next = body + length
       if (next - p > this.#settings.packetBytesMax) {
         this.#endRun(p)
-        if (this.#state !== 'closed') this.#sizeAllowed(next - p)
+        if (this.#state !== 'closed' && this.#headerAllowed(first)) this.#sizeAllowed(next - p)
         return
       }
       if (next > end) {
@@ -531,7 +579,14 @@ export class ServerConversation {
       (v5 ? afterId < next && buf[afterId] === 0 : afterId <= next) &&
       (qos === 0 || ((buf[idAt] as number) | (buf[idAt + 1] as number)) !== 0) &&
       topicEnd > body + 2 &&
-      sameBytes(buf, body + 2, topicEnd, run.count > 0 ? run.topicBuf : this.lastTopic, run.count > 0 ? run.topicStart : 0, run.count > 0 ? run.topicEnd : this.lastTopic.length)
+      sameBytes(
+        buf,
+        body + 2,
+        topicEnd,
+        run.count > 0 ? run.topicBuf : this.lastTopic,
+        run.count > 0 ? run.topicStart : 0,
+        run.count > 0 ? run.topicEnd : this.lastTopic.length,
+      )
     ) {
       const payloadAt = v5 ? afterId + 1 : afterId
       if (run.count > 0) {
@@ -610,7 +665,9 @@ export class ServerConversation {
       return false
     }
     if (scan.subscriptionIdentifiers) {
-      this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.3.4-6', 'PUBLISH from a client with a subscription identifier'))
+      this.#refuse(
+        refuse(ReasonCode.protocolError, 'MQTT-3.3.4-6', 'PUBLISH from a client with a subscription identifier'),
+      )
       return false
     }
     run.topicBuf = buf
@@ -647,13 +704,18 @@ export class ServerConversation {
     }
     this.#aliases ??= new Map()
     if (scan.topicEnd > scan.topicStart) {
-      this.#aliases.set(scan.topicAlias, buf.slice(scan.topicStart, scan.topicEnd))
+      // Not `slice`: on a Buffer that is a view, which would keep the whole read buffer alive.
+      this.#aliases.set(scan.topicAlias, new Uint8Array(buf.subarray(scan.topicStart, scan.topicEnd)))
       return true
     }
     const topic = this.#aliases.get(scan.topicAlias)
     if (topic === undefined) {
       this.#refuse(
-        refuse(ReasonCode.protocolError, '3.3.2.3.4', `topic alias ${scan.topicAlias} was never set on this connection`),
+        refuse(
+          ReasonCode.protocolError,
+          '3.3.2.3.4',
+          `topic alias ${scan.topicAlias} was never set on this connection`,
+        ),
       )
       return false
     }
@@ -741,7 +803,6 @@ export class ServerConversation {
       this.#refuse(refuse(ReasonCode.protocolError, 'MQTT-3.1.0-1', 'the first packet is not CONNECT'))
       return
     }
-    void at
     const packet = decodePacket(first, buf, body, next, this.version)
     if (isRefusal(packet)) {
       if (state === 'waiting') this.#refuseConnect(packet)
@@ -749,7 +810,11 @@ export class ServerConversation {
       return
     }
     if (state === 'waiting') {
-      this.#connect(packet as ConnectPacket)
+      const connect = packet as ConnectPacket
+      // Only now is it known whether the fewest bytes were a must.
+      if (connect.version === 5 && isOverlong(next - body, body - at - 1)) {
+        this.#refuseConnect({ ...overlong(next - body, body - at - 1), level: 5 })
+      } else this.#connect(connect)
       return
     }
     if (state === 'authenticating' && packet.type !== PacketType.auth && packet.type !== PacketType.disconnect) {
@@ -884,9 +949,7 @@ export class ServerConversation {
       !this.sessionExpiryAllowed
     ) {
       // [MQTT-3.14.2-2] a session that was to end with the connection stays that way
-      this.#refuse(
-        refuse(ReasonCode.protocolError, '3.14.2.2.2', 'session expiry on DISCONNECT after 0 on CONNECT'),
-      )
+      this.#refuse(refuse(ReasonCode.protocolError, '3.14.2.2.2', 'session expiry on DISCONNECT after 0 on CONNECT'))
       return
     }
     this.#end()
@@ -912,7 +975,8 @@ export class ServerConversation {
     }
     if (this.#state === 'connected') {
       const starts = packet.reasonCode === ReasonCode.reAuthenticate
-      if (starts === this.#reAuthenticating) {
+      // The server alone says success.
+      if (starts === this.#reAuthenticating || packet.reasonCode === ReasonCode.success) {
         this.#refuse(refuse(ReasonCode.protocolError, '4.12.1', 'AUTH out of turn'))
         return
       }
@@ -942,6 +1006,23 @@ export function returnCodeOf(reasonCode: number): number {
     default:
       return ConnectReturnCode.serverUnavailable
   }
+}
+
+/** A reason that CONNACK may carry [MQTT-3.2.2-8]. */
+function connackCodeOf(reasonCode: number): number {
+  return connackReasonCodes.has(reasonCode) ? reasonCode : ReasonCode.unspecifiedError
+}
+
+/** A reason that DISCONNECT may carry [MQTT-3.14.2-1]. A second CONNECT, or a re-authentication, may fail for another one. */
+function disconnectCodeOf(reasonCode: number): number {
+  if (disconnectReasonCodes.has(reasonCode)) return reasonCode
+  return reasonCode === ReasonCode.badUserNameOrPassword ? ReasonCode.notAuthorized : ReasonCode.protocolError
+}
+
+const tooLong = refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length has more than four bytes')
+
+function overlong(value: number, bytes: number): Refusal {
+  return refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', `remaining length ${value} is written in ${bytes} bytes`)
 }
 
 function sameBytes(a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number): boolean {
