@@ -95,7 +95,8 @@ export class SessionQueue {
   readonly #records: RecordTable
   /** The record that carries base, next and the other numbers. */
   readonly #owner: StateRecord
-  readonly #parts = new Map<number, QueuePart>()
+  /** Made with the first entry: most sessions never have one. */
+  #parts: Map<number, QueuePart> | undefined
   #last: QueuePart | undefined
   /** No entry that may be dropped lies below: saves `oldestUnsent` from walking over what was dropped before. */
   #unsentFrom = 0
@@ -135,6 +136,7 @@ export class SessionQueue {
     let part = this.#part(number)
     if (part === undefined) {
       part = new QueuePart(this.#clientId, number)
+      this.#parts ??= new Map()
       this.#parts.set(number, part)
       this.#last = part
       this.#records.add(part)
@@ -160,7 +162,7 @@ export class SessionQueue {
     const part = this.#part(number) as QueuePart
     if (part.used === 1) {
       this.#records.remove(part)
-      this.#parts.delete(number)
+      this.#parts?.delete(number)
       this.#last = undefined
     } else this.#records.touch(part)
     part.entries[entry.q % PART_SIZE] = undefined
@@ -181,7 +183,7 @@ export class SessionQueue {
   /** Whether `base` is the oldest entry's number, found without walking over what lies between. */
   isBaseRight(): boolean {
     let lowest = NEVER
-    for (const number of this.#parts.keys()) lowest = Math.min(lowest, number)
+    for (const number of this.#parts?.keys() ?? []) lowest = Math.min(lowest, number)
     if (lowest === NEVER) return this.base === this.next
     const slot = this.#part(lowest)?.entries.findIndex((entry) => entry !== undefined) ?? 0
     return this.base === lowest * PART_SIZE + slot
@@ -226,7 +228,7 @@ export class SessionQueue {
 
   #part(number: number): QueuePart | undefined {
     if (this.#last?.number === number) return this.#last
-    const part = this.#parts.get(number)
+    const part = this.#parts?.get(number)
     if (part !== undefined) this.#last = part
     return part
   }

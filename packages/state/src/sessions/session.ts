@@ -14,6 +14,9 @@ import { RecordKind } from '../records/kinds.ts'
 import { type RecordTable, StateRecord } from '../records/record-table.ts'
 import { Receipts } from './receipts.ts'
 
+/** What a session has before its first subscription: most connections only publish, and a map each is not free. */
+const NO_SUBSCRIPTIONS: ReadonlyMap<string, Subscription> = new Map<string, Subscription>()
+
 export class Session extends StateRecord implements Deadlined {
   readonly clientId: string
   /** Whether it outlives its connection: born with an expiry above 0. */
@@ -30,7 +33,7 @@ export class Session extends StateRecord implements Deadlined {
   /** When the session expires, while it has no connection. */
   expiresUs = NEVER
   /** By whole filter. */
-  readonly subscriptions = new Map<string, Subscription>()
+  subscriptions: ReadonlyMap<string, Subscription> = NO_SUBSCRIPTIONS
   readonly receipts = new Receipts()
   readonly queue: SessionQueue
   dueUs = NEVER
@@ -44,6 +47,15 @@ export class Session extends StateRecord implements Deadlined {
     this.dueKey = clientId
     this.kept = options.kept
     this.queue = new SessionQueue(clientId, records, this)
+  }
+
+  addSubscription(subscription: Subscription): void {
+    if (this.subscriptions === NO_SUBSCRIPTIONS) this.subscriptions = new Map()
+    ;(this.subscriptions as Map<string, Subscription>).set(subscription.filter, subscription)
+  }
+
+  removeSubscription(filter: string): void {
+    if (this.subscriptions !== NO_SUBSCRIPTIONS) (this.subscriptions as Map<string, Subscription>).delete(filter)
   }
 
   override writeKey(writer: Writer): void {

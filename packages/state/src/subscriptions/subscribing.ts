@@ -40,7 +40,7 @@ export function unsubscribe(state: State, command: UnsubscribeCommand, effects: 
     const subscription = session.subscriptions.get(filter)
     if (subscription === undefined) return NO_SUBSCRIPTION_EXISTED
     state.records.remove(subscription)
-    session.subscriptions.delete(filter)
+    session.removeSubscription(filter)
     if (subscription.shareName === '') state.filters.delete(subscription.topicFilter, session.clientId)
     else {
       leaveGroup(state, subscription)
@@ -54,7 +54,7 @@ export function unsubscribe(state: State, command: UnsubscribeCommand, effects: 
 /** Puts a subscription where messages find it; used alone when a snapshot is read. */
 export function enterSubscription(state: State, subscription: Subscription): void {
   const { session } = subscription
-  session.subscriptions.set(subscription.filter, subscription)
+  session.addSubscription(subscription)
   state.records.add(subscription)
   if (subscription.shareName === '') state.filters.set(subscription.topicFilter, session.clientId, subscription)
   else joinGroup(state, subscription)
