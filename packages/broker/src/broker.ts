@@ -430,6 +430,8 @@ function routesOf(driver: SessionDriver<Connection>): RouteTable<Connection> {
 function subscriptionProblem(filter: string, limits: Settings['limits']): number {
   const shared = filter.startsWith('$share/')
   if (shared && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
+  // What is addressed to one client is nobody else's to hear.
+  if (/^(\$share\/[^/]*\/)?\$direct(\/|$)/.test(filter)) return ReasonCode.notAuthorized
   if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(filter)) return ReasonCode.wildcardSubscriptionsNotSupported
   return filter.split('/').length > limits.topicLevelsMax + (shared ? 2 : 0) ? ReasonCode.topicFilterInvalid : 0
 }

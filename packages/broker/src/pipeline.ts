@@ -64,6 +64,7 @@ export class Pipeline {
       this.#publishOrdered(from, run, route)
       return
     }
+    this.#o.driver.sequencer.take(run.count)
     this.#fanOut(from, run, route)
     if (run.qos === 1) this.#acknowledge(from, run, PUBACK, route.targets.length === 0)
   }
@@ -140,19 +141,26 @@ export class Pipeline {
     return route
   }
 
+  /** Whether a message of this topic is addressed to one client (row U10). */
   #direct(route: Route<Connection>): boolean {
-    const mode = this.#o.directMessages
-    if (mode === 'off') return false
-    return route.topic.startsWith(DIRECT_PREFIX) || (mode === 'bare' && this.#o.driver.ordered.session(route.topic) !== undefined)
+    const { directMessages, driver } = this.#o
+    if (directMessages === 'off') return false
+    if (route.topic.startsWith(DIRECT_PREFIX)) return true
+    // A name that somebody subscribes to is a topic, not an address.
+    return (
+      directMessages === 'bare' &&
+      driver.ordered.session(route.topic) !== undefined &&
+      !driver.local.subscriptions.has(route.topic)
+    )
   }
 
   // ---------------------------------------------------------------- the straight way
 
-  #fanOut(from: Connection, run: PublishRun, route: Route<Connection>): void {
-    const { driver, pressure, nowMs } = this.#o
-    driver.sequencer.take(run.count)
+  /** `addressed`: the machine delivers to the client that the topic names; its own subscriptions add nothing. */
+  #fanOut(from: Connection, run: PublishRun, route: Route<Connection>, addressed = false): void {
+    const { pressure, nowMs } = this.#o
     const { targets } = route
-    if (targets.length === 0) return
+    if (targets.length === 0 || (addressed && route.bytes[0] === DOLLAR)) return
     const forms = this.#forms
     forms.begin(run, run.hasProperties ? nowMs() : 0)
     for (let i = 0; i < targets.length; i++) {
@@ -162,6 +170,7 @@ export class Pipeline {
         target = target.own
       }
       const { subscriber } = target
+      if (addressed && subscriber.clientId === route.topic) continue
       const { outbox, v5 } = subscriber
       const qos = (run.qos < target.qos ? run.qos : target.qos) as QoS
       if (v5 && (target.subscriptionIds !== undefined || subscriber.conversation.clientTopicAliasMaximum > 0)) {
@@ -204,6 +213,7 @@ export class Pipeline {
     for (let i = 0; i < run.count; i++) if (this.#receipt(from, run.packetId(i))) fresh++
     const ordered = run.retain || route.ordered || this.#direct(route)
     if (fresh === run.count && !ordered) {
+      this.#o.driver.sequencer.take(run.count)
       this.#fanOut(from, run, route)
       this.#acknowledge(from, run, PUBREC, route.targets.length === 0)
       return
@@ -222,7 +232,10 @@ export class Pipeline {
         if (!seen.has(id)) {
           seen.add(id)
           if (ordered) this.#submit(from, single, route, false)
-          else this.#fanOut(from, single, route)
+          else {
+            this.#o.driver.sequencer.take(1)
+            this.#fanOut(from, single, route)
+          }
         }
         from.acknowledgeRun(single, PUBREC, 0)
       })
@@ -262,8 +275,13 @@ export class Pipeline {
     driver.sequencer.submit(command, (outcome: Outcome) => {
       driver.runRoutes = false
       const published = outcome.type === 'published' && !outcome.duplicate
-      if (byRun && published) this.#fanOut(from, run, route)
-      if (!acknowledge || qos === 0) return
+      if (byRun && published) this.#fanOut(from, run, route, this.#direct(route))
+      // Stale: the connection is no longer the session's, and nobody waits for an answer.
+      if (!acknowledge || qos === 0 || outcome.type === 'stale') return
+      if (outcome.type === 'malformed') {
+        this.#refuse(from, run, ReasonCode.implementationSpecificError)
+        return
+      }
       const unmatched = outcome.type === 'published' && outcome.matched === 0 && route.targets.length === 0
       this.#acknowledge(from, run, qos === 1 ? PUBACK : PUBREC, unmatched && published)
     })
