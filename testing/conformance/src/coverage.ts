@@ -117,7 +117,7 @@ function titlesInRepository(root: string): Title[] {
   return files.sort().flatMap((file) => titlesInSource(file, readFileSync(join(root, file), 'utf8')))
 }
 
-function main(): void {
+export function main(): void {
   const { values } = parseArgs({ options: { report: { type: 'boolean' }, results: { type: 'string' } } })
   const root = join(import.meta.dirname, '../../..')
   const titles =
