@@ -27,7 +27,9 @@ describe('order', { concurrency: 8 }, () => {
         const packet = await client.next()
         assert.ok(packet !== undefined)
         if (packet.type === 'PINGRESP') break
-        seen.push(packet.type === 'PUBLISH' ? `${packet.payload} ${packet.retain}` : `${packet.type} ${packet.id}`)
+        seen.push(
+          packet.type === 'PUBLISH' ? `${packet.payload.toString()} ${packet.retain}` : `${packet.type} ${packet.id}`,
+        )
       }
       const messages = seen.filter((entry) => !entry.includes('SUBACK'))
       assert.deepEqual(messages, ['before true', 'after false', 'too late true'])
@@ -87,7 +89,9 @@ describe('order', { concurrency: 8 }, () => {
       const seen: string[] = []
       for (let count = 0; count < 7; count++) {
         const packet = await second.next()
-        seen.push(packet?.type === 'PUBLISH' ? `${packet.payload} ${packet.dup}` : `${packet?.type} ${packet?.id}`)
+        seen.push(
+          packet?.type === 'PUBLISH' ? `${packet.payload.toString()} ${packet.dup}` : `${packet?.type} ${packet?.id}`,
+        )
       }
       assert.deepEqual(
         seen.filter((entry) => entry.startsWith('PUBREL')),

@@ -30,7 +30,7 @@ describe('retained messages', { concurrency: 12 }, () => {
         const seen = new Map<string, string>()
         for (let count = 0; count < 4; count++) {
           const message = await subscriber.receive({ retain: true, dup: false })
-          seen.set(message.topic, `${message.payload} ${message.qos}`)
+          seen.set(message.topic, `${message.payload.toString()} ${message.qos}`)
         }
         await subscriber.expectNothing(20)
         const lower = (qos: number) => Math.min(qos, granted)

@@ -32,7 +32,7 @@ describe('WebSocket', { concurrency: 8, skip }, () => {
       await client.expectPacket('CONNACK', { reason: 0 })
       await client.expectPacket('SUBACK', { id: 1 })
       const rest = [await client.next(), await client.next()].map((packet) => packet?.type)
-      assert.deepEqual(rest.sort(), ['PINGRESP', 'PUBLISH'])
+      assert.deepEqual(new Set(rest), new Set(['PINGRESP', 'PUBLISH']))
       stream.frame(2, Buffer.concat([wire.publish(version, topic, 'a'), wire.publish(version, topic, 'b')]))
       await client.receive({ payload: 'a' })
       await client.receive({ payload: 'b' })
