@@ -7,7 +7,6 @@ export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
   AccessOptions,
   BrokerOptions,
-  CommandLog,
   DeliveryOptions,
   EnhancedAuthenticator,
   EnhancedExchange,
@@ -21,5 +20,6 @@ export type {
   SysOptions,
   TlsMaterial,
 } from './config/options.ts'
+export type { CommandLog } from './model/command-log.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

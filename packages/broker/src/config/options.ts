@@ -2,11 +2,8 @@
  * What an embedding program may set. Every value has a default (`config/defaults.ts`); the library reads neither files nor
  * environment. Checked once, at start, by `config/check.ts`: all problems are reported together.
  */
-import type { Command } from '@concordmq/state'
+import type { CommandLog } from '../model/command-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
-
-/** Sees every command with its position and time (microseconds since 1970) before it is applied. */
-export type CommandLog = (position: number, timeUs: number, command: Command) => void
 
 export interface BrokerOptions {
   readonly logger?: Logger

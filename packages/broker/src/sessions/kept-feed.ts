@@ -9,8 +9,13 @@
  *                    sent   ▲ window.next
  */
 import { encodePacket, PacketType } from '@concordmq/protocol'
-import { type AcknowledgeCommand, packetIdOf, type PlacedMessage, type Session, type Settlement } from '@concordmq/state'
-import { bytesOf, type Form } from '../delivery/form.ts'
+import {
+  type AcknowledgeCommand,
+  packetIdOf,
+  type Session,
+  type Settlement,
+} from '@concordmq/state'
+import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits, Settled } from '../delivery/outbox.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -39,7 +44,9 @@ interface Waiting {
 
 export class KeptFeed {
   readonly #o: KeptFeedOptions
-  #zero: Waiting[] = []
+  /** QoS 0 that waits, from `#zeroHead` on: taking from the front of a long array would copy it. */
+  #zero: (Waiting | undefined)[] = []
+  #zeroHead = 0
   #zeroBytes = 0
   #settlements: Settlement[] = []
   #held = true
@@ -53,7 +60,7 @@ export class KeptFeed {
     return this.#o.outbox.window.next
   }
 
-  /** Nothing is sent until `resume`: CONNACK or SUBACK goes first. */
+  /** Nothing is sent until `resume`: CONNACK or SUBACK goes first. A connection that is over stays held. */
   hold(): void {
     this.#held = true
   }
@@ -66,11 +73,13 @@ export class KeptFeed {
   /** A QoS 0 message, encoded for this client. */
   giveZero(form: Form): void {
     const { outbox, session, limits, counters } = this.#o
-    if (!this.#held && this.#zero.length === 0 && outbox.window.next >= session.queue.next) {
+    const waiting = this.#zero.length - this.#zeroHead
+    // What the socket does not take waits here, never in the outbox: nobody takes a kept session's messages from there.
+    if (!this.#held && waiting === 0 && outbox.window.next >= session.queue.next && !outbox.output.congested) {
       outbox.give(form)
       return
     }
-    if (this.#zero.length >= limits.queueMessagesMax || this.#zeroBytes + bytesOf(form) > limits.queueBytesMax) {
+    if (waiting >= limits.queueMessagesMax || this.#zeroBytes + bytesOf(form) > limits.queueBytesMax) {
       counters.publishDropped++
       return
     }
@@ -85,11 +94,10 @@ export class KeptFeed {
     const { window } = outbox
     const queue = session.queue
     while (!outbox.output.congested) {
-      const zero = this.#zero[0]
+      const zero = this.#zero[this.#zeroHead]
       if (zero !== undefined && zero.after <= window.next) {
-        this.#zero.shift()
-        this.#zeroBytes -= bytesOf(zero.form)
-        outbox.give(zero.form)
+        this.#sendZero(zero.form)
+        if (outbox.output.full) outbox.output.flush()
         continue
       }
       const q = window.next
@@ -98,6 +106,24 @@ export class KeptFeed {
       if (outbox.output.full) outbox.output.flush()
     }
     this.flush()
+  }
+
+  /** Sends the first QoS 0 message that waits. */
+  #sendZero(waited: Form): void {
+    const { outbox, counters, now } = this.#o
+    this.#zero[this.#zeroHead++] = undefined
+    this.#zeroBytes -= bytesOf(waited)
+    if (this.#zeroHead === this.#zero.length) {
+      this.#zero = []
+      this.#zeroHead = 0
+    } else if (this.#zeroHead > 1024 && this.#zeroHead * 2 > this.#zero.length) {
+      this.#zero = this.#zero.slice(this.#zeroHead)
+      this.#zeroHead = 0
+    }
+    // [MQTT-3.3.2-5] what expired while it waited is not sent; [MQTT-3.3.2-6] the rest says what is left
+    const form = waited.expiresAtMs < 0 ? waited : withRemainingExpiry(waited, now().ms)
+    if (form === undefined) counters.publishDropped++
+    else outbox.give(form)
   }
 
   #sendEntry(q: number): void {
@@ -110,7 +136,9 @@ export class KeptFeed {
     }
     if (entry.state === 'received') {
       outbox.window.receive(outbox.window.take(1, 2))
-      outbox.output.append(encodePacket({ type: PacketType.pubrel, packetId: packetIdOf(q), reasonCode: 0 }, v5 ? 5 : 4))
+      outbox.output.append(
+        encodePacket({ type: PacketType.pubrel, packetId: packetIdOf(q), reasonCode: 0 }, v5 ? 5 : 4),
+      )
       return
     }
     const dup = session.queue.mayHaveBeenSent(q)
@@ -188,9 +216,4 @@ export class KeptFeed {
     this.#settlements = []
     this.#o.acknowledge(settlements)
   }
-}
-
-/** Encodes a placed message at QoS 0 for a client. */
-export function zeroForm(placed: PlacedMessage, v5: boolean, retain: boolean, subscriptionIds: readonly number[], now: Now): Form {
-  return messageForm(placed, v5, { qos: 0, retain, dup: false, subscriptionIds }, now)
 }

@@ -7,7 +7,7 @@
  * counts as kept at once, so sessions survive disconnects and end with the process.
  */
 import type { Command } from '@concordmq/state'
-import type { CommandLog } from '../config/options.ts'
+import type { CommandLog } from '../model/command-log.ts'
 
 export interface Journal {
   /** Takes a command with its place, in order of positions. */
