@@ -120,6 +120,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       logger,
       silent: () => this.#silent,
       closing: () => this.#closing !== undefined,
+      topicProblem: (topic) => this.#pipeline.topicProblem(Buffer.from(topic)),
       sessionExpiryMax: settings.sessions.expiryMax,
       clientIdBytesMax: settings.limits.clientIdBytesMax,
       inflightMax: settings.limits.inflightMax,
@@ -183,9 +184,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
     if (problem !== undefined) {
       return Promise.reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${problem}`))
     }
-    const payload = typeof options.payload === 'string' ? Buffer.from(options.payload) : options.payload.slice()
+    const payload = typeof options.payload === 'string' ? Buffer.from(options.payload) : new Uint8Array(options.payload)
     const message = messageOf({ topic, payload, qos, retain }, properties, '')
-    return new Promise((resolve) => this.#sequencer.submit({ type: 'publish', message }, () => resolve()))
+    return new Promise((resolve, reject) =>
+      this.#sequencer.submit({ type: 'publish', message }, (outcome) => {
+        if (outcome.type !== 'malformed') resolve()
+        else reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${outcome.detail}`))
+      }),
+    )
   }
 
   *clients(): Iterable<ClientInfo> {

@@ -8,7 +8,14 @@
  * referred to once per subscriber. The other way takes one command per message through the sequencer.
  */
 import { Buffer } from 'node:buffer'
-import { decodeProperties, isRefusal, type Properties, type PublishRun, type QoS, ReasonCode } from '@concordmq/protocol'
+import {
+  decodeProperties,
+  isRefusal,
+  type Properties,
+  type PublishRun,
+  type QoS,
+  ReasonCode,
+} from '@concordmq/protocol'
 import type { ConnectionId, Message, Outcome, PlacedMessage, PublishCommand } from '@concordmq/state'
 import type { Connection } from './connections/connection.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
@@ -34,6 +41,7 @@ const PUBREC = 0x50
 const PUBCOMP = 0x70
 const DOLLAR = 0x24
 const DIRECT_PREFIX = '$direct/'
+const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)
 
 export class Pipeline {
   readonly #o: PipelineOptions
@@ -50,7 +58,7 @@ export class Pipeline {
     counters.publishReceived += run.count
     counters.publishBytesReceived += run.end - run.start + run.partsBytes
     const route = this.#routeOf(from, run)
-    const refusal = this.#mayPublish(route)
+    const refusal = this.topicProblem(route.bytes)
     if (refusal !== 0) {
       this.#refuse(from, run, refusal)
       return
@@ -108,13 +116,13 @@ export class Pipeline {
 
   // ---------------------------------------------------------------- authorise
 
-  /** 0, or the reason code of a refusal. */
-  #mayPublish(route: Route<Connection>): number {
+  /** 0, or the reason code for which a client may not publish to a topic, by message or by will. */
+  topicProblem(topic: Uint8Array): number {
     // Clients publish under $ only to $direct/…: everything else there is the broker's own.
-    if (route.bytes[0] === DOLLAR && !(this.#o.directMessages !== 'off' && route.topic.startsWith(DIRECT_PREFIX))) {
+    if (topic[0] === DOLLAR && !(this.#o.directMessages !== 'off' && startsWith(topic, DIRECT_BYTES))) {
       return ReasonCode.notAuthorized
     }
-    return levelsOf(route.bytes) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
+    return levelsOf(topic) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
   }
 
   /** The message goes nowhere; its publisher is told where the protocol allows [MQTT-3.3.5-2]. */
@@ -123,7 +131,6 @@ export class Pipeline {
     if (run.qos === 0) return
     from.conversation.settledIn(run.count)
     from.acknowledgeRun(run, run.qos === 1 ? PUBACK : PUBREC, reasonCode)
-    if (run.qos === 2 && !from.v5) for (let i = 0; i < run.count; i++) this.#receipt(from, run.packetId(i))
   }
 
   // ---------------------------------------------------------------- route
@@ -210,7 +217,7 @@ export class Pipeline {
   /** QoS 2 of a transient session: what has a receipt was published already [MQTT-4.3.3-10]. */
   #publishOnce(from: Connection, run: PublishRun, route: Route<Connection>): void {
     let fresh = 0
-    for (let i = 0; i < run.count; i++) if (this.#receipt(from, run.packetId(i))) fresh++
+    while (fresh < run.count && this.#receipt(from, run.packetId(fresh))) fresh++
     const ordered = run.retain || route.ordered || this.#direct(route)
     if (fresh === run.count && !ordered) {
       this.#o.driver.sequencer.take(run.count)
@@ -218,32 +225,21 @@ export class Pipeline {
       this.#acknowledge(from, run, PUBREC, route.targets.length === 0)
       return
     }
-    // Some were there before. Receipts tell which only while they are added, so a run with a resend is taken apart.
-    if (fresh === 0) {
-      from.acknowledgeRun(run, PUBREC, 0)
-      return
-    }
-    if (fresh < run.count) {
-      // A resend among new messages: only DUP marks it, and a packet with DUP makes a run of its own. What is left is an
-      // identifier used twice in one run, which a client must not do [MQTT-2.2.1-3]: each is published once.
-      const seen = new Set<number>()
-      this.#each(run, (single) => {
-        const id = single.packetId(0)
-        if (!seen.has(id)) {
-          seen.add(id)
-          if (ordered) this.#submit(from, single, route, false)
-          else {
-            this.#o.driver.sequencer.take(1)
-            this.#fanOut(from, single, route)
-          }
-        }
-        from.acknowledgeRun(single, PUBREC, 0)
-      })
-      return
-    }
+    // Message `fresh` was there before; those before it have got their receipts, those behind it get theirs now.
+    let i = 0
     this.#each(run, (single) => {
-      this.#submit(from, single, route, false)
-      this.#acknowledge(from, single, PUBREC, false)
+      if (i < fresh || (i > fresh && this.#receipt(from, single.packetId(0)))) {
+        if (ordered) this.#submit(from, single, route, false)
+        else {
+          this.#o.driver.sequencer.take(1)
+          this.#fanOut(from, single, route)
+        }
+      } else if (!single.dup) {
+        // A resend without DUP was counted as a message of its own.
+        from.conversation.settledIn(1)
+      }
+      i++
+      from.acknowledgeRun(single, PUBREC, 0)
     })
   }
 
@@ -271,11 +267,13 @@ export class Pipeline {
     }
     // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
     const byRun = !run.retain
-    driver.runRoutes = byRun
+    driver.runMessage = byRun ? command.message : undefined
     driver.sequencer.submit(command, (outcome: Outcome) => {
-      driver.runRoutes = false
+      driver.runMessage = undefined
       const published = outcome.type === 'published' && !outcome.duplicate
       if (byRun && published) this.#fanOut(from, run, route, this.#direct(route))
+      // A resend without DUP was counted as a message of its own.
+      if (outcome.type === 'published' && outcome.duplicate && !run.dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
       if (!acknowledge || qos === 0 || outcome.type === 'stale') return
       if (outcome.type === 'malformed') {
@@ -285,7 +283,7 @@ export class Pipeline {
       const unmatched = outcome.type === 'published' && outcome.matched === 0 && route.targets.length === 0
       this.#acknowledge(from, run, qos === 1 ? PUBACK : PUBREC, unmatched && published)
     })
-    driver.runRoutes = false
+    driver.runMessage = undefined
   }
 
   #message(from: Connection, run: PublishRun, route: Route<Connection>): Message {
@@ -293,7 +291,7 @@ export class Pipeline {
     if (run.hasProperties) {
       const { propertiesStart, propertiesEnd } = run.scan
       // A copy: correlation data would otherwise keep the read buffer alive.
-      const own = run.buf.slice(propertiesStart, propertiesEnd)
+      const own = new Uint8Array(run.buf.subarray(propertiesStart, propertiesEnd))
       const decoded = decodeProperties(own, 0, own.length, 'publish')
       if (!isRefusal(decoded)) properties = decoded
     }
@@ -364,6 +362,11 @@ function targetFor(target: Target<Connection>, author: Connection | undefined): 
 /** A publisher whose own acknowledgements the subscriber's window may wait for must go on being read. */
 function mayWait(from: Connection, outbox: Outbox): boolean {
   return outbox.output.congested || !from.hasOutbox || from.outbox.window.inflight === 0
+}
+
+function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (bytes[i] !== prefix[i]) return false
+  return true
 }
 
 function levelsOf(topic: Uint8Array): number {

@@ -160,19 +160,48 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     const shared = this.#shared
     shared.counters.bytesReceived += chunk.length
     const now = shared.nowMs()
-    this.conversation.receive(chunk, now)
-    if (this.#closed) return
-    if (this.feed !== undefined) this.feed.pump()
-    else if (this.#outbox !== undefined && this.#outbox.waiting > 0) this.#outbox.pump(now)
-    if (this.#outbox !== undefined) this.#ease(this.#outbox)
+    try {
+      this.conversation.receive(chunk, now)
+      this.#pump(now)
+    } catch (error) {
+      this.#fault(error)
+    }
     if (this.conversation.holding) this.#updateReading()
   }
 
   drain(): void {
     this.output.drained()
+    try {
+      this.#pump(this.#shared.nowMs())
+    } catch (error) {
+      this.#fault(error)
+    }
+  }
+
+  /** Sends what waits, as far as window and socket go. */
+  #pump(nowMs: number): void {
+    if (this.conversation.closed) return
     if (this.feed !== undefined) this.feed.pump()
-    else if (this.#outbox !== undefined && this.#outbox.waiting > 0) this.#outbox.pump(this.#shared.nowMs())
+    else if (this.#outbox !== undefined && this.#outbox.waiting > 0) this.#outbox.pump(nowMs)
     if (this.#outbox !== undefined) this.#ease(this.#outbox)
+  }
+
+  /** Nothing that a client sends should get here; if it does, it costs this client its connection and no other. */
+  #fault(error: unknown): void {
+    this.#shared.logger.error(
+      {
+        event: 'connection.fault',
+        clientId: this.clientId,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      },
+      'Network connection closed because of a fault in the broker',
+    )
+    this.#closeReason = ReasonCode.implementationSpecificError
+    try {
+      this.conversation.disconnect(ReasonCode.implementationSpecificError)
+    } catch {
+      this.transport.destroy()
+    }
   }
 
   closed(error: Error | undefined): void {
@@ -189,13 +218,16 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.#leave(undefined)
     this.conversation.end()
     this.output.close()
-    if (this.#outbox !== undefined) {
-      this.#outbox.close()
-      shared.pressure.release(this.#outbox)
-    }
+    this.#closeOutbox()
     shared.pressure.forget(this)
     this.lastRoute = undefined
     shared.handler.gone(this)
+  }
+
+  #closeOutbox(): void {
+    if (this.#outbox === undefined) return
+    this.#outbox.close()
+    this.#shared.pressure.release(this.#outbox)
   }
 
   pauseReading(): void {
@@ -355,6 +387,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   close(): void {
     this.#leave(undefined)
     this.conversation.end()
+    this.#closeOutbox()
     this.output.flush()
     this.transport.end()
   }
@@ -425,7 +458,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     queueMicrotask(() => {
       if (this.#closed) return
       this.conversation.disconnect(ReasonCode.quotaExceeded)
-      this.transport.destroy()
+      // A client that reads still learns why; one that does not would keep its buffers for the whole grace.
+      if (this.output.pending > 0) this.transport.destroy()
     })
   }
 
@@ -436,6 +470,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   /** The owner answered what the conversation waited for: reading goes on. */
   answered(): void {
     this.#shared.wheel.watch(this)
+    // Acknowledgements may have waited with the rest.
+    this.#pump(this.#shared.nowMs())
     this.#updateReading()
   }
 

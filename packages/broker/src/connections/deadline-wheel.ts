@@ -26,6 +26,7 @@ export class DeadlineWheel {
   #at: number
   #count = 0
   #timer: NodeJS.Timeout | undefined
+  #turning = false
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
@@ -58,7 +59,7 @@ export class DeadlineWheel {
       if (slot.size === 0) this.#slots[item.wheelSlot] = undefined
     }
     item.wheelSlot = -1
-    if (this.#count === 0) this.close()
+    if (this.#count === 0 && !this.#turning) this.close()
   }
 
   close(): void {
@@ -71,20 +72,24 @@ export class DeadlineWheel {
     const target = Math.floor(now / SLOT_MS)
     // After a long pause of the process one turn visits every slot.
     const last = Math.min(target, this.#at + SLOTS)
+    this.#turning = true
     while (this.#at < last) {
       this.#at++
       const slot = this.#at % SLOTS
       const items = this.#slots[slot]
       if (items === undefined) continue
-      this.#slots[slot] = undefined
       for (const item of items) {
+        // Taken out one at a time: a due item may end or move another one.
+        items.delete(item)
         this.#count--
         item.wheelSlot = -1
         const deadline = item.deadlineMs
         if (deadline !== undefined && deadline <= now) item.due(now)
         if (item.wheelSlot < 0) this.watch(item)
       }
+      if (this.#slots[slot] === items) this.#slots[slot] = undefined
     }
+    this.#turning = false
     this.#at = target
     if (this.#count === 0) this.close()
   }

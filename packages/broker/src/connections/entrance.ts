@@ -24,6 +24,8 @@ export interface EntranceOptions {
   readonly silent: () => boolean
   /** No new clients: the broker closes. */
   readonly closing: () => boolean
+  /** 0, or the reason code for which clients may not publish to a topic. */
+  readonly topicProblem: (topic: string) => number
   /** Seconds. */
   readonly sessionExpiryMax: number
   /** Bytes. */
@@ -59,6 +61,11 @@ export class Entrance {
     }
     if (packet.clientId.length * 3 > clientIdBytesMax && Buffer.byteLength(packet.clientId) > clientIdBytesMax) {
       this.#refuse(connection, packet, ReasonCode.clientIdentifierNotValid, 'the client identifier is too long')
+      return
+    }
+    const willProblem = packet.will === undefined ? 0 : this.#o.topicProblem(packet.will.topic)
+    if (willProblem !== 0) {
+      this.#refuse(connection, packet, willProblem, 'the topic of the will is not for clients')
       return
     }
     if (packet.properties?.authenticationMethod !== undefined) {
@@ -189,7 +196,8 @@ export class Entrance {
     const asked = packet.version === 5 ? (packet.properties?.sessionExpiryInterval ?? 0) : undefined
     const before5 = packet.cleanStart ? 0 : NEVER_EXPIRES
     const sessionExpirySeconds = Math.min(asked ?? before5, sessionExpiryMax)
-    conversation.sessionExpiryAllowed = sessionExpirySeconds > 0
+    // [MQTT-3.14.2-2] what counts is what the client asked for
+    conversation.sessionExpiryAllowed = (asked ?? 0) > 0
     const id = { node, incarnation, counter: ++this.#counter }
     const command: ConnectCommand = {
       type: 'connect',

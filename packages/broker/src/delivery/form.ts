@@ -84,7 +84,8 @@ export class RunForms {
     const run = this.#run as PublishRun
     const sameGeneration = (run.version === 5) === v5
     // DUP and RETAIN of the publisher's packet do not travel [MQTT-3.3.1-3] [MQTT-3.3.1-12]; an alias is the publisher's own.
-    const asIs = sameGeneration && qos === run.qos && !run.dup && !run.retain && !run.hasProperties && run.topicBuf === run.buf
+    const asIs =
+      sameGeneration && qos === run.qos && !run.dup && !run.retain && !run.hasProperties && run.topicBuf === run.buf
     const form = asIs
       ? {
           buf: run.buf,
@@ -101,7 +102,13 @@ export class RunForms {
           slice: undefined,
           kept: undefined,
         }
-      : encodeRun(run, v5, qos, { nowMs: this.#nowMs, retain: false, subscriptionIds: NO_IDS, alias: 0, aliasOnly: false })
+      : encodeRun(run, v5, qos, {
+          nowMs: this.#nowMs,
+          retain: false,
+          subscriptionIds: NO_IDS,
+          alias: 0,
+          aliasOnly: false,
+        })
     this.#forms[index] = form
     return form
   }
@@ -127,9 +134,7 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
   const scan = run.scan
   // Properties that travel: all but the topic alias.
   const carried = v5 && run.hasProperties
-  const carriedBytes = carried
-    ? scan.propertiesEnd - scan.propertiesStart - (scan.topicAliasAt >= 0 ? 3 : 0)
-    : 0
+  const carriedBytes = carried ? scan.propertiesEnd - scan.propertiesStart - (scan.topicAliasAt >= 0 ? 3 : 0) : 0
   let ownBytes = terms.alias > 0 ? 3 : 0
   for (const id of terms.subscriptionIds) ownBytes += 1 + lengthBytes(id)
   const propertyBytes = v5 ? carriedBytes + ownBytes : 0
@@ -168,7 +173,8 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
         const from = scan.propertiesStart
         const to = scan.propertiesEnd
         if (scan.expiryAt >= 0) {
-          expiryAt = p + (scan.expiryAt - from) + 1 - (scan.topicAliasAt >= 0 && scan.topicAliasAt < scan.expiryAt ? 3 : 0)
+          expiryAt =
+            p + (scan.expiryAt - from) + 1 - (scan.topicAliasAt >= 0 && scan.topicAliasAt < scan.expiryAt ? 3 : 0)
         }
         if (scan.topicAliasAt >= 0) {
           buf.set(run.buf.subarray(from, scan.topicAliasAt), p)
@@ -231,7 +237,7 @@ export function keep(form: Form): Form {
   const shift = roomy ? form.start : 0
   const kept: Form = {
     ...form,
-    buf: roomy ? form.buf.slice(form.start, form.end) : form.buf,
+    buf: roomy ? copyOf(form) : form.buf,
     start: form.start - shift,
     end: form.end - shift,
     heads: offsets(form.heads, form.count, shift),
@@ -245,6 +251,11 @@ export function keep(form: Form): Form {
   return kept
 }
 
+/** Not `slice`: on a Buffer that is a view, which keeps the read buffer alive and must not be written to. */
+function copyOf(form: Form): Uint8Array {
+  return new Uint8Array(form.buf.subarray(form.start, form.end))
+}
+
 function offsets(from: Int32Array, count: number, shift: number): Int32Array {
   const copy = from.slice(0, count)
   if (shift !== 0) for (let i = 0; i < count; i++) copy[i] = (copy[i] as number) - shift
@@ -256,7 +267,7 @@ export function withRemainingExpiry(form: Form, nowMs: number): Form | undefined
   if (form.expiresAtMs < 0) return form
   const leftMs = form.expiresAtMs - nowMs
   if (leftMs <= 0) return undefined
-  const buf = form.buf.slice(form.start, form.end)
+  const buf = copyOf(form)
   // [MQTT-3.3.2-6] the value received less the time spent waiting here
   const seconds = Math.ceil(leftMs / 1000)
   const at = form.expiryAt - form.start

@@ -287,19 +287,30 @@ export class Outbox {
 
   // ---------------------------------------------------------------- the line
 
-  #enqueue(form: Form, from: number, shared: number): void {
+  #enqueue(form: Form, first: number, shared: number): void {
+    const limits = this.#limits
+    let from = first
+    if (limits.queueFull === 'dropOldest' && form.count - from > limits.queueMessagesMax) {
+      from = form.count - limits.queueMessagesMax
+      this.#counters.publishDropped += from - first
+    }
     const messages = form.count - from
     const bytes = bytesOf(form)
-    const limits = this.#limits
     while (this.#lineMessages + messages > limits.queueMessagesMax || this.#lineBytes + bytes > limits.queueBytesMax) {
       if (limits.queueFull === 'dropQoS0' && form.qos === 0) {
         this.#counters.publishDropped += messages
         return
       }
-      const oldest = this.#line[this.#head]
-      if (limits.queueFull !== 'dropOldest' || oldest === undefined) {
+      if (limits.queueFull !== 'dropOldest') {
         this.#overflowed = true
         this.#owner.overflow()
+        return
+      }
+      const oldest = this.#line[this.#head]
+      if (oldest === undefined) {
+        // Larger than the whole line may be.
+        this.#counters.publishDropped += messages
+        if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', 0x97)
         return
       }
       this.#counters.publishDropped += oldest.form.count - oldest.next

@@ -56,9 +56,13 @@ export class Pressure {
   forget(publisher: Publisher): void {
     if (publisher.pressure === 0) return
     for (const [outbox, publishers] of this.#held) {
-      if (publishers.delete(publisher) && publishers.size === 0) this.#held.delete(outbox)
+      if (publishers.delete(publisher) && publishers.size === 0) {
+        this.#held.delete(outbox)
+        outbox.congestedSinceMs = 0
+      }
     }
     publisher.pressure = 0
+    if (this.#held.size === 0) this.close()
   }
 
   close(): void {

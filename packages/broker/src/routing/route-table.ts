@@ -42,6 +42,8 @@ export interface Route<S> {
   /** Whether messages must go through the ordered machine: a kept session or a shared group wants them. */
   ordered: boolean
   version: number
+  /** Targets that count as cached; -1: the route is not in the cache. Kept by the table. */
+  cachedTargets: number
 }
 
 /** Where routes come from. */
@@ -55,6 +57,8 @@ export interface Resolver<S> {
 const WAYS = 4
 /** Hashes of topics seen once; a topic is cached at its second use, so that passing ones cost no lasting memory. */
 const SEEN = 65536
+/** Targets of all cached routes together: the cache is emptied above it, since topics times subscribers know no bound. */
+export const CACHED_TARGETS_MAX = 1 << 20
 /** Changes since a route was resolved above which it is resolved anew instead of compared. */
 const COMPARED_MAX = 32
 
@@ -69,6 +73,7 @@ export class RouteTable<S> {
   readonly #changed: string[] = []
   readonly #seen = new Int32Array(SEEN)
   #victim = 0
+  #cachedTargets = 0
 
   /** `topicsMax`: cached topics, rounded up to a power of two. */
   constructor(resolver: Resolver<S>, topicsMax: number) {
@@ -98,13 +103,15 @@ export class RouteTable<S> {
         return route
       }
     }
-    const bytes = buf.slice(from, to)
+    // Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive.
+    const bytes = new Uint8Array(buf.subarray(from, to))
     const route: Route<S> = {
       bytes,
       topic: utf8Decode(bytes, 0, bytes.length),
       targets: NO_TARGETS,
       ordered: false,
       version: -1,
+      cachedTargets: -1,
     }
     this.#resolve(route)
     if (this.#seen[hash & (SEEN - 1)] !== hash) {
@@ -114,8 +121,15 @@ export class RouteTable<S> {
     let way = base
     while (way < base + WAYS && this.#routes[way] !== undefined) way++
     if (way === base + WAYS) way = base + (this.#victim++ & (WAYS - 1))
+    const victim = this.#routes[way]
+    if (victim !== undefined) {
+      this.#cachedTargets -= victim.cachedTargets
+      victim.cachedTargets = -1
+    }
     this.#hashes[way] = hash
     this.#routes[way] = route
+    route.cachedTargets = 0
+    this.#count(route)
     return route
   }
 
@@ -141,6 +155,22 @@ export class RouteTable<S> {
     const found: Match<S>[] = []
     this.#resolver.matches(route.topic, (match) => found.push(match))
     route.targets = found.length === 0 ? NO_TARGETS : mergeMatches(found)
+    if (route.cachedTargets >= 0) this.#count(route)
+  }
+
+  /** Keeps the books of a cached route, and empties the cache when there is too much in it. */
+  #count(route: Route<S>): void {
+    this.#cachedTargets += route.targets.length - route.cachedTargets
+    route.cachedTargets = route.targets.length
+    if (this.#cachedTargets <= CACHED_TARGETS_MAX) return
+    for (const cached of this.#routes) if (cached !== undefined) cached.cachedTargets = -1
+    this.#routes.fill(undefined)
+    this.#cachedTargets = 0
+  }
+
+  /** Targets of all cached routes together. */
+  get cachedTargets(): number {
+    return this.#cachedTargets
   }
 }
 

@@ -71,8 +71,8 @@ export interface SessionDriverOptions {
 export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly ordered: Machine
   readonly local: Machine
-  /** While true the message being applied reaches transient sessions by its run. */
-  runRoutes = false
+  /** The message that reaches transient sessions by its run; others that the same command sets free do not. */
+  runMessage: Message | undefined
   readonly #o: SessionDriverOptions
   readonly #byCounter = new Map<number, C>()
   readonly #byClient = new Map<string, C>()
@@ -127,7 +127,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     this.sequencer.submit(command, (outcome) => {
       if (outcome.type !== 'connected') {
         this.#o.counters.commandsIgnored++
-        done({ type: 'refused', reasonCode: outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.unspecifiedError })
+        done({
+          type: 'refused',
+          reasonCode: outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.unspecifiedError,
+        })
         return
       }
       this.#byCounter.set(command.connection.counter, connection)
@@ -192,11 +195,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   /** Subscribes; `done` gets one code per filter, and after it retained messages are sent. */
-  subscribe(
-    connection: C,
-    orders: readonly SubscriptionOrder[],
-    done: (reasonCodes: readonly number[]) => void,
-  ): void {
+  subscribe(connection: C, orders: readonly SubscriptionOrder[], done: (reasonCodes: readonly number[]) => void): void {
     const { id, clientId } = connection
     if (id === undefined) return
     if (connection.kept) {
@@ -250,8 +249,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       let b = 0
       done(
         filters.map(
-          (filter) =>
-            (connection.kept || filter.startsWith('$share/') ? orderedCodes[a++] : localCodes[b++]) as number,
+          (filter) => (connection.kept || filter.startsWith('$share/') ? orderedCodes[a++] : localCodes[b++]) as number,
         ),
       )
     }
@@ -284,7 +282,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   // ---------------------------------------------------------------- effects of the ordered machine
 
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
-    if (!this.runRoutes) this.#o.routePlaced(placed, publisher)
+    if (placed.message !== this.runMessage) this.#o.routePlaced(placed, publisher)
   }
 
   queued(clientId: string, connection: ConnectionId | undefined, q: number): void {
@@ -366,6 +364,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   #forget(connection: C): void {
     const { id, clientId } = connection
     if (id === undefined) return
+    connection.feed?.hold()
     this.#byCounter.delete(id.counter)
     if (this.#byClient.get(clientId) === connection) this.#byClient.delete(clientId)
     if (!connection.kept && this.local.session(clientId) !== undefined) {
@@ -399,7 +398,7 @@ class IgnoredEffects implements Effects {
 /** A will as the machine takes it. */
 export function willMessage(will: Will, publisher: string): Message {
   return messageOf(
-    { topic: will.topic, payload: will.payload.slice(), qos: will.qos, retain: will.retain },
+    { topic: will.topic, payload: will.payload, qos: will.qos, retain: will.retain },
     will.properties,
     publisher,
   )
@@ -438,4 +437,3 @@ export function orderOf(request: SubscriptionRequest, qosMax: QoS, subscriptionI
     subscriptionId,
   }
 }
-
