@@ -12,6 +12,7 @@
 import type { Buffer } from 'node:buffer'
 import { type OutboundWindow, packetIdOf } from '@concordmq/state'
 import type { Counters } from '../telemetry/counters.ts'
+import { Fifo } from './fifo.ts'
 import { bytesOf, endOf, type Form, keep, withRemainingExpiry } from './form.ts'
 import { COPY_BYTES_MAX, type Output } from './output.ts'
 
@@ -59,8 +60,7 @@ export class Outbox {
   readonly #limits: OutboxLimits
   readonly #counters: Counters
   readonly #owner: OutboxOwner
-  #line: Segment[] = NO_LINE
-  #head = 0
+  readonly #line = new Fifo<Segment>()
   #lineMessages = 0
   #lineBytes = 0
   #shared: Map<number, number> | undefined
@@ -115,7 +115,7 @@ export class Outbox {
   /** Sends from the line what window and socket allow. `nowMs` is monotonic. */
   pump(nowMs: number): void {
     while (this.#lineMessages > 0 && !this.output.congested) {
-      const segment = this.#line[this.#head] as Segment
+      const segment = this.#line.first as Segment
       let form: Form | undefined = segment.form
       if (form.expiresAtMs >= 0) {
         if (form.qos > 0 && this.window.room() <= 0) return
@@ -174,8 +174,7 @@ export class Outbox {
   /** Forgets everything: the connection is gone. */
   close(): void {
     this.#overflowed = true
-    this.#line = NO_LINE
-    this.#head = 0
+    this.#line.clear()
     this.#lineMessages = 0
     this.#lineBytes = 0
     this.#shared = undefined
@@ -306,7 +305,7 @@ export class Outbox {
         this.#owner.overflow()
         return
       }
-      const oldest = this.#line[this.#head]
+      const oldest = this.#line.first
       if (oldest === undefined) {
         // Larger than the whole line may be.
         this.#counters.publishDropped += messages
@@ -317,7 +316,6 @@ export class Outbox {
       this.#giveUp(oldest, 0x97)
       this.#shift(oldest, oldest.form.count)
     }
-    if (this.#line === NO_LINE) this.#line = []
     this.#line.push({ form: keep(form), next: from, shared })
     this.#lineMessages += messages
     this.#lineBytes += bytes
@@ -329,14 +327,7 @@ export class Outbox {
     segment.next = reached
     if (reached < segment.form.count) return
     this.#lineBytes -= bytesOf(segment.form)
-    ;(this.#line as (Segment | undefined)[])[this.#head++] = undefined
-    if (this.#lineMessages === 0) {
-      this.#line = NO_LINE
-      this.#head = 0
-    } else if (this.#head > 1024 && this.#head * 2 > this.#line.length) {
-      this.#line = this.#line.slice(this.#head)
-      this.#head = 0
-    }
+    this.#line.shift()
   }
 
   #giveUp(segment: Segment, reasonCode: number): void {
@@ -350,5 +341,3 @@ export class Outbox {
     this.#owner.sharedSettled(shared, outcome, reasonCode)
   }
 }
-
-const NO_LINE: Segment[] = []
