@@ -15,6 +15,7 @@ import {
   type Session,
   type Settlement,
 } from '@concordmq/state'
+import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits, Settled } from '../delivery/outbox.ts'
@@ -45,8 +46,7 @@ interface Waiting {
 export class KeptFeed {
   readonly #o: KeptFeedOptions
   /** QoS 0 that waits, from `#zeroHead` on: taking from the front of a long array would copy it. */
-  #zero: (Waiting | undefined)[] = []
-  #zeroHead = 0
+  readonly #zero = new Fifo<Waiting>()
   #zeroBytes = 0
   #settlements: Settlement[] = []
   #held = true
@@ -73,7 +73,7 @@ export class KeptFeed {
   /** A QoS 0 message, encoded for this client. */
   giveZero(form: Form): void {
     const { outbox, session, limits, counters } = this.#o
-    const waiting = this.#zero.length - this.#zeroHead
+    const waiting = this.#zero.length
     // What the socket does not take waits here, never in the outbox: nobody takes a kept session's messages from there.
     if (!this.#held && waiting === 0 && outbox.window.next >= session.queue.next && !outbox.output.congested) {
       outbox.give(form)
@@ -94,7 +94,7 @@ export class KeptFeed {
     const { window } = outbox
     const queue = session.queue
     while (!outbox.output.congested) {
-      const zero = this.#zero[this.#zeroHead]
+      const zero = this.#zero.first
       if (zero !== undefined && zero.after <= window.next) {
         this.#sendZero(zero.form)
         if (outbox.output.full) outbox.output.flush()
@@ -111,15 +111,8 @@ export class KeptFeed {
   /** Sends the first QoS 0 message that waits. */
   #sendZero(waited: Form): void {
     const { outbox, counters, now } = this.#o
-    this.#zero[this.#zeroHead++] = undefined
+    this.#zero.shift()
     this.#zeroBytes -= bytesOf(waited)
-    if (this.#zeroHead === this.#zero.length) {
-      this.#zero = []
-      this.#zeroHead = 0
-    } else if (this.#zeroHead > 1024 && this.#zeroHead * 2 > this.#zero.length) {
-      this.#zero = this.#zero.slice(this.#zeroHead)
-      this.#zeroHead = 0
-    }
     // [MQTT-3.3.2-5] what expired while it waited is not sent; [MQTT-3.3.2-6] the rest says what is left
     const form = waited.expiresAtMs < 0 ? waited : withRemainingExpiry(waited, now().ms)
     if (form === undefined) counters.publishDropped++
