@@ -45,7 +45,7 @@ interface Waiting {
 
 export class KeptFeed {
   readonly #o: KeptFeedOptions
-  /** QoS 0 that waits, from `#zeroHead` on: taking from the front of a long array would copy it. */
+  /** QoS 0 that waits. */
   readonly #zero = new Fifo<Waiting>()
   #zeroBytes = 0
   #settlements: Settlement[] = []
