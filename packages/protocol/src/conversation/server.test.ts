@@ -396,8 +396,11 @@ describe('CONNECT', () => {
     assert.equal(codeOf(odd.sent[0]), 0x82)
   })
 
-  test('returnCodeOf() says what 3.1.1 can say', () => {
-    assert.deepEqual([0x84, 0x85, 0x86, 0x8c, 0x87, 0x8a, 0x97, 0x88].map(returnCodeOf), [1, 2, 4, 4, 5, 5, 3, 3])
+  test('returnCodeOf() says what 3.1 and 3.1.1 can say: a refused login is 4 in the one and 5 in the other', () => {
+    const reasons = [0x84, 0x85, 0x86, 0x8c, 0x87, 0x8a, 0x97, 0x88]
+    const codesOf = (version: 3 | 4) => reasons.map((reason) => returnCodeOf(reason, version))
+    assert.deepEqual(codesOf(3), [1, 2, 4, 4, 5, 5, 3, 3])
+    assert.deepEqual(codesOf(4), [1, 2, 5, 5, 5, 5, 3, 3])
   })
 
   test('a client that has no room for its CONNACK is closed instead of left waiting', () => {

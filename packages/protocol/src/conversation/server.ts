@@ -270,7 +270,7 @@ export class ServerConversation {
             type: PacketType.connack,
             // [MQTT-3.2.2-6] [MQTT3-3.2.2-4] a refusal says no session
             sessionPresent: false,
-            reasonCode: this.version !== 5 ? returnCodeOf(reasonCode) : connackCodeOf(reasonCode),
+            reasonCode: this.version !== 5 ? returnCodeOf(reasonCode, this.version) : connackCodeOf(reasonCode),
             ...(this.version === 5 &&
               options.serverReference !== undefined && { properties: { serverReference: options.serverReference } }),
           },
@@ -990,8 +990,11 @@ export class ServerConversation {
   }
 }
 
-/** The CONNACK return code that says nearest what a 5.0 reason code says. */
-export function returnCodeOf(reasonCode: number): number {
+/**
+ * The CONNACK return code that says nearest what a 5.0 reason code says. A refused login is 4 in 3.1, where that is "bad user
+ * name or password"; in 3.1.1 code 4 means that their data is malformed, so there it is 5, not authorized.
+ */
+export function returnCodeOf(reasonCode: number, version: 3 | 4): number {
   switch (reasonCode) {
     case ReasonCode.unsupportedProtocolVersion:
       return ConnectReturnCode.unacceptableProtocolVersion
@@ -999,7 +1002,7 @@ export function returnCodeOf(reasonCode: number): number {
       return ConnectReturnCode.identifierRejected
     case ReasonCode.badUserNameOrPassword:
     case ReasonCode.badAuthenticationMethod:
-      return ConnectReturnCode.badUserNameOrPassword
+      return version === 3 ? ConnectReturnCode.badUserNameOrPassword : ConnectReturnCode.notAuthorized
     case ReasonCode.notAuthorized:
     case ReasonCode.banned:
       return ConnectReturnCode.notAuthorized
