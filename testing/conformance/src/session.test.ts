@@ -118,13 +118,13 @@ describe('sessions', { concurrency: 12 }, () => {
 
   test('version 5: a session is discarded when its expiry interval has passed, not before [MQTT-4.1.0-2] [MQTT-3.1.2-23]', async () => {
     const clientId = unique('s')
-    const properties = [['sessionExpiryInterval', 1]] as const
+    const properties = [['sessionExpiryInterval', 2]] as const
     const first = await connect(target, 5, { clientId, properties })
     await first.drop()
     const second = await connect(target, 5, { clientId, cleanStart: false, properties })
     assert.equal(second.connack?.sessionPresent, true)
     await second.drop()
-    await elapse(2_600)
+    await elapse(3_600)
     using third = await connect(target, 5, { clientId, cleanStart: false, properties })
     assert.equal(third.connack?.sessionPresent, false)
   })

@@ -118,23 +118,23 @@ describe('wills', { concurrency: 12 }, () => {
     const topic = unique('will')
     using watcher = await watching(5, topic)
     const clientId = unique('c')
-    const will = { topic, payload: 'gone', properties: [['willDelayInterval', 1]] } as const
+    const will = { topic, payload: 'gone', properties: [['willDelayInterval', 2]] } as const
     const first = await connect(target, 5, kept(5, clientId, { will }))
     await first.drop()
     using second = await connect(target, 5, kept(5, clientId))
     assert.equal(second.connack?.sessionPresent, true)
-    await watcher.expectNothing(2_300)
+    await watcher.expectNothing(3_300)
   })
 
   test('version 5: a takeover of a session that goes on does not publish a delayed will [MQTT-3.1.3-9]', async () => {
     const topic = unique('will')
     using watcher = await watching(5, topic)
     const clientId = unique('c')
-    const will = { topic, payload: 'gone', properties: [['willDelayInterval', 1]] } as const
+    const will = { topic, payload: 'gone', properties: [['willDelayInterval', 2]] } as const
     using first = await connect(target, 5, kept(5, clientId, { will }))
     using second = await connect(target, 5, kept(5, clientId))
     await first.expectRefusal(0x8e)
-    await watcher.expectNothing(2_300)
+    await watcher.expectNothing(3_300)
     await second.ping()
   })
 
