@@ -9,7 +9,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { drawGraph } from './docs/graph.ts'
-import { commandPage, configurationPage, errorPage, exitCodePage } from './docs/reference.ts'
+import { commandPage, configurationPage, errorPage, exitCodePage, sysTopicPage } from './docs/reference.ts'
 import { withRegion } from './docs/region.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -21,6 +21,7 @@ const pages: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/reference/commands.md': commandPage,
   'docs/reference/errors.md': errorPage,
   'docs/reference/exit-codes.md': exitCodePage,
+  'docs/reference/sys-topics.md': sysTopicPage,
 }
 
 const problems: string[] = []

@@ -39,11 +39,43 @@ export async function errorPage(): Promise<string> {
     kind.retryable ? 'yes' : 'no',
     kind.remedy,
   ])
+  const { CLIENT_ERROR_CODES } = await import('../../packages/client/src/errors.ts')
+  const clientRows = Object.entries(CLIENT_ERROR_CODES).map(([code, meaning]) => [`\`${code}\``, meaning])
   return page('Errors', [
+    '## The broker',
+    '',
     'What the library throws or rejects with is a `ConcordError` with one of these codes. *Retryable*: the same call may succeed',
     'later without anybody changing anything. What a remote party does wrong never throws; it is answered on its connection.',
     '',
     ...table(['Code', 'Retryable', 'Remedy'], rows),
+    '',
+    '## The client',
+    '',
+    'The client throws or rejects with a `ClientError`. Its `retryable` belongs to the single error, and `reasonCode` is the',
+    "server's, where it gave one.",
+    '',
+    ...table(['Code', 'Meaning'], clientRows),
+  ])
+}
+
+export async function sysTopicPage(): Promise<string> {
+  const { sysLoads, sysPrefix, sysValues } = await import('../../packages/broker/src/admin/sys-topics.ts')
+  const { optionKeys } = await import('../../packages/broker/src/config/defaults.ts')
+  const rowsOf = (values: Readonly<Record<string, readonly [about: string, ...rest: unknown[]]>>): string[][] =>
+    Object.entries(values).map(([name, [about]]) => [`\`${name}\``, about])
+  return page('$SYS topics', [
+    `What the broker says about itself, below \`${sysPrefix}\`: a node's own figures as text, QoS 0, retained. What has changed is`,
+    `published again every ${optionKeys.sys.intervalSeconds.default} seconds (\`sys.interval-seconds\`). Counts run from the start of the process. A topic`,
+    'is absent where nothing measures its value.',
+    '',
+    ...table(['Topic', 'Meaning'], rowsOf(sysValues)),
+    '',
+    '## Load',
+    '',
+    'Rates per minute, smoothed over one, five and fifteen minutes: `load/<name>/1min`, `load/<name>/5min` and',
+    '`load/<name>/15min`.',
+    '',
+    ...table(['Name', 'What is counted'], rowsOf(sysLoads)),
   ])
 }
 

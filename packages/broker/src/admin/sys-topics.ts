@@ -3,8 +3,9 @@
  * the deprecated ones that dashboards still read, with comqtt's beside them (row C33). Where both use one name, Mosquitto's
  * meaning wins: `messages/received` counts packets of any type, `uptime` says "… seconds".
  *
- * Pure: whoever owns a clock calls `tick` and publishes what it returns. Absent: Mosquitto 2.1's `mqtt/<packet>/…`, since
- * packets are not counted by type, and its log topics.
+ * Pure: whoever owns a clock calls `tick` and publishes what it returns. Each value is a row of a table with its meaning, from
+ * which the reference page is made. Absent: Mosquitto 2.1's `mqtt/<packet>/…`, since packets are not counted by type, and its
+ * log topics.
  */
 import type { Counters } from '../telemetry/counters.ts'
 
@@ -41,27 +42,101 @@ export interface SysTopic {
   readonly payload: string
 }
 
-const prefix = '$SYS/broker/'
+export const sysPrefix = '$SYS/broker/'
 
-/** What the load averages are made of. */
-const loads = {
-  'messages/received': (c) => c.packetsReceived,
-  'messages/sent': (c) => c.packetsSent,
-  'publish/dropped': (c) => c.publishDropped,
-  'publish/received': (c) => c.publishReceived,
-  'publish/sent': (c) => c.publishSent,
-  'bytes/received': (c) => c.bytesReceived,
-  'bytes/sent': (c) => c.bytesSent,
-  sockets: (c) => c.connectionsAccepted,
-  connections: (c) => c.connectsAccepted,
-} as const satisfies Readonly<Record<string, (counters: Counters) => number>>
+/** All that a value can be made of. */
+interface Moment {
+  readonly version: string
+  readonly startedMs: number
+  readonly nowMs: number
+  readonly counters: Counters
+  readonly gauges: SysGauges
+  readonly process: ProcessGauges
+  readonly clientsDisconnected: number
+  readonly clientsMax: number
+  readonly heapBytesMax: number
+}
+
+/** `read` gives undefined for what nobody measures; the topic is absent then. */
+type SysValue = readonly [about: string, read: (moment: Moment) => string | number | undefined]
+
+/** Topics below the prefix, in the order in which they are published. */
+export const sysValues: Readonly<Record<string, SysValue>> = {
+  version: ['name and version of the broker', (m) => `concordmq version ${m.version}`],
+  uptime: ['seconds since the broker started', (m) => `${seconds(Math.max(0, m.nowMs - m.startedMs))} seconds`],
+  time: ['now, in seconds since 1970', (m) => seconds(m.nowMs)],
+  started: ['when the broker started, in seconds since 1970', (m) => seconds(m.startedMs)],
+
+  'clients/total': [
+    'connected clients, and sessions kept for clients that are not',
+    (m) => m.gauges.clientsConnected + m.clientsDisconnected,
+  ],
+  'clients/connected': ['clients connected now', (m) => m.gauges.clientsConnected],
+  'clients/disconnected': ['sessions kept for clients that are not connected', (m) => m.clientsDisconnected],
+  'clients/maximum': ['most clients connected at one time', (m) => m.clientsMax],
+  'clients/expired': ['sessions that ended by their expiry interval', (m) => m.counters.sessionsExpired],
+  'clients/active': ['deprecated name of `clients/connected`', (m) => m.gauges.clientsConnected],
+  'clients/inactive': ['deprecated name of `clients/disconnected`', (m) => m.clientsDisconnected],
+  'connections/socket/count': [
+    'network connections, those that have not said CONNECT included',
+    (m) => m.gauges.connections,
+  ],
+
+  'messages/received': ['control packets of any type received', (m) => m.counters.packetsReceived],
+  'messages/sent': ['control packets of any type sent', (m) => m.counters.packetsSent],
+  'messages/dropped': ["comqtt's name of `publish/messages/dropped`", (m) => m.counters.publishDropped],
+  'messages/inflight': ['messages of QoS 1 and 2 sent and not yet settled', (m) => m.gauges.inflightMessages],
+  'messages/stored': ['deprecated name of `store/messages/count`', (m) => m.gauges.storedMessages],
+  'store/messages/count': ['messages held: retained, and queued for sessions', (m) => m.gauges.storedMessages],
+  'store/messages/bytes': ['bytes of their payloads', (m) => m.gauges.storedBytes],
+  'subscriptions/count': ['subscriptions', (m) => m.gauges.subscriptions],
+  'shared_subscriptions/count': ['shared subscriptions', (m) => m.gauges.sharedSubscriptions],
+  'retained messages/count': ['retained messages', (m) => m.gauges.retainedMessages],
+  'publish/messages/received': ['messages that clients published', (m) => m.counters.publishReceived],
+  'publish/messages/sent': ['messages sent to subscribers', (m) => m.counters.publishSent],
+  'publish/messages/dropped': [
+    'messages that did not reach a subscriber: queue full, expired or too large for it',
+    (m) => m.counters.publishDropped,
+  ],
+  'publish/bytes/received': ['payload bytes that clients published', (m) => m.counters.publishBytesReceived],
+  'publish/bytes/sent': ['payload bytes sent to subscribers', (m) => m.counters.publishBytesSent],
+  'bytes/received': ['bytes received', (m) => m.counters.bytesReceived],
+  'bytes/sent': ['bytes sent', (m) => m.counters.bytesSent],
+  'packet/out/count': ['packets queued for clients that read slowly', (m) => m.gauges.outPackets],
+  'packet/out/bytes': ['bytes queued for clients that read slowly', (m) => m.gauges.outBytes],
+
+  'packets/received': ["comqtt's name of `messages/received`", (m) => m.counters.packetsReceived],
+  'packets/sent': ["comqtt's name of `messages/sent`", (m) => m.counters.packetsSent],
+  'load/bytes/received': ["comqtt's name of `bytes/received`", (m) => m.counters.bytesReceived],
+  'load/bytes/sent': ["comqtt's name of `bytes/sent`", (m) => m.counters.bytesSent],
+  retained: ["comqtt's name of `retained messages/count`", (m) => m.gauges.retainedMessages],
+  subscriptions: ["comqtt's name of `subscriptions/count`", (m) => m.gauges.subscriptions],
+
+  'heap/current': ['bytes of the JavaScript heap in use', (m) => m.process.heapBytes],
+  'heap/maximum': ['most bytes of it seen', (m) => m.heapBytesMax],
+  'system/memory': ['resident bytes of the process', (m) => m.process.residentBytes],
+  'system/threads': ['threads of the process', (m) => m.process.threads],
+}
+
+/** What the load averages `load/<name>/1min`, `5min` and `15min` are made of. */
+export const sysLoads: Readonly<Record<string, readonly [about: string, read: (counters: Counters) => number]>> = {
+  'messages/received': ['control packets received', (c) => c.packetsReceived],
+  'messages/sent': ['control packets sent', (c) => c.packetsSent],
+  'publish/dropped': ['messages that did not reach a subscriber', (c) => c.publishDropped],
+  'publish/received': ['messages that clients published', (c) => c.publishReceived],
+  'publish/sent': ['messages sent to subscribers', (c) => c.publishSent],
+  'bytes/received': ['bytes received', (c) => c.bytesReceived],
+  'bytes/sent': ['bytes sent', (c) => c.bytesSent],
+  sockets: ['network connections opened', (c) => c.connectionsAccepted],
+  connections: ['CONNECT packets accepted', (c) => c.connectsAccepted],
+}
 
 const minutes = [1, 5, 15] as const
 
 export class SysTopics {
   readonly #version: string
   readonly #startedMs: number
-  readonly #loads = Object.entries(loads).map(([name, read]) => new LoadAverage(name, read))
+  readonly #loads = Object.entries(sysLoads).map(([name, [, read]]) => new LoadAverage(name, read))
   #tickedMs: number
   #clientsMax = 0
   #heapBytesMax = 0
@@ -80,96 +155,33 @@ export class SysTopics {
     readonly gauges: SysGauges
     readonly process: ProcessGauges
   }): readonly SysTopic[] {
-    const { nowMs, counters, gauges, process } = input
-    const values: [string, string | number | undefined][] = [
-      ...this.#broker(nowMs),
-      ...this.#clients(counters, gauges),
-      ...messages(counters, gauges),
-      ...this.#system(process),
-      ...this.#averages(counters, nowMs),
-    ]
-    return values.flatMap(([name, value]) =>
-      value === undefined ? [] : [{ topic: prefix + name, payload: String(value) }],
-    )
-  }
-
-  #broker(nowMs: number): [string, string | number][] {
-    return [
-      ['version', `concordmq version ${this.#version}`],
-      ['uptime', `${seconds(Math.max(0, nowMs - this.#startedMs))} seconds`],
-      ['time', seconds(nowMs)],
-      ['started', seconds(this.#startedMs)],
-    ]
-  }
-
-  #clients(counters: Counters, gauges: SysGauges): [string, number][] {
-    const connected = gauges.clientsConnected
-    const disconnected = gauges.clientsDisconnected ?? Math.max(0, gauges.sessions - connected)
-    this.#clientsMax = Math.max(this.#clientsMax, connected)
-    return [
-      ['clients/total', connected + disconnected],
-      ['clients/connected', connected],
-      ['clients/disconnected', disconnected],
-      ['clients/maximum', this.#clientsMax],
-      ['clients/expired', counters.sessionsExpired],
-      // Deprecated names of connected and disconnected.
-      ['clients/active', connected],
-      ['clients/inactive', disconnected],
-      ['connections/socket/count', gauges.connections],
-    ]
-  }
-
-  #system(process: ProcessGauges): [string, number][] {
+    const { gauges, process } = input
+    this.#clientsMax = Math.max(this.#clientsMax, gauges.clientsConnected)
     this.#heapBytesMax = Math.max(this.#heapBytesMax, process.heapBytes)
-    return [
-      ['heap/current', process.heapBytes],
-      ['heap/maximum', this.#heapBytesMax],
-      ['system/memory', process.residentBytes],
-      ['system/threads', process.threads],
-    ]
+    const moment: Moment = {
+      ...input,
+      version: this.#version,
+      startedMs: this.#startedMs,
+      clientsDisconnected: gauges.clientsDisconnected ?? Math.max(0, gauges.sessions - gauges.clientsConnected),
+      clientsMax: this.#clientsMax,
+      heapBytesMax: this.#heapBytesMax,
+    }
+    const topics: SysTopic[] = []
+    for (const [name, [, read]] of Object.entries(sysValues)) {
+      const value = read(moment)
+      if (value !== undefined) topics.push({ topic: sysPrefix + name, payload: String(value) })
+    }
+    this.#advance(input.counters, input.nowMs)
+    for (const load of this.#loads) topics.push(...load.topics())
+    return topics
   }
 
-  #averages(counters: Counters, nowMs: number): [string, string][] {
+  #advance(counters: Counters, nowMs: number): void {
     const elapsedMs = nowMs - this.#tickedMs
     // A clock set back, or two ticks in one millisecond: the averages stay and the next tick covers more.
-    if (elapsedMs > 0) {
-      this.#tickedMs = nowMs
-      for (const load of this.#loads) load.advance(counters, elapsedMs)
-    } else if (elapsedMs < 0) this.#tickedMs = nowMs
-    return this.#loads.flatMap((load) => load.values())
+    if (elapsedMs > 0) for (const load of this.#loads) load.advance(counters, elapsedMs)
+    this.#tickedMs = nowMs
   }
-}
-
-function messages(counters: Counters, gauges: SysGauges): [string, number | undefined][] {
-  return [
-    ['messages/received', counters.packetsReceived],
-    ['messages/sent', counters.packetsSent],
-    ['messages/dropped', counters.publishDropped],
-    ['messages/inflight', gauges.inflightMessages],
-    // Deprecated name of store/messages/count.
-    ['messages/stored', gauges.storedMessages],
-    ['store/messages/count', gauges.storedMessages],
-    ['store/messages/bytes', gauges.storedBytes],
-    ['subscriptions/count', gauges.subscriptions],
-    ['shared_subscriptions/count', gauges.sharedSubscriptions],
-    ['retained messages/count', gauges.retainedMessages],
-    ['publish/messages/received', counters.publishReceived],
-    ['publish/messages/sent', counters.publishSent],
-    ['publish/messages/dropped', counters.publishDropped],
-    ['publish/bytes/received', counters.publishBytesReceived],
-    ['publish/bytes/sent', counters.publishBytesSent],
-    ['bytes/received', counters.bytesReceived],
-    ['bytes/sent', counters.bytesSent],
-    ['packet/out/count', gauges.outPackets],
-    ['packet/out/bytes', gauges.outBytes],
-    // comqtt's names.
-    ['packets/received', counters.packetsReceived],
-    ['packets/sent', counters.packetsSent],
-    ['load/bytes/received', counters.bytesReceived],
-    ['load/bytes/sent', counters.bytesSent],
-    ['retained', gauges.retainedMessages],
-    ['subscriptions', gauges.subscriptions],
-  ]
 }
 
 /**
@@ -197,8 +209,11 @@ class LoadAverage {
     }
   }
 
-  values(): [string, string][] {
-    return minutes.map((span, i) => [`load/${this.#name}/${span}min`, (this.#averages[i] as number).toFixed(2)])
+  topics(): SysTopic[] {
+    return minutes.map((span, i) => ({
+      topic: `${sysPrefix}load/${this.#name}/${span}min`,
+      payload: (this.#averages[i] as number).toFixed(2),
+    }))
   }
 }
 
