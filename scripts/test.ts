@@ -10,9 +10,13 @@
  * and not by `run()` of `node:test`, which ends a file that takes too long with SIGTERM: a test in an endless loop never
  * hears it, and the run would never end. A run in which no test ran is a failure, and so is a file without a test: a typing
  * error must not look like success.
+ *
+ * Files named *.last.test.ts come when all others are done, one at a time: they look at what those left in the folder
+ * `CONCORDMQ_TEST_RECORD_DIR`. `CONCORDMQ_TEST_REQUIRE_INTEROP=1` makes a skipped test of `testing/interop` a failure, for a
+ * machine that is meant to have every program.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -34,19 +38,25 @@ const { values: options, positionals: words } = parseArgs({
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'concordmq-test-'))
+const recordFolder = join(folder, 'recorded')
+mkdirSync(recordFolder)
+const interopRequired = process.env['CONCORDMQ_TEST_REQUIRE_INTEROP'] === '1'
 const started = performance.now()
 const report = new Report({
   write: (text) => process.stdout.write(text),
-  skipIsFailure: (file) => process.env['CONCORDMQ_REQUIRE_INTEROP'] === '1' && file.startsWith('testing/interop/'),
+  skipIsFailure: (file) => interopRequired && file.startsWith('testing/interop/'),
   byName: options.name.length > 0,
 })
 
 const selected = testFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
 const slow = selected.filter(isSlow)
-const quick = selected.filter((file) => !isSlow(file))
+const last = selected.filter(isLast)
+const quick = selected.filter((file) => !isSlow(file) && !isLast(file))
 if (options.quick && slow.length > 0) process.stdout.write(`Left out by --quick: ${slow.join(', ')}\n`)
 const waiting = options.quick ? quick : [...slow, ...quick]
 await Promise.all(Array.from({ length: lanes }, lane))
+waiting.push(...last)
+await lane()
 rmSync(folder, { recursive: true })
 process.exitCode = report.end((performance.now() - started) / 1000) ? 0 : 1
 
@@ -62,6 +72,20 @@ function testFiles(): string[] {
 
 function isSlow(file: string): boolean {
   return file.endsWith('.slow.test.ts')
+}
+
+function isLast(file: string): boolean {
+  return file.endsWith('.last.test.ts')
+}
+
+/** What test files are told: where they may record, and whether every test of the workspace runs. */
+function testEnvironment(): NodeJS.ProcessEnv {
+  const whole = words.length === 0 && options.name.length === 0 && !options.quick
+  return {
+    ...process.env,
+    CONCORDMQ_TEST_RECORD_DIR: recordFolder,
+    CONCORDMQ_TEST_WHOLE_RUN: whole ? '1' : '0',
+  }
 }
 
 async function lane(): Promise<void> {
@@ -84,7 +108,7 @@ async function runFile(file: string): Promise<void> {
       file,
     ],
     // A process group of its own, so that what a hanging test has started goes with it.
-    { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+    { cwd: root, env: testEnvironment(), stdio: ['ignore', 'pipe', 'pipe'], detached: true },
   )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {

@@ -23,7 +23,7 @@ const serviceLink =
   /^CONCORDMQ(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$|^CONCORDMQ_PORT$/
 
 /** Variables that `pub`, `sub` and the tests read. */
-const ofOtherCommands = /^CONCORDMQ_(USERNAME|PASSWORD|CLIENT_[A-Z0-9_]+|(TEST|REQUIRE)_[A-Z0-9_]+)$/
+const ofOtherCommands = /^CONCORDMQ_(USERNAME|PASSWORD|CLIENT_[A-Z0-9_]+|TEST_[A-Z0-9_]+)$/
 
 interface Findings {
   readonly problems: string[]
