@@ -178,11 +178,24 @@ async function stop(peer: Peer): Promise<void> {
 
 /** Runs the load on core 1. `other` stands still meanwhile. */
 function load(program: string, scenario: Scenario, peer: Peer, other: Peer | undefined): Result {
-  const timing = scenario.args[0] === 'pubsub' ? ['--duration', options.seconds, '--warmup', '0.3', '--drain', '0.6'] : []
+  const timing =
+    scenario.args[0] === 'pubsub' ? ['--duration', options.seconds, '--warmup', '0.3', '--drain', '0.6'] : []
   other?.process.kill('SIGSTOP')
   const run = spawnSync(
     'taskset',
-    ['-c', '1', program, ...scenario.args, ...timing, '--limit', '60', '--target', `127.0.0.1:${peer.port}`, '--pid', String(peer.process.pid)],
+    [
+      '-c',
+      '1',
+      program,
+      ...scenario.args,
+      ...timing,
+      '--limit',
+      '60',
+      '--target',
+      `127.0.0.1:${peer.port}`,
+      '--pid',
+      String(peer.process.pid),
+    ],
     { encoding: 'utf8' },
   )
   other?.process.kill('SIGCONT')
@@ -234,10 +247,14 @@ for (const scenario of chosen) {
     const good = verdicts.filter((verdict) => verdict?.ok).length
     const ok = good * 2 > verdicts.length
     if (!ok) failed++
-    console.log(`| ${scenario.name} | ${verdicts.map((verdict) => verdict?.text).join('; ')} | | | | | | | ${ok ? 'ok' : 'MISSED'} |`)
+    console.log(
+      `| ${scenario.name} | ${verdicts.map((verdict) => verdict?.text).join('; ')} | | | | | | | ${ok ? 'ok' : 'MISSED'} |`,
+    )
     continue
   }
-  const share = of((row) => (row.ours.broker?.cpu_s_per_mmsg ?? Number.NaN) / (row.theirs.broker?.cpu_s_per_mmsg ?? Number.NaN))
+  const share = of(
+    (row) => (row.ours.broker?.cpu_s_per_mmsg ?? Number.NaN) / (row.theirs.broker?.cpu_s_per_mmsg ?? Number.NaN),
+  )
   const faults = rows.reduce((sum, row) => sum + (row.ours.lost ?? 0) + (row.ours.reorder ?? 0), 0)
   const ok = share <= (scenario.shareMax ?? 0) && faults === 0 && rows.every((row) => row.ours.exit === 0)
   if (!ok) failed++

@@ -20,6 +20,6 @@ export type {
   SysOptions,
   TlsMaterial,
 } from './config/options.ts'
-export type { CommandLog } from './model/command-log.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
+export type { CommandLog } from './model/command-log.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

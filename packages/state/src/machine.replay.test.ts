@@ -24,7 +24,9 @@ function describe(machine: Machine): unknown[] {
     [s.will, s.willDueUs, s.expiresUs, s.dueUs, s.receipts.list()],
     [s.queue.base, s.queue.next, s.queue.sentBelow, s.queue.expiryFloorUs, s.queue.messages, s.queue.bytes],
     [...s.queue.from(0)].map(({ q, terms, state, share, placed }) => [q, terms, state, share, placed.message]),
-    [...s.subscriptions.values()].map((o) => [o.filter, o.qos, o.noLocal, o.retainHandling, o.subscriptionId]).sort(),
+    [...s.subscriptions.values()]
+      .sort((a, b) => compareText(a.filter, b.filter))
+      .map((o) => [o.filter, o.qos, o.noLocal, o.retainHandling, o.subscriptionId]),
   ])
 }
 

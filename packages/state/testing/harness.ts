@@ -18,7 +18,7 @@ export function tracingEffects(lines: string[]): Effects {
     queued: (clientId, connection, q) => void lines.push(`queued ${clientId} ${at(connection)} q${q}`),
     deliver: (clientId, connection, { message }, { qos, retain, subscriptionIds }) =>
       void lines.push(
-        `deliver ${clientId} ${at(connection)} ${message.topic} qos${qos}${retain ? ' retain' : ''} [${subscriptionIds}]`,
+        `deliver ${clientId} ${at(connection)} ${message.topic} qos${qos}${retain ? ' retain' : ''} [${subscriptionIds.join()}]`,
       ),
     connectionEnded: (connection, clientId, code) =>
       void lines.push(`connectionEnded ${clientId} ${at(connection)} 0x${code.toString(16)}`),
@@ -141,7 +141,7 @@ export class Harness {
       const entry = session.queue.entry(q)
       if (entry === undefined) continue
       const { qos, retain, subscriptionIds } = entry.terms
-      const ids = subscriptionIds.length === 0 ? '' : ` [${subscriptionIds}]`
+      const ids = subscriptionIds.length === 0 ? '' : ` [${subscriptionIds.join()}]`
       lines.push(`q${q} ${entry.placed.message.topic} qos${qos}${retain ? ' retain' : ''}${ids} ${entry.state}`)
     }
     return lines

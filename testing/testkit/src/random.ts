@@ -1,8 +1,8 @@
 /** Seeded randomness for tests: Mulberry32, small and equal everywhere. */
 export interface Random {
   /** An integer from 0 to `n` - 1. */
-  below(n: number): number
-  pick<T>(list: readonly T[]): T
+  readonly below: (n: number) => number
+  readonly pick: <T>(list: readonly T[]) => T
 }
 
 export function randomFrom(seed: number): Random {
