@@ -16,14 +16,10 @@ export {
   type ClientSessionLimits,
   type OutgoingMessage,
 } from './conversation/client-session.ts'
+export { returnCodeOf } from './conversation/closing-codes.ts'
 export { PublishRun, RUN_PACKETS_MAX } from './conversation/publish-run.ts'
-export {
-  type Acceptance,
-  returnCodeOf,
-  ServerConversation,
-  type ServerEffects,
-  type ServerSettings,
-} from './conversation/server.ts'
+export { ServerConversation } from './conversation/server.ts'
+export type { Acceptance, ServerEffects, ServerSettings } from './conversation/server-interface.ts'
 export { type ServerLimits, serverLimits } from './conversation/server-limits.ts'
 export { InboundAliases, OutboundAliases } from './conversation/topic-aliases.ts'
 export { ProtocolEncodeError } from './encode-error.ts'

@@ -13,8 +13,10 @@ import { decodeProperties } from '../properties/codec.ts'
 import type { Properties } from '../properties/types.ts'
 import { isRefusal, type Refusal } from '../refusal.ts'
 import { utf8Decode, utf8Encode } from '../utf8.ts'
+import { returnCodeOf } from './closing-codes.ts'
 import { PublishRun, RUN_PACKETS_MAX } from './publish-run.ts'
-import { returnCodeOf, ServerConversation, type ServerEffects, type ServerSettings } from './server.ts'
+import { ServerConversation } from './server.ts'
+import type { ServerEffects, ServerSettings } from './server-interface.ts'
 
 const defaults: ServerSettings = {
   packetBytesMax: 1 << 20,

@@ -14,11 +14,8 @@
  * backlog stays below what one read brings.
  */
 import { firstByteProblem, isOverlong, readRemainingLength } from '../framing/fixed-header.ts'
-import { connackReasonCodes } from '../packets/connack.ts'
 import { decodePacket } from '../packets/decode.ts'
-import { disconnectReasonCodes } from '../packets/disconnect.ts'
 import { encodePacket } from '../packets/encode.ts'
-import { PublishScan, scanPublish } from '../packets/publish.ts'
 import {
   type AckPacket,
   type AuthPacket,
@@ -27,71 +24,17 @@ import {
   type Packet,
   PacketType,
   type ProtocolVersion,
-  type QoS,
   type SubscribePacket,
-  type UnsubscribePacket,
 } from '../packets/types.ts'
 import type { Properties } from '../properties/types.ts'
-import { ConnectReturnCode, ReasonCode } from '../reason-codes.ts'
+import { ReasonCode } from '../reason-codes.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
-import { type PublishRun, RUN_PACKETS_MAX } from './publish-run.ts'
-
-/** What a server announces and enforces; the same for all connections of a listener. */
-export interface ServerSettings {
-  /** Largest packet taken, bytes, fixed header included: 5 and above. */
-  readonly packetBytesMax: number
-  /** QoS 1 and 2 messages a 5.0 client may have unsettled towards us, 1..65535. */
-  readonly receiveMaximum: number
-  /** 0..65535: aliases a 5.0 client may use towards us. */
-  readonly topicAliasMaximum: number
-  /** Seconds; longer or zero requests are lowered to it; 0: no limit. */
-  readonly keepAliveMax: number
-  readonly maximumQoS: QoS
-  readonly retainAvailable: boolean
-  readonly wildcardSubscriptionAvailable: boolean
-  readonly subscriptionIdentifierAvailable: boolean
-  readonly sharedSubscriptionAvailable: boolean
-  /** Told to clients that ask for response information. */
-  readonly responseInformation?: string
-  /** Whether refused CONNECTs are closed without a byte. */
-  readonly silent?: () => boolean
-}
-
-/** What a conversation asks of the world. No effect calls back into `receive`. */
-export interface ServerEffects {
-  /** A CONNECT that keeps all rules: answer with `accept`, `refuse` or `challenge`, now or later. */
-  connect(packet: ConnectPacket): void
-  /** AUTH: the next step of an exchange, or its start on a connected client (reason 0x19). Answer as above. */
-  authenticate(packet: AuthPacket): void
-  /** Valid only during the call. */
-  publish(run: PublishRun): void
-  puback(packetId: number, reasonCode: number): void
-  pubrec(packetId: number, reasonCode: number): void
-  pubrel(packetId: number, reasonCode: number): void
-  pubcomp(packetId: number, reasonCode: number): void
-  subscribe(packet: SubscribePacket): void
-  unsubscribe(packet: UnsubscribePacket): void
-  pingreq(): void
-  /** The client said good-bye; nothing comes after this. */
-  disconnected(packet: DisconnectPacket): void
-  /** The client broke a rule; `close` follows. */
-  refused(refusal: Refusal): void
-  /** Bytes for the client. They never change afterwards. */
-  send(bytes: Uint8Array): void
-  /** Sends what is pending, then closes the network connection. */
-  close(): void
-}
-
-/** What the owner decided about a CONNECT. */
-export interface Acceptance {
-  readonly sessionPresent: boolean
-  /** Set when the client gave none [MQTT-3.2.2-16]. */
-  readonly assignedClientIdentifier?: string
-  /** Set when it differs from what was asked for (5.0). */
-  readonly sessionExpiryInterval?: number
-  readonly authenticationMethod?: string
-  readonly authenticationData?: Uint8Array
-}
+import { connackCodeOf, disconnectCodeOf, returnCodeOf } from './closing-codes.ts'
+import { connackProperties } from './connack-properties.ts'
+import { connectProblem } from './connect-rules.ts'
+import { PublishReader } from './publish-reader.ts'
+import type { PublishRun } from './publish-run.ts'
+import type { Acceptance, ServerEffects, ServerSettings } from './server-interface.ts'
 
 type State = 'waiting' | 'connecting' | 'authenticating' | 'connected' | 'closed'
 
@@ -100,7 +43,6 @@ const PIECEWISE_BYTES = 16384
 /** Pieces of a packet are joined when there are this many and they are small: each costs memory beyond its bytes. */
 const PIECES_MAX = 256
 const PIECE_BYTES_MIN = 1024
-const NO_BYTES = new Uint8Array(0)
 /** Nothing waits; never written to. */
 const NO_CHUNKS: Uint8Array[] = []
 const PINGRESP = new Uint8Array([0xd0, 0])
@@ -115,8 +57,6 @@ export class ServerConversation {
   keepAliveSeconds = 0
   /** When the last bytes came (the owner's monotonic milliseconds). */
   lastReceivedMs: number
-  /** The topic of the last run, as bytes that do not change. The owner sets it to its interned copy (or leaves it). */
-  lastTopic: Uint8Array = NO_BYTES
   /** Client's Receive Maximum (5.0), else 65,535. */
   clientReceiveMaximum = 65535
   /** Client's Maximum Packet Size (5.0), else the largest there is. */
@@ -135,8 +75,8 @@ export class ServerConversation {
   #parts: Uint8Array[] = NO_CHUNKS
   #partsHave = 0
   #partsTotal = 0
-  #unsettledIn = 0
-  #aliases: Map<number, Uint8Array> | undefined
+  /** Made with the first PUBLISH. */
+  #reader: PublishReader | undefined
   #authenticationMethod: string | undefined
   #responseInformation = false
   #requestedKeepAlive = 0
@@ -155,6 +95,20 @@ export class ServerConversation {
 
   get closed(): boolean {
     return this.#state === 'closed'
+  }
+
+  /** Whether packets are taken now. */
+  get reading(): boolean {
+    return this.#state === 'connected' && !this.#held
+  }
+
+  /** The topic of the last run, as bytes that do not change. The owner sets it to its interned copy (or leaves it). */
+  get lastTopic(): Uint8Array | undefined {
+    return this.#reader?.lastTopic
+  }
+
+  set lastTopic(topic: Uint8Array) {
+    if (this.#reader !== undefined) this.#reader.lastTopic = topic
   }
 
   /** Whether bytes wait for a decision; the owner stops reading meanwhile. */
@@ -216,34 +170,13 @@ export class ServerConversation {
   accept(acceptance: Acceptance): void {
     if (this.#state !== 'connecting' && this.#state !== 'authenticating') return
     this.#state = 'connected'
-    const s = this.#settings
-    let properties: Properties | undefined
-    if (this.version === 5) {
-      properties = {
-        ...(acceptance.sessionExpiryInterval !== undefined && {
-          sessionExpiryInterval: acceptance.sessionExpiryInterval,
-        }),
-        ...(s.receiveMaximum < 65535 && { receiveMaximum: s.receiveMaximum }),
-        ...(s.maximumQoS < 2 && { maximumQoS: s.maximumQoS as 0 | 1 }),
-        ...(!s.retainAvailable && { retainAvailable: 0 as const }),
-        maximumPacketSize: s.packetBytesMax,
-        ...(acceptance.assignedClientIdentifier !== undefined && {
-          assignedClientIdentifier: acceptance.assignedClientIdentifier,
-        }),
-        ...(s.topicAliasMaximum > 0 && { topicAliasMaximum: s.topicAliasMaximum }),
-        ...(!s.wildcardSubscriptionAvailable && { wildcardSubscriptionAvailable: 0 as const }),
-        ...(!s.subscriptionIdentifierAvailable && { subscriptionIdentifierAvailable: 0 as const }),
-        ...(!s.sharedSubscriptionAvailable && { sharedSubscriptionAvailable: 0 as const }),
-        // [MQTT-3.1.2-21] the client uses the value it is told here
-        ...(this.keepAliveSeconds !== this.#requestedKeepAlive && { serverKeepAlive: this.keepAliveSeconds }),
-        ...(this.#responseInformation &&
-          s.responseInformation !== undefined && { responseInformation: s.responseInformation }),
-        ...(acceptance.authenticationMethod !== undefined && {
-          authenticationMethod: acceptance.authenticationMethod,
-        }),
-        ...(acceptance.authenticationData !== undefined && { authenticationData: acceptance.authenticationData }),
-      }
-    }
+    const properties =
+      this.version === 5
+        ? connackProperties(this.#settings, acceptance, {
+            keepAliveSeconds: this.keepAliveSeconds === this.#requestedKeepAlive ? undefined : this.keepAliveSeconds,
+            responseInformation: this.#responseInformation,
+          })
+        : undefined
     this.send({
       type: PacketType.connack,
       // [MQTT3-3.2.2-1] MQTT 3.1 has no Session Present flag: the byte is reserved
@@ -326,7 +259,7 @@ export class ServerConversation {
 
   /** A QoS 1 or 2 exchange that the client began is over: `count` fewer against our Receive Maximum. */
   settledIn(count: number): void {
-    this.#unsettledIn = this.#unsettledIn > count ? this.#unsettledIn - count : 0
+    this.#reader?.settled(count)
   }
 
   /** Says why (5.0) and closes. */
@@ -354,8 +287,7 @@ export class ServerConversation {
     this.#held = false
     this.#backlog = NO_CHUNKS
     this.#parts = NO_CHUNKS
-    this.#aliases = undefined
-    this.lastTopic = NO_BYTES
+    this.#reader = undefined
   }
 
   /** A rule was broken: 5.0 clients are told, all are closed. */
@@ -454,7 +386,11 @@ export class ServerConversation {
       ((parts[0] as Uint8Array)[0] as number) >> 4 === PacketType.publish &&
       this.#state === 'connected'
     ) {
-      if (this.#publishInPieces(parts)) return missing
+      this.#reader ??= new PublishReader(this.#settings, this.#effects, this.#run, this)
+      if (this.#reader.addInPieces(parts)) {
+        this.#refuseProblem()
+        return missing
+      }
     }
     const whole = join(parts)
     this.#parse(whole, 0)
@@ -525,7 +461,11 @@ export class ServerConversation {
         return
       }
       if (first >> 4 === PacketType.publish && this.#state === 'connected') {
-        if (!this.#publish(buf, p, first, body, next)) return
+        this.#reader ??= new PublishReader(this.#settings, this.#effects, run, this)
+        if (!this.#reader.add(buf, p, first, body, next)) {
+          this.#stopped(buf)
+          return
+        }
       } else {
         if (run.count > 0) {
           this.#endRun(p)
@@ -563,227 +503,27 @@ export class ServerConversation {
     return false
   }
 
-  /** Adds one PUBLISH to the run, or ends the run and begins another. False: stop parsing. */
-  #publish(buf: Uint8Array, at: number, first: number, body: number, next: number): boolean {
-    const run = this.#run
-    const qos = (first >> 1) & 3
-    const plain = (first & 9) === 0
-    const topicEnd = body + 2 + (((buf[body] as number) << 8) | (buf[body + 1] as number))
-    const idAt = topicEnd
-    const afterId = qos === 0 ? topicEnd : topicEnd + 2
-    const v5 = this.version === 5
-    // What the fast path takes: same topic as last time, whole header inside, identifier not 0, no properties.
-    if (
-      plain &&
-      qos !== 3 &&
-      (v5 ? afterId < next && buf[afterId] === 0 : afterId <= next) &&
-      (qos === 0 || ((buf[idAt] as number) | (buf[idAt + 1] as number)) !== 0) &&
-      topicEnd > body + 2 &&
-      sameBytes(
-        buf,
-        body + 2,
-        topicEnd,
-        run.count > 0 ? run.topicBuf : this.lastTopic,
-        run.count > 0 ? run.topicStart : 0,
-        run.count > 0 ? run.topicEnd : this.lastTopic.length,
-      )
-    ) {
-      const payloadAt = v5 ? afterId + 1 : afterId
-      if (run.count > 0) {
-        if (run.qos === qos && run.count < RUN_PACKETS_MAX) {
-          const i = run.count++
-          run.heads[i] = at
-          run.ids[i] = idAt
-          run.payloads[i] = payloadAt
-          return true
-        }
-        this.#endRun(at)
-        if (this.#state !== 'connected' || this.#held) return this.#stop(buf, at)
-        return this.#publishAnew(buf, at, first, body, next)
-      }
-      if (qos > this.#settings.maximumQoS) return this.#publishAnew(buf, at, first, body, next)
-      run.buf = buf
-      run.start = at
-      run.version = this.version
-      run.qos = qos as QoS
-      run.retain = false
-      run.dup = false
-      run.topicBuf = buf
-      run.topicStart = body + 2
-      run.topicEnd = topicEnd
-      run.sameTopic = true
-      run.hasProperties = false
-      run.parts = undefined
-      run.partsBytes = 0
-      run.heads[0] = at
-      run.ids[0] = idAt
-      run.payloads[0] = payloadAt
-      run.count = 1
-      return true
-    }
-    if (run.count > 0) {
-      this.#endRun(at)
-      if (this.#state !== 'connected' || this.#held) return this.#stop(buf, at)
-    }
-    return this.#publishAnew(buf, at, first, body, next)
-  }
-
-  /** Checks everything about a PUBLISH and begins a run with it. */
-  #publishAnew(buf: Uint8Array, at: number, first: number, body: number, next: number): boolean {
-    const run = this.#run
-    const scan = run.scan
-    const problem = scanPublish(first, buf, body, next, this.version, scan)
-    if (problem !== undefined) {
-      this.#refuse(problem)
-      return false
-    }
-    if (!this.#beginRun(buf, at, first)) return false
-    run.heads[0] = at
-    run.count = 1
-    // What is out of the ordinary stays alone in its run.
-    if (run.hasProperties || run.retain || run.dup || scan.topicAlias > 0) {
-      this.#endRun(next)
-      if (this.#state !== 'connected' || this.#held) return this.#stop(buf, next)
-    }
-    return true
-  }
-
-  /** Fills the run from the scan. False: refused. */
-  #beginRun(buf: Uint8Array, at: number, first: number): boolean {
-    const run = this.#run
-    const scan = run.scan
-    const s = this.#settings
-    const qos = ((first >> 1) & 3) as QoS
-    run.retain = (first & 1) !== 0
-    run.dup = (first & 8) !== 0
-    if (qos > s.maximumQoS) {
-      this.#refuse(refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-11', `QoS ${qos}, maximum is ${s.maximumQoS}`))
-      return false
-    }
-    if (run.retain && !s.retainAvailable) {
-      this.#refuse(refuse(ReasonCode.retainNotSupported, 'MQTT-3.2.2-14', 'retained messages are not available'))
-      return false
-    }
-    if (scan.subscriptionIdentifiers) {
-      this.#refuse(
-        refuse(ReasonCode.protocolError, 'MQTT-3.3.4-6', 'PUBLISH from a client with a subscription identifier'),
-      )
-      return false
-    }
-    run.topicBuf = buf
-    run.topicStart = scan.topicStart
-    run.topicEnd = scan.topicEnd
-    if (scan.topicAlias > 0 && !this.#resolveAlias(scan, buf)) return false
-    run.buf = buf
-    run.start = at
-    run.version = this.version
-    run.qos = qos
-    run.hasProperties = scan.propertiesEnd > scan.propertiesStart
-    run.parts = undefined
-    run.partsBytes = 0
-    run.ids[0] = scan.topicEnd
-    run.payloads[0] = scan.payloadStart
-    run.sameTopic =
-      this.lastTopic.length > 0 &&
-      sameBytes(run.topicBuf, run.topicStart, run.topicEnd, this.lastTopic, 0, this.lastTopic.length)
-    return true
-  }
-
-  /** Looks a topic alias up or sets it. False: refused. */
-  #resolveAlias(scan: PublishScan, buf: Uint8Array): boolean {
-    // [MQTT-3.3.2-9] an alias above the maximum announced; alias 0 was refused by the scan [MQTT-3.3.2-8]
-    if (scan.topicAlias > this.#settings.topicAliasMaximum) {
-      this.#refuse(
-        refuse(
-          ReasonCode.topicAliasInvalid,
-          'MQTT-3.3.2-9',
-          `topic alias ${scan.topicAlias}, maximum is ${this.#settings.topicAliasMaximum}`,
-        ),
-      )
-      return false
-    }
-    this.#aliases ??= new Map()
-    if (scan.topicEnd > scan.topicStart) {
-      // Not `slice`: on a Buffer that is a view, which would keep the whole read buffer alive.
-      this.#aliases.set(scan.topicAlias, new Uint8Array(buf.subarray(scan.topicStart, scan.topicEnd)))
-      return true
-    }
-    const topic = this.#aliases.get(scan.topicAlias)
-    if (topic === undefined) {
-      this.#refuse(
-        refuse(
-          ReasonCode.protocolError,
-          '3.3.2.3.4',
-          `topic alias ${scan.topicAlias} was never set on this connection`,
-        ),
-      )
-      return false
-    }
-    const run = this.#run
-    run.topicBuf = topic
-    run.topicStart = 0
-    run.topicEnd = topic.length
-    return true
-  }
-
-  /** A large PUBLISH whose header lies whole in the first piece. False: the pieces must be joined. */
-  #publishInPieces(parts: readonly Uint8Array[]): boolean {
-    const buf = parts[0] as Uint8Array
-    const run = this.#run
-    const scan = run.scan
-    if (readRemainingLength(buf, 1, buf.length, header) !== 'ok') return false
-    const body = header.next
-    const topicEnd = body + 2 + (((buf[body] as number) << 8) | (buf[body + 1] as number))
-    const first = buf[0] as number
-    let payloadAt = (first & 6) === 0 ? topicEnd : topicEnd + 2
-    if (this.version === 5) {
-      if (payloadAt >= buf.length || readRemainingLength(buf, payloadAt, buf.length, header) !== 'ok') return false
-      payloadAt = header.next + header.value
-    }
-    if (payloadAt >= buf.length) return false
-    const problem = scanPublish(first, buf, body, buf.length, this.version, scan)
-    if (problem !== undefined) {
-      this.#refuse(problem)
-      return true
-    }
-    if (!this.#beginRun(buf, 0, first)) return true
-    run.heads[0] = 0
-    run.count = 1
-    run.parts = parts.slice(1)
-    run.partsBytes = 0
-    for (const part of run.parts) run.partsBytes += part.length
-    this.#endRun(buf.length)
-    return true
-  }
-
-  /** Hands the run on. */
+  /** Hands the run on; whatever broke a rule with it ends the conversation. */
   #endRun(end: number): void {
-    const run = this.#run
-    if (run.count === 0) return
-    run.end = end
-    if (run.qos > 0 && this.version === 5 && !run.dup) {
-      // [MQTT-3.3.4-7] the client keeps to our Receive Maximum; a resend (DUP) is no new message
-      this.#unsettledIn += run.count
-      if (this.#unsettledIn > this.#settings.receiveMaximum) {
-        run.clear()
-        this.#refuse(
-          refuse(
-            ReasonCode.receiveMaximumExceeded,
-            'MQTT-3.3.4-7',
-            `more than ${this.#settings.receiveMaximum} QoS 1 and 2 messages unacknowledged`,
-          ),
-        )
-        return
-      }
-    }
-    this.#effects.publish(run)
-    run.clear()
+    if (this.#run.count === 0) return
+    this.#reader?.end(end)
+    this.#refuseProblem()
   }
 
-  /** Parsing stops at `at`: what follows waits if the owner holds. Always false. */
-  #stop(buf: Uint8Array, at: number): boolean {
-    if (this.#state !== 'closed' && this.#held && at < buf.length) this.#putBack(buf.subarray(at))
-    return false
+  /** What stopped the reader: a broken rule, or a decision that the rest must wait for. */
+  #stopped(buf: Uint8Array): void {
+    if (this.#refuseProblem()) return
+    const at = this.#reader?.stoppedAt ?? buf.length
+    if (this.#held && at < buf.length) this.#putBack(buf.subarray(at))
+  }
+
+  /** True if there was one, or the conversation is over. */
+  #refuseProblem(): boolean {
+    const problem = this.#reader?.problem
+    if (this.#state === 'closed') return true
+    if (problem === undefined) return false
+    this.#refuse(problem)
+    return true
   }
 
   // ---------------------------------------------------------------- packets other than PUBLISH
@@ -885,23 +625,10 @@ export class ServerConversation {
       this.#responseInformation = p.requestResponseInformation === 1
       this.#authenticationMethod = p.authenticationMethod
     }
-    // [MQTT3-3.1.3-8] an empty client identifier needs clean session; MQTT 3.1 (section 3.1) has none at all
-    if (packet.clientId === '' && this.version < 5 && (this.version === 3 || !packet.cleanStart)) {
-      this.#effects.refused(
-        refuse(ReasonCode.clientIdentifierNotValid, 'MQTT3-3.1.3-8', 'empty client identifier without clean session'),
-      )
-      this.refuse(ReasonCode.clientIdentifierNotValid)
-      return
-    }
-    const will = packet.will
-    if (will !== undefined && will.qos > s.maximumQoS) {
-      this.#effects.refused(refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-12', `will at QoS ${will.qos}`))
-      this.refuse(ReasonCode.qosNotSupported)
-      return
-    }
-    if (will?.retain && !s.retainAvailable) {
-      this.#effects.refused(refuse(ReasonCode.retainNotSupported, 'MQTT-3.2.2-13', 'retained will'))
-      this.refuse(ReasonCode.retainNotSupported)
+    const problem = connectProblem(packet, s)
+    if (problem !== undefined) {
+      this.#effects.refused(problem)
+      this.refuse(problem.reasonCode)
       return
     }
     this.#held = true
@@ -990,48 +717,10 @@ export class ServerConversation {
   }
 }
 
-/**
- * The CONNACK return code that says nearest what a 5.0 reason code says. A refused login is 4 in 3.1, where that is "bad user
- * name or password"; in 3.1.1 code 4 means that their data is malformed, so there it is 5, not authorized.
- */
-export function returnCodeOf(reasonCode: number, version: 3 | 4): number {
-  switch (reasonCode) {
-    case ReasonCode.unsupportedProtocolVersion:
-      return ConnectReturnCode.unacceptableProtocolVersion
-    case ReasonCode.clientIdentifierNotValid:
-      return ConnectReturnCode.identifierRejected
-    case ReasonCode.badUserNameOrPassword:
-    case ReasonCode.badAuthenticationMethod:
-      return version === 3 ? ConnectReturnCode.badUserNameOrPassword : ConnectReturnCode.notAuthorized
-    case ReasonCode.notAuthorized:
-    case ReasonCode.banned:
-      return ConnectReturnCode.notAuthorized
-    default:
-      return ConnectReturnCode.serverUnavailable
-  }
-}
-
-/** A reason that CONNACK may carry [MQTT-3.2.2-8]. */
-function connackCodeOf(reasonCode: number): number {
-  return connackReasonCodes.has(reasonCode) ? reasonCode : ReasonCode.unspecifiedError
-}
-
-/** A reason that DISCONNECT may carry [MQTT-3.14.2-1]. A second CONNECT, or a re-authentication, may fail for another one. */
-function disconnectCodeOf(reasonCode: number): number {
-  if (disconnectReasonCodes.has(reasonCode)) return reasonCode
-  return reasonCode === ReasonCode.badUserNameOrPassword ? ReasonCode.notAuthorized : ReasonCode.protocolError
-}
-
 const tooLong = refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining length has more than four bytes')
 
 function overlong(value: number, bytes: number): Refusal {
   return refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', `remaining length ${value} is written in ${bytes} bytes`)
-}
-
-function sameBytes(a: Uint8Array, aFrom: number, aTo: number, b: Uint8Array, bFrom: number, bTo: number): boolean {
-  if (aTo - aFrom !== bTo - bFrom) return false
-  for (let i = aFrom, j = bFrom; i < aTo; i++, j++) if (a[i] !== b[j]) return false
-  return true
 }
 
 function join(parts: readonly Uint8Array[]): Uint8Array {
