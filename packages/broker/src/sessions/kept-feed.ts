@@ -9,12 +9,7 @@
  *                    sent   ▲ window.next
  */
 import { encodePacket, PacketType } from '@concordmq/protocol'
-import {
-  type AcknowledgeCommand,
-  packetIdOf,
-  type Session,
-  type Settlement,
-} from '@concordmq/state'
+import { type AcknowledgeCommand, packetIdOf, type Session, type Settlement } from '@concordmq/state'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'

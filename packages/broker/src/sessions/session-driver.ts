@@ -329,6 +329,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const now = this.now()
     const retained = this.ordered.retainedFor(order.filter, now.us)
     for (const placed of retained.concat(this.#o.nodeRetained(order.filter))) {
+      // [MQTT-3.8.3-3] not to the client that published it
+      if (order.noLocal && placed.message.publisher === connection.clientId) continue
       connection.outbox.give(
         messageForm(
           placed,
