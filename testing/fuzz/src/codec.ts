@@ -10,14 +10,11 @@
  */
 import assert from 'node:assert/strict'
 import { inspect, isDeepStrictEqual, parseArgs } from 'node:util'
-import { Framer } from '../../../packages/protocol/src/framing/framer.ts'
-import { decodePacket } from '../../../packages/protocol/src/packets/decode.ts'
-import { encodePacket } from '../../../packages/protocol/src/packets/encode.ts'
-import { PublishScan, scanPublish } from '../../../packages/protocol/src/packets/publish.ts'
-import { type Packet, PacketType, type ProtocolVersion } from '../../../packages/protocol/src/packets/types.ts'
-import { isRefusal, type Refusal } from '../../../packages/protocol/src/refusal.ts'
+import type { ProtocolVersion } from '../../../packages/protocol/src/packets/types.ts'
 import { catalogue } from '../../catalogue/src/catalogue.ts'
+import { checkResult, readPackets } from '../../catalogue/src/checked-reading.ts'
 import { fromHex, toHex } from '../../catalogue/src/notation.ts'
+import { randomFrom } from '../../testkit/src/random.ts'
 
 interface Case {
   readonly version: ProtocolVersion
@@ -25,29 +22,23 @@ interface Case {
   readonly chunkBytes: number
 }
 
-const packetBytesMax = 1 << 20
 const samples = catalogue.map(({ version, bytes }) => ({ version, bytes: fromHex(bytes) }))
-const scan = new PublishScan()
 
 /** Runs one case. Throws if a promise is broken. */
 export function runCase(seed: number): void {
   const { version, bytes, chunkBytes } = makeCase(seed)
-  const whole = read(bytes, version, bytes.length)
-  const inChunks = read(bytes, version, chunkBytes)
+  const whole = readPackets(bytes, version, bytes.length)
+  const inChunks = readPackets(bytes, version, chunkBytes)
   assert.ok(
     isDeepStrictEqual(inChunks, whole),
     `In chunks of ${chunkBytes}: ${inspect(inChunks)}, whole: ${inspect(whole)}`,
   )
-  for (const result of whole) {
-    if (isRefusal(result)) checkRefusal(result)
-    else checkPacket(result, version)
-  }
+  for (const result of whole) checkResult(result, version)
 }
 
 /** The bytes that a seed stands for. */
 export function makeCase(seed: number): Case {
-  const random = randomFrom(seed)
-  const below = (n: number) => Math.floor(random() * n)
+  const { below } = randomFrom(seed)
   const sample = samples[below(samples.length)] as (typeof samples)[number]
   // Now and then in the wrong version, and with another packet behind.
   const version = below(8) === 0 ? (([3, 4, 5] as const)[below(3)] as ProtocolVersion) : sample.version
@@ -81,62 +72,6 @@ function edit(bytes: readonly number[], below: (n: number) => number): number[] 
       out.splice(at, 0, ...out.slice(below(out.length + 1), below(out.length + 1)))
   }
   return out
-}
-
-function read(bytes: Uint8Array, version: ProtocolVersion, chunkBytes: number): (Packet | Refusal)[] {
-  const framer = new Framer({ packetBytesMax })
-  framer.version = version
-  const results: (Packet | Refusal)[] = []
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    const refusal = framer.push(bytes.slice(at, at + chunkBytes), (firstByte, buf, start, end) => {
-      const result = decodePacket(firstByte, buf, start, end, version)
-      results.push(result)
-      if (firstByte >> 4 === PacketType.publish) checkScan(firstByte, buf, start, end, version, result)
-    })
-    if (refusal !== undefined) return [...results, refusal]
-  }
-  return results
-}
-
-function checkScan(
-  firstByte: number,
-  buf: Uint8Array,
-  start: number,
-  end: number,
-  version: ProtocolVersion,
-  decoded: Packet | Refusal,
-): void {
-  const problem = scanPublish(firstByte, buf, start, end, version, scan)
-  if (isRefusal(decoded)) assert.deepEqual(problem, decoded)
-  else {
-    assert.equal(problem, undefined)
-    assert.ok(decoded.type === PacketType.publish)
-    assert.deepEqual(buf.subarray(scan.payloadStart, end), decoded.payload)
-    assert.equal(scan.topicAlias, decoded.properties?.topicAlias ?? 0)
-  }
-}
-
-function checkRefusal({ reasonCode, statement, detail }: Refusal): void {
-  assert.ok(reasonCode >= 0x80 && reasonCode <= 0xa2, `Reason code ${reasonCode}`)
-  assert.match(statement, /^(MQTT3?-)?\d+(\.\d+)+(-\d+)?$/)
-  assert.ok(detail.length > 0 && detail.length < 300, `Detail of ${detail.length} characters`)
-}
-
-function checkPacket(packet: Packet, version: ProtocolVersion): void {
-  const itsVersion = packet.type === PacketType.connect ? packet.version : version
-  const again = encodePacket(packet, itsVersion)
-  assert.deepEqual(read(again, itsVersion, again.length), [packet])
-}
-
-/** Mulberry32: small, and equal everywhere. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b_79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }
 
 function main(): number {

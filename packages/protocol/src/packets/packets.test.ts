@@ -3,50 +3,29 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { catalogue } from '../../../../testing/catalogue/src/catalogue.ts'
+import { checkResult, checkScan, readPackets } from '../../../../testing/catalogue/src/checked-reading.ts'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { fromHex, toHex } from '../../../../testing/catalogue/src/notation.ts'
 import { anyPacket, packetArbitraries } from '../../../../testing/catalogue/src/packet-arbitraries.ts'
-import { Framer } from '../framing/framer.ts'
-import { isRefusal, type Refusal } from '../refusal.ts'
-import { utf8Decode } from '../utf8.ts'
+import { isRefusal } from '../refusal.ts'
 import { decodePacket } from './decode.ts'
 import { encodePacket } from './encode.ts'
-import { PublishScan, scanPublish } from './publish.ts'
-import { type Packet, PacketType, type ProtocolVersion } from './types.ts'
+import type { Packet } from './types.ts'
 
 const versions = [3, 4, 5] as const
-/** One for all, as on the hot path: what an earlier packet left must not show in the next. */
-const scan = new PublishScan()
-
-/** Reads whole packets, as a receiver that knows its version. */
-function read(bytes: Uint8Array, version: ProtocolVersion, chunkBytes = bytes.length): (Packet | Refusal)[] {
-  const framer = new Framer({ packetBytesMax: 268_435_460 })
-  framer.version = version
-  const results: (Packet | Refusal)[] = []
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    const refusal = framer.push(bytes.slice(at, at + chunkBytes), (firstByte, buf, start, end) => {
-      const result = decodePacket(firstByte, buf, start, end, version)
-      if (firstByte >> 4 === PacketType.publish) checkScan(firstByte, buf, start, end, version, result)
-      results.push(result)
-    })
-    if (refusal !== undefined) return [...results, refusal]
-  }
-  return results
-}
-
 describe('catalogue', () => {
   for (const entry of catalogue) {
     const { name, version, bytes } = entry
     if ('packet' in entry) {
       test(`version ${version}: takes ${name}`, () => {
-        assert.deepEqual(read(fromHex(bytes), version), [entry.packet])
+        assert.deepEqual(readPackets(fromHex(bytes), version), [entry.packet])
         if (entry.canonical) assert.equal(toHex(encodePacket(entry.packet, version)), bytes)
-        else assert.deepEqual(read(encodePacket(entry.packet, version), version), [entry.packet])
+        else assert.deepEqual(readPackets(encodePacket(entry.packet, version), version), [entry.packet])
       })
     } else {
       const { reasonCode, statement } = entry.refusal
       test(`version ${version}: refuses ${name} with 0x${reasonCode.toString(16)} [${statement}]`, () => {
-        const [result, ...more] = read(fromHex(bytes), version)
+        const [result, ...more] = readPackets(fromHex(bytes), version)
         assert.deepEqual(more, [])
         assert.ok(isRefusal(result), `taken as ${JSON.stringify(result)}`)
         assert.deepEqual({ reasonCode: result.reasonCode, statement: result.statement }, entry.refusal, result.detail)
@@ -66,7 +45,7 @@ describe('random packets', () => {
             fc.integer({ min: 1, max: 40 }),
             (packets, size) => {
               const wire = join(packets.map((packet) => encodePacket(packet, version)))
-              assert.deepEqual(read(wire, version, size), packets)
+              assert.deepEqual(readPackets(wire, version, size), packets)
             },
           ),
           60,
@@ -77,7 +56,7 @@ describe('random packets', () => {
         hold(
           fc.property(arbitrary, damages, (packet, edits) => {
             const damaged = damage(encodePacket(packet, version), edits)
-            for (const result of read(damaged, version)) checkResult(result, version)
+            for (const result of readPackets(damaged, version)) checkResult(result, version)
           }),
           150,
         )
@@ -118,43 +97,6 @@ describe('random packets', () => {
     })
   }
 })
-
-/** The hot path's scan refuses what the decoder refuses, in the same words, and finds what it finds. */
-function checkScan(
-  firstByte: number,
-  buf: Uint8Array,
-  start: number,
-  end: number,
-  version: ProtocolVersion,
-  decoded: Packet | Refusal,
-): void {
-  const problem = scanPublish(firstByte, buf, start, end, version, scan)
-  if (isRefusal(decoded)) return assert.deepEqual(problem, decoded)
-  assert.equal(problem, undefined)
-  assert.ok(decoded.type === PacketType.publish)
-  assert.equal(utf8Decode(buf, scan.topicStart, scan.topicEnd), decoded.topic)
-  assert.equal(scan.packetId, decoded.packetId ?? 0)
-  assert.equal(scan.topicAlias, decoded.properties?.topicAlias ?? 0)
-  assert.equal(scan.expirySeconds, decoded.properties?.messageExpiryInterval ?? -1)
-  assert.equal(scan.subscriptionIdentifiers, decoded.properties?.subscriptionIdentifiers !== undefined)
-  assert.deepEqual(buf.subarray(scan.payloadStart, end), decoded.payload)
-  assert.equal(scan.topicAliasAt === -1, scan.topicAlias === 0)
-  assert.equal(scan.expiryAt === -1, scan.expirySeconds === -1)
-  if (scan.topicAliasAt !== -1) assert.equal(buf[scan.topicAliasAt], 0x23)
-  if (scan.expiryAt !== -1) assert.equal(buf[scan.expiryAt], 0x02)
-}
-
-/** A refusal names code and statement; anything else can be encoded, and means the same then. */
-function checkResult(result: Packet | Refusal, version: ProtocolVersion): void {
-  if (isRefusal(result)) {
-    assert.ok(result.reasonCode >= 0x80 && result.reasonCode <= 0xa2)
-    assert.match(result.statement, /^(MQTT3?-)?\d+(\.\d+)+(-\d+)?$/)
-    return
-  }
-  const itsVersion = result.type === PacketType.connect ? result.version : version
-  const again = encodePacket(result, itsVersion)
-  assert.deepEqual(read(again, itsVersion), [result])
-}
 
 type Damage = {
   readonly kind: 'set' | 'insert' | 'delete' | 'cut' | 'flip'

@@ -1,26 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { filterMatches } from '@concordmq/protocol'
 import fc from 'fast-check'
+import { filters, topics } from '../../testing/topics.ts'
 import { FilterTree } from './filter-tree.ts'
-
-/** The rule of section 4.7, written without a tree. */
-function matchesByRule(filter: string, topic: string): boolean {
-  const f = filter.split('/')
-  const t = topic.split('/')
-  if (topic.startsWith('$') && (f[0] === '+' || f[0] === '#')) return false
-  for (let i = 0; i < f.length; i++) {
-    if (f[i] === '#') return true
-    if (i >= t.length) return false
-    if (f[i] !== '+' && f[i] !== t[i]) return false
-  }
-  return f.length === t.length
-}
-
-const level = fc.constantFrom('a', 'b', 'c', '', '$x')
-const topics = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'))
-const filters = fc
-  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
-  .map(([levels, rest]) => (rest ? [...levels.slice(1), '#'] : levels).join('/'))
 
 function found(tree: FilterTree<number>, topic: string): string[] {
   const hits: string[] = []
@@ -63,7 +46,7 @@ test('FilterTree finds exactly the filters that match by section 4.7, whatever w
       }
       for (const name of names) {
         const expected = [...model.values()]
-          .filter((entry) => matchesByRule(entry.filter, name))
+          .filter((entry) => filterMatches(entry.filter, name))
           .map((entry) => `${entry.filter} ${entry.key} ${entry.value}`)
           .sort()
         assert.deepEqual(found(tree, name), expected)
