@@ -18,7 +18,7 @@ export async function playCase(target: Target, number: number, one: SocketCase):
   socket.on('close', () => resolve())
   // A reset is a way of closing.
   socket.on('error', () => {})
-  let malformed: unknown
+  let malformed: Error | undefined
   if (one.deaf) socket.pause()
   else {
     const check = one.version === undefined || one.transport === 'ws' ? () => {} : checker(one.version)
@@ -26,7 +26,7 @@ export async function playCase(target: Target, number: number, one: SocketCase):
       try {
         check(chunk)
       } catch (error) {
-        malformed ??= error
+        malformed ??= error as Error
       }
     })
   }

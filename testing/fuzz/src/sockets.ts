@@ -218,7 +218,10 @@ async function untilClients(observer: RawClient, expected: number): Promise<void
   for (;;) {
     const received = await observer.next(10_000)
     if (received?.payload.toString() === `${expected}`) return
-    assert.ok(performance.now() < deadline, `${received?.payload} sessions, ${expected} expected: some were forgotten`)
+    assert.ok(
+      performance.now() < deadline,
+      `${received?.payload.toString()} sessions, ${expected} expected: some were forgotten`,
+    )
   }
 }
 
