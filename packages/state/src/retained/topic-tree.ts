@@ -5,12 +5,18 @@
  *   a/b, a/c/d        root ─ "a" ─ "b" ■
  *                               └ "c" ─ "d" ■
  *
- * A node carries its first child in plain fields and makes a `Map` for the second. Only branches that the filter can match
- * are walked. Visits come in no defined order; whoever decides something by the order sorts. A tree is as deep as its
- * deepest topic; the owner bounds that (`topicLevelsMax`).
+ * Only branches that the filter can match are walked. Visits come in no defined order; whoever decides something by the
+ * order sorts. A tree is as deep as its deepest topic; the owner bounds that (`topicLevelsMax`).
  */
+import {
+  addLiteralChild,
+  hasLiteralChild,
+  type LiteralChildren,
+  literalChild,
+  removeLiteralChild,
+} from '../topics/literal-children.ts'
 
-class TopicNode<V> {
+class TopicNode<V> implements LiteralChildren<TopicNode<V>> {
   level: string | undefined = undefined
   child: TopicNode<V> | undefined = undefined
   children: Map<string, TopicNode<V>> | undefined = undefined
@@ -38,7 +44,7 @@ export class TopicTree<V> {
     let start = 0
     for (;;) {
       const end = topic.indexOf('/', start)
-      node = childOf(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
+      node = literalChild(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
       if (node === undefined) return undefined
       if (end < 0) return node.topic === undefined ? undefined : node.value
       start = end + 1
@@ -68,7 +74,7 @@ export class TopicTree<V> {
     const path: TopicNode<V>[] = [this.#root]
     let node: TopicNode<V> | undefined = this.#root
     for (const level of levels) {
-      node = childOf(node, level)
+      node = literalChild(node, level)
       if (node === undefined) return undefined
       path.push(node)
     }
@@ -79,8 +85,8 @@ export class TopicTree<V> {
     this.size--
     for (let depth = levels.length; depth > 0; depth--) {
       const below = path[depth] as TopicNode<V>
-      if (below.topic !== undefined || below.level !== undefined || below.children !== undefined) break
-      removeChild(path[depth - 1] as TopicNode<V>, levels[depth - 1] as string)
+      if (below.topic !== undefined || hasLiteralChild(below)) break
+      removeLiteralChild(path[depth - 1] as TopicNode<V>, levels[depth - 1] as string)
     }
     return gone
   }
@@ -120,7 +126,7 @@ function matchLevel<V>(node: TopicNode<V>, levels: readonly string[], depth: num
     })
     return
   }
-  const child = childOf(node, level)
+  const child = literalChild(node, level)
   if (child !== undefined) matchBelow(child, levels, depth, visit)
 }
 
@@ -140,41 +146,10 @@ function forEachChild<V>(node: TopicNode<V>, visit: (child: TopicNode<V>, level:
   else if (node.child !== undefined) visit(node.child, node.level as string)
 }
 
-function childOf<V>(node: TopicNode<V>, level: string): TopicNode<V> | undefined {
-  if (node.children !== undefined) return node.children.get(level)
-  return node.level === level ? node.child : undefined
-}
-
 function makeChild<V>(node: TopicNode<V>, level: string): TopicNode<V> {
-  const found = childOf(node, level)
+  const found = literalChild(node, level)
   if (found !== undefined) return found
   const child = new TopicNode<V>()
-  if (node.children !== undefined) node.children.set(level, child)
-  else if (node.level === undefined) {
-    node.level = level
-    node.child = child
-  } else {
-    node.children = new Map([
-      [node.level, node.child as TopicNode<V>],
-      [level, child],
-    ])
-    node.level = undefined
-    node.child = undefined
-  }
+  addLiteralChild(node, level, child)
   return child
-}
-
-function removeChild<V>(node: TopicNode<V>, level: string): void {
-  if (node.children === undefined) {
-    node.level = undefined
-    node.child = undefined
-    return
-  }
-  node.children.delete(level)
-  if (node.children.size > 1) return
-  for (const [lastLevel, lastChild] of node.children) {
-    node.level = lastLevel
-    node.child = lastChild
-  }
-  node.children = undefined
 }

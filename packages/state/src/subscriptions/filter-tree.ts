@@ -5,16 +5,22 @@
  *                          │     └ # ■                   # and + have their own places, never a map entry
  *                          └ + ■
  *
- * Most nodes have one child and one value, so a node carries the first of each in plain fields and makes a `Map` only for
- * the second. With 100,000 filters `base/<n>/+/v` a match costs less than a microsecond and a filter about 370 bytes, its
- * strings included.
+ * Most nodes have one child and one value, so the first of each stands in plain fields and only the second makes a `Map`.
+ * With 100,000 filters `base/<n>/+/v` a match costs less than a microsecond and a filter about 370 bytes, its strings
+ * included.
  *
  * `match` visits in no defined order: whoever decides something by the order sorts what was visited. A tree is as deep as
  * its deepest filter; the owner bounds that (`topicLevelsMax`). Filters are taken as they are: validity is checked before.
  */
+import {
+  addLiteralChild,
+  hasLiteralChild,
+  type LiteralChildren,
+  literalChild,
+  removeLiteralChild,
+} from '../topics/literal-children.ts'
 
-class FilterNode<V> {
-  /** First literal child; `level` undefined: none. Once `children` exists all literal children are there. */
+class FilterNode<V> implements LiteralChildren<FilterNode<V>> {
   level: string | undefined = undefined
   child: FilterNode<V> | undefined = undefined
   children: Map<string, FilterNode<V>> | undefined = undefined
@@ -224,9 +230,7 @@ function put<V>(values: FilterValues<V>, key: string, value: V): V | undefined {
 }
 
 function childOf<V>(node: FilterNode<V>, level: string): FilterNode<V> | undefined {
-  if (level === '+') return node.plus
-  if (node.children !== undefined) return node.children.get(level)
-  return node.level === level ? node.child : undefined
+  return level === '+' ? node.plus : literalChild(node, level)
 }
 
 function makeChild<V>(node: FilterNode<V>, level: string): FilterNode<V> {
@@ -234,43 +238,15 @@ function makeChild<V>(node: FilterNode<V>, level: string): FilterNode<V> {
   if (found !== undefined) return found
   const child = new FilterNode<V>()
   if (level === '+') node.plus = child
-  else if (node.children !== undefined) node.children.set(level, child)
-  else if (node.level === undefined) {
-    node.level = level
-    node.child = child
-  } else {
-    node.children = new Map([
-      [node.level, node.child as FilterNode<V>],
-      [level, child],
-    ])
-    node.level = undefined
-    node.child = undefined
-  }
+  else addLiteralChild(node, level, child)
   return child
 }
 
 function removeChild<V>(node: FilterNode<V>, level: string): void {
   if (level === '+') node.plus = undefined
-  else if (node.children === undefined) {
-    node.level = undefined
-    node.child = undefined
-  } else {
-    node.children.delete(level)
-    if (node.children.size > 1) return
-    for (const [lastLevel, lastChild] of node.children) {
-      node.level = lastLevel
-      node.child = lastChild
-    }
-    node.children = undefined
-  }
+  else removeLiteralChild(node, level)
 }
 
 function isEmpty<V>(node: FilterNode<V>): boolean {
-  return (
-    node.values === undefined &&
-    node.rest === undefined &&
-    node.plus === undefined &&
-    node.level === undefined &&
-    node.children === undefined
-  )
+  return node.values === undefined && node.rest === undefined && node.plus === undefined && !hasLiteralChild(node)
 }
