@@ -2,10 +2,10 @@
  * `npm run check`: everything about the code that is not a test, each part also a script of its own. All parts run, so that
  * one call shows all there is to mend; two at a time, as the machines that run this have two cores.
  */
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { runChild } from './run-child.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { scripts: Record<string, string> }
@@ -22,22 +22,11 @@ process.exitCode = failed.length === 0 ? 0 : 1
 async function lane(): Promise<void> {
   for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
     const started = performance.now()
-    const { code, output } = await run(part)
+    const { code, output } = await runChild('npm', ['run', '--silent', part], { cwd: root })
     const seconds = ((performance.now() - started) / 1000).toFixed(1)
     process.stdout.write(`${code === 0 ? '✓' : '✗'} ${part}  ${seconds} s\n`)
     if (code === 0) continue
     failed.push(part)
     process.stdout.write(`${output}\n`)
   }
-}
-
-async function run(part: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn('npm', ['run', '--silent', part], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.on('error', reject)
-  child.on('close', resolve)
-  return { code: await promise, output: Buffer.concat(chunks).toString() }
 }

@@ -4,10 +4,10 @@
  * A pure package has two projects: its sources without any types of Node, so that a timer does not compile, and its tests
  * with them. Project references would build declarations first; compiling each alone costs seconds and leaves nothing behind.
  */
-import { spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { runChild } from './run-child.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const projects = globSync(
@@ -38,15 +38,9 @@ async function lane(): Promise<void> {
 /** What the compiler complains about; empty if nothing. */
 async function compile(project: string): Promise<string> {
   const script = fileURLToPath(import.meta.resolve('typescript/package.json').replace('package.json', 'bin/tsc'))
-  const child = spawn(process.execPath, [script, '--noEmit', '--pretty', 'false', '-p', project], { cwd: root })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.on('error', reject)
-  child.on('close', resolve)
-  const code = await promise
-  const output = Buffer.concat(chunks).toString()
+  const { code, output } = await runChild(process.execPath, [script, '--noEmit', '--pretty', 'false', '-p', project], {
+    cwd: root,
+  })
   return code === 0 ? '' : output || `The compiler ended with ${code}\n`
 }
 

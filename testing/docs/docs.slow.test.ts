@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createBroker } from '@concordmq/broker'
+import { type ChildEnd, runChild } from '../../scripts/run-child.ts'
 import { type Block, blocksOf, holdsInOrder } from './blocks.ts'
 
 /** A block that hangs must say which one it is. */
@@ -57,27 +57,19 @@ function withPorts(text: string, ports: { readonly mqtt: number; readonly ws: nu
 }
 
 /** Runs in a folder of its own, with the checkout's programs first in PATH, as `npx` would have it. */
-async function execute(block: Block, code: string): Promise<{ code: number | null; output: string }> {
+async function execute(block: Block, code: string): Promise<ChildEnd> {
   const cwd = mkdtempSync(join(folder, 'block-'))
   const isShell = block.language === 'sh' || block.language === 'bash'
   const file = join(cwd, isShell ? 'block.sh' : `block.${block.language}`)
   writeFileSync(file, isShell ? `set -euo pipefail\n${code}` : code)
   const path = [dirname(process.execPath), join(root, 'node_modules/.bin'), process.env['PATH'] ?? ''].join(delimiter)
   const program = isShell ? 'bash' : block.language === 'python' ? 'python3' : process.execPath
-  const child = spawn(program, [file], {
+  return runChild(program, [file], {
     cwd,
     env: { ...process.env, PATH: path },
-    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: blockTimeoutMs,
     killSignal: 'SIGKILL',
   })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.on('error', reject)
-  child.on('close', resolve)
-  return { code: await promise, output: Buffer.concat(chunks).toString() }
 }
 
 /** A port that was free a moment ago, for code that opens its own listener. */
