@@ -1,65 +1,38 @@
 /**
  * Listeners that speak MQTT directly: tcp, tls, unix. Everything a connection needs afterwards is in `StreamTransport`;
- * here are accepting, the TLS handshake with its time-out, and replacing certificates.
+ * here are accepting and the TLS handshake with its time-out.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { ListenerHandle, ListenerOptions, TlsMaterial } from '../config/options.ts'
-import { bind, boundAddress, listenerName, remoteAddressOf } from '../connections/addresses.ts'
+import { bind, listenerName, remoteAddressOf } from '../connections/addresses.ts'
 import { StreamTransport } from '../connections/stream-transport.ts'
-import type { TransportInfo } from '../connections/transport.ts'
 import { handshakeTimeoutMsDefault, type ListenerDeps } from './deps.ts'
+import { listenerHandle, type Openness, transportInfo } from './listener-handle.ts'
 import { TlsHandshakes } from './tls-handshakes.ts'
-import { clientCertificatePolicy, reloadTlsOf, tlsServerOptions, verifiedCertificate } from './tls-material.ts'
+import { clientCertificatePolicy, tlsServerOptions } from './tls-material.ts'
 import { clearStaleSocket, restrictSocket } from './unix-socket.ts'
 
 type StreamListenerOptions = Extract<ListenerOptions, { readonly kind: 'tcp' | 'tls' | 'unix' }>
 
 export async function openStreamListener(options: StreamListenerOptions, deps: ListenerDeps): Promise<ListenerHandle> {
-  const name = listenerName(options)
-  let closed = false
-  const accept = (socket: Socket, encrypted: boolean): void => {
-    if (closed) {
-      socket.destroy()
-      return
-    }
-    deps.accept(new StreamTransport(socket, infoOf(socket, options, name, encrypted)))
+  const openness: Openness = { closed: false }
+  const accept = (socket: Socket): void => {
+    if (openness.closed) socket.destroy()
+    else deps.accept(new StreamTransport(socket, transportInfo(socket, options)))
   }
 
-  const tls = options.kind === 'tls' ? createSecureServer(options.tls, name, deps, accept) : undefined
+  const tls = options.kind === 'tls' ? createSecureServer(options.tls, listenerName(options), deps, accept) : undefined
   const server = tls?.server ?? createPlainServer(deps, accept)
   if (options.kind === 'unix') await clearStaleSocket(options.path)
   await bind(server, options)
   if (options.kind === 'unix') await restrictSocket(options.path)
-  // Accepting can fail later (no descriptors left); the listener goes on, and so must the process.
-  server.on('error', (error) =>
-    deps.logger.error({ event: 'listener.error', listener: name, error: error.message }, 'Cannot accept'),
-  )
-
-  return {
-    name,
-    kind: options.kind,
-    ...boundAddress(server),
-    reloadTls: reloadTlsOf(
-      name,
-      options.kind === 'tls' ? options.tls : undefined,
-      tls?.server,
-      deps.logger,
-      () => closed,
-    ),
-    async close() {
-      if (closed) return
-      closed = true
-      // Stops listening at once (and removes a Unix socket's file); its callback would wait for the last client.
-      server.close()
-      tls?.handshakes.destroyAll()
-    },
-  }
+  return listenerHandle(server, options, deps, openness, () => tls?.handshakes.destroyAll())
 }
 
-function createPlainServer(deps: ListenerDeps, accept: (socket: Socket, encrypted: boolean) => void): Server {
+function createPlainServer(deps: ListenerDeps, accept: (socket: Socket) => void): Server {
   return createServer((socket) => {
-    if (deps.admission.admit(socket)) accept(socket, false)
+    if (deps.admission.admit(socket)) accept(socket)
   })
 }
 
@@ -67,7 +40,7 @@ function createSecureServer(
   material: TlsMaterial,
   name: string,
   deps: ListenerDeps,
-  accept: (socket: Socket, encrypted: boolean) => void,
+  accept: (socket: Socket) => void,
 ): { readonly server: TlsServer; readonly handshakes: TlsHandshakes } {
   const server = createTlsServer({
     ...tlsServerOptions(material, name, deps.logger),
@@ -76,7 +49,7 @@ function createSecureServer(
   })
   const handshakes = new TlsHandshakes(server)
   server.on('connection', (socket: Socket) => deps.admission.admit(socket))
-  server.on('secureConnection', (socket: TLSSocket) => accept(socket, true))
+  server.on('secureConnection', (socket: TLSSocket) => accept(socket))
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     if (deps.logger.debugEnabled) {
       deps.logger.debug(
@@ -88,15 +61,4 @@ function createSecureServer(
     socket.destroy()
   })
   return { server, handshakes }
-}
-
-function infoOf(socket: Socket, options: StreamListenerOptions, listener: string, encrypted: boolean): TransportInfo {
-  const certificate = encrypted ? verifiedCertificate(socket as TLSSocket) : undefined
-  return {
-    listener,
-    remoteAddress: options.kind === 'unix' ? options.path : remoteAddressOf(socket),
-    remotePort: socket.remotePort ?? 0,
-    encrypted,
-    ...(certificate === undefined ? {} : { certificate }),
-  }
 }

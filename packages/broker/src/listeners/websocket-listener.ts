@@ -14,12 +14,12 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import type { ListenerHandle, ListenerOptions } from '../config/options.ts'
-import { bind, boundAddress, listenerName, remoteAddressOf } from '../connections/addresses.ts'
+import { bind, listenerName } from '../connections/addresses.ts'
 import { endGraceMs } from '../connections/stream-transport.ts'
-import type { TransportInfo } from '../connections/transport.ts'
 import { handshakeTimeoutMsDefault, type ListenerDeps } from './deps.ts'
+import { listenerHandle, type Openness, transportInfo } from './listener-handle.ts'
 import { TlsHandshakes } from './tls-handshakes.ts'
-import { clientCertificatePolicy, reloadTlsOf, tlsServerOptions, verifiedCertificate } from './tls-material.ts'
+import { clientCertificatePolicy, tlsServerOptions } from './tls-material.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
 
 type WebSocketListenerOptions = Extract<ListenerOptions, { readonly kind: 'ws' | 'wss' }>
@@ -43,29 +43,31 @@ export async function openWebSocketListener(
   const secure = options.kind === 'wss' ? createHttps(options, name, deps) : undefined
   const server = secure?.server ?? createServer(httpOptions(deps))
   const webSockets = new WebSocketServer(webSocketOptions(deps))
-  let closed = false
+  const openness: Openness = { closed: false }
 
   server.on('connection', (socket: Socket) => deps.admission.admit(socket))
   server.on('request', (request, response) => answer(request, response, deps.silent()))
   server.on('clientError', (error: Error, socket: Duplex) => refuse(socket, 400, error.message))
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    if (closed) {
+    if (openness.closed) {
       socket.destroy()
       return
     }
     if (!paths.has(pathOf(request))) return refuse(socket, 404, 'unknown path')
     if (!offersMqtt(request)) return refuse(socket, 400, 'the subprotocol mqtt is not offered [MQTT-6.0.0-3]')
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      deps.accept(new WebSocketTransport(webSocket, infoOf(socket, name, options.kind === 'wss')))
+      deps.accept(new WebSocketTransport(webSocket, transportInfo(socket, options)))
     })
   })
   // What `ws` itself finds wrong with the request (version, key, method) comes here instead of being answered by it.
   webSockets.on('wsClientError', (error, socket) => refuse(socket, 400, error.message))
 
   await bind(server, options)
-  server.on('error', (error) =>
-    deps.logger.error({ event: 'listener.error', listener: name, error: error.message }, 'Cannot accept'),
-  )
+  return listenerHandle(server, options, deps, openness, () => {
+    // Those still speaking HTTP; WebSockets have left the HTTP server and go on.
+    server.closeAllConnections()
+    secure?.handshakes.destroyAll()
+  })
 
   function refuse(socket: Duplex, status: number, why: string): void {
     if (deps.logger.debugEnabled) {
@@ -75,27 +77,6 @@ export async function openWebSocketListener(
     socket.on('error', ignore)
     if (deps.silent() || !socket.writable) socket.destroy()
     else socket.end(plainResponse(status, why), () => socket.destroy())
-  }
-
-  return {
-    name,
-    kind: options.kind,
-    ...boundAddress(server),
-    reloadTls: reloadTlsOf(
-      name,
-      options.kind === 'wss' ? options.tls : undefined,
-      secure?.server,
-      deps.logger,
-      () => closed,
-    ),
-    async close() {
-      if (closed) return
-      closed = true
-      server.close()
-      // Those still speaking HTTP; WebSockets have left the HTTP server and go on.
-      server.closeAllConnections()
-      secure?.handshakes.destroyAll()
-    },
   }
 }
 
@@ -182,17 +163,6 @@ function pathOf(request: IncomingMessage): string {
 function offersMqtt(request: IncomingMessage): boolean {
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   return subprotocols.some((protocol) => offered.includes(protocol))
-}
-
-function infoOf(socket: Socket, listener: string, encrypted: boolean): TransportInfo {
-  const certificate = encrypted ? verifiedCertificate(socket as TLSSocket) : undefined
-  return {
-    listener,
-    remoteAddress: remoteAddressOf(socket),
-    remotePort: socket.remotePort ?? 0,
-    encrypted,
-    ...(certificate === undefined ? {} : { certificate }),
-  }
 }
 
 function ignore(): void {}
