@@ -6,7 +6,7 @@
  *     node testing/fuzz/src/sockets.ts --seed 1 --cases 200000 [--target HOST:PORT]
  *
  * Every case has a seed of its own, the first seed plus its number. Several are played at once, so a failure names those
- * that were on their way. Memory and handles are compared only for a broker of this process. Exits 1 on a failure, 64 on bad
+ * that were on their way; so does an event loop that stands still. Memory and handles are compared only for a broker of this process. Exits 1 on a failure, 64 on bad
  * usage.
  */
 import assert from 'node:assert/strict'
@@ -20,6 +20,7 @@ import * as wire from '../../testkit/src/wire.ts'
 import { HealthyClients } from './healthy-clients.ts'
 import { makeCase } from './socket-case.ts'
 import { playCase } from './socket-connection.ts'
+import { repeatLine, watchForStall } from './stall-watch.ts'
 
 export interface SocketFuzzOptions {
   readonly seed: number
@@ -60,6 +61,7 @@ export async function fuzzSockets(options: SocketFuzzOptions): Promise<SocketFuz
   // A fault that nobody catches ends the process; this says what caused it.
   const name = (error: unknown): void => console.error(`${inFlight(playing)}\n`, error)
   process.on('uncaughtExceptionMonitor', name)
+  const watch = watchForStall()
   try {
     const healthy = await HealthyClients.connect(tcp)
     const started = performance.now()
@@ -81,6 +83,7 @@ export async function fuzzSockets(options: SocketFuzzOptions): Promise<SocketFuz
       }
       const serving = (async () => {
         do {
+          watch.turned(playing)
           await healthy.exchange()
           await turn()
         } while (playingCases)
@@ -114,6 +117,7 @@ export async function fuzzSockets(options: SocketFuzzOptions): Promise<SocketFuz
     throw new Error(inFlight(playing), { cause: error })
   } finally {
     process.off('uncaughtExceptionMonitor', name)
+    await watch.end()
     await own?.close()
   }
 }
@@ -231,8 +235,7 @@ const collectGarbage = runInNewContext('gc') as () => void
 function inFlight(playing: ReadonlySet<number>): string {
   const first = Math.min(...playing)
   if (!Number.isFinite(first)) return 'Failed between two cases; repeat with the same seed and cases'
-  const cases = Math.max(...playing) - first + 1
-  return `Repeat: node testing/fuzz/src/sockets.ts --seed ${first} --cases ${cases}`
+  return repeatLine(first, Math.max(...playing))
 }
 
 function megabytes(bytes: number): string {
