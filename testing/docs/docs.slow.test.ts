@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
@@ -72,16 +73,18 @@ async function execute(block: Block, code: string): Promise<ChildEnd> {
   })
 }
 
-/** A port that was free a moment ago, for code that opens its own listener. */
+/**
+ * A port that was free a moment ago, for code that opens its own listener. It lies below those that the system gives to
+ * outgoing connections, so that none of a test that runs beside this one can take it meanwhile.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.listen(0, '127.0.0.1', resolve)
-  await promise
-  const address = server.address()
-  const closed = Promise.withResolvers<void>()
-  server.close(() => closed.resolve())
-  await closed.promise
-  assert.ok(typeof address === 'object' && address !== null)
-  return address.port
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = randomInt(16_000, 32_000)
+    const server = createServer()
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    if (await promise) return port
+  }
+  throw new Error('Cannot find a free port between 16000 and 32000')
 }

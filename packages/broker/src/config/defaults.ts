@@ -10,6 +10,8 @@ import { availableParallelism } from 'node:os'
 /** One option. `rule` ends the sentence "must be …". */
 export interface OptionKey<T> {
   readonly default: T
+  /** The default in words, where it depends on the machine. */
+  readonly defaultRule?: string
   readonly about: string
   readonly change: 'live' | 'restart'
   readonly rule: string
@@ -35,12 +37,15 @@ export const optionKeys = {
     } satisfies OptionKey<ReadonlyMap<string, string>>,
     silentConnectErrors: yesNo(false, 'live', 'Whether refused clients are closed without a byte (row F25)'),
     // Checks run in libuv's pool of four threads; the fourth is left to the disk and to names.
-    passwordChecksMax: number(
-      Math.min(3, Math.max(2, availableParallelism())),
-      { min: 1, max: 256, unit: 'checks' },
-      'live',
-      'Passwords checked at once, off the event loop; each takes 19 MiB meanwhile. Default: number of cores, at least 2, at most 3',
-    ),
+    passwordChecksMax: {
+      ...number(
+        Math.min(3, Math.max(2, availableParallelism())),
+        { min: 1, max: 256, unit: 'checks' },
+        'live',
+        'Passwords checked at once, off the event loop; each takes 19 MiB meanwhile',
+      ),
+      defaultRule: 'number of cores, at least 2, at most 3',
+    },
     passwordQueueMax: number(
       1_000,
       { min: 0, max: 1_000_000, unit: 'checks' },

@@ -16,6 +16,8 @@ export interface Key<T> {
   readonly rule: string
   /** Undefined: the key has no value unless someone sets it. */
   readonly fallback: T
+  /** The default in words, where it depends on the machine. */
+  readonly fallbackRule?: string
   readonly about: string
   /** `live`: read again on SIGHUP. `restart`: a change waits for the next start. */
   readonly change: 'live' | 'restart'
@@ -98,6 +100,7 @@ export function addressOrOff(about: About<string>): Key<string> {
 /** A number the library has an option for. */
 export function optionInteger<T extends number>({
   default: fallback,
+  defaultRule,
   range,
   choices,
   ...option
@@ -106,7 +109,15 @@ export function optionInteger<T extends number>({
   const unit = range === undefined ? '' : ` (${range.unit})`
   // The range is what makes a number a T; the library checks it once more.
   const schema = z.int().min(min).max(max) as unknown as z.ZodType<T>
-  return { ...option, form: 'integer', schema, rule: `an integer from ${min} to ${max}${unit}`, fallback }
+  const rule = `an integer from ${min} to ${max}${unit}`
+  return {
+    ...option,
+    form: 'integer',
+    schema,
+    rule,
+    fallback,
+    ...(defaultRule === undefined ? {} : { fallbackRule: defaultRule }),
+  }
 }
 
 export function optionYesNo({ default: fallback, about, change }: OptionKey<boolean>): Key<boolean> {
