@@ -58,7 +58,7 @@ const WAYS = 4
 /** Hashes of topics seen once; a topic is cached at its second use, so that passing ones cost no lasting memory. */
 const SEEN = 65536
 /** Targets of all cached routes together: the cache is emptied above it, since topics times subscribers know no bound. */
-export const CACHED_TARGETS_MAX = 1 << 20
+const CACHED_TARGETS_MAX = 1 << 20
 /** Changes since a route was resolved above which it is resolved anew instead of compared. */
 const COMPARED_MAX = 32
 
@@ -67,6 +67,7 @@ export class RouteTable<S> {
   version = 0
   readonly #resolver: Resolver<S>
   readonly #sets: number
+  readonly #targetsMax: number
   readonly #hashes: Int32Array
   readonly #routes: (Route<S> | undefined)[]
   /** The last changed filters, a ring. */
@@ -75,8 +76,9 @@ export class RouteTable<S> {
   #victim = 0
   #cachedTargets = 0
 
-  /** `topicsMax`: cached topics, rounded up to a power of two. */
-  constructor(resolver: Resolver<S>, topicsMax: number) {
+  /** `topicsMax`: cached topics, rounded up to a power of two; `targetsMax`: targets of all of them together. */
+  constructor(resolver: Resolver<S>, topicsMax: number, targetsMax: number = CACHED_TARGETS_MAX) {
+    this.#targetsMax = targetsMax
     this.#resolver = resolver
     let sets = 1
     while (sets * WAYS < topicsMax) sets *= 2
@@ -162,7 +164,7 @@ export class RouteTable<S> {
   #count(route: Route<S>): void {
     this.#cachedTargets += route.targets.length - route.cachedTargets
     route.cachedTargets = route.targets.length
-    if (this.#cachedTargets <= CACHED_TARGETS_MAX) return
+    if (this.#cachedTargets <= this.#targetsMax) return
     for (const cached of this.#routes) if (cached !== undefined) cached.cachedTargets = -1
     this.#routes.fill(undefined)
     this.#cachedTargets = 0

@@ -1,0 +1,370 @@
+import assert from 'node:assert/strict'
+import { Buffer } from 'node:buffer'
+import { test } from 'node:test'
+import { decodePublish, isRefusal, type QoS } from '@concordmq/protocol'
+import { OutboundWindow } from '@concordmq/state'
+import fc from 'fast-check'
+import { hold } from '../../../../testing/catalogue/src/hold.ts'
+import { Counters } from '../telemetry/counters.ts'
+import type { Form } from './form.ts'
+import { messageForm } from './message-form.ts'
+import { Outbox, type OutboxLimits, type QueueFullPolicy } from './outbox.ts'
+import { CONGESTED_BYTES, Output } from './output.ts'
+
+interface Sent {
+  readonly payload: string
+  readonly qos: number
+  readonly id: number
+}
+
+/** An outbox on a socket that takes everything, or nothing while `stuck`. */
+class Client {
+  readonly counters = new Counters()
+  readonly settled: string[] = []
+  overflows = 0
+  stuck = false
+  readonly outbox: Outbox
+  readonly output: Output
+  #bytes: Buffer = Buffer.alloc(0)
+
+  constructor(
+    options: {
+      receiveMaximum?: number
+      packetBytesMax?: number
+      policy?: QueueFullPolicy
+    } & Partial<OutboxLimits> = {},
+  ) {
+    const client = this
+    const transport = {
+      get pending() {
+        return client.stuck ? CONGESTED_BYTES + 1 : 0
+      },
+      write: (chunks: readonly Uint8Array[], count: number) => {
+        this.#bytes = Buffer.concat([this.#bytes, ...chunks.slice(0, count)])
+      },
+    }
+    this.output = new Output(transport, { counters: this.counters, add() {} })
+    const { receiveMaximum = 65_535, packetBytesMax = 1 << 28, policy = 'dropQoS0' } = options
+    const { queueMessagesMax = 1000, queueBytesMax = 1e9 } = options
+    const limits = { queueMessagesMax, queueBytesMax, queueFull: policy }
+    this.outbox = new Outbox(this.output, new OutboundWindow(receiveMaximum), packetBytesMax, limits, this.counters, {
+      overflow: () => this.overflows++,
+      sharedSettled: (q, outcome, code) => this.settled.push(`${q} ${outcome} ${code}`),
+    })
+  }
+
+  /** What has arrived since the last look. */
+  arrived(): Sent[] {
+    this.output.flush()
+    const found: Sent[] = []
+    let at = 0
+    while (at < this.#bytes.length) {
+      let body = at + 1
+      let length = 0
+      for (let shift = 0; ; shift += 7) {
+        const byte = this.#bytes[body++] as number
+        length |= (byte & 0x7f) << shift
+        if (byte < 0x80) break
+      }
+      const packet = decodePublish(this.#bytes[at] as number, this.#bytes, body, body + length, 5)
+      assert.ok(!isRefusal(packet), JSON.stringify(packet))
+      found.push({
+        payload: Buffer.from(packet.payload).toString().slice(0, 8),
+        qos: packet.qos,
+        id: packet.packetId ?? 0,
+      })
+      at = body + length
+    }
+    this.#bytes = Buffer.alloc(0)
+    return found
+  }
+
+  payloads(): string[] {
+    return this.arrived().map(({ payload }) => payload)
+  }
+}
+
+const now = { us: 0, ms: 0 }
+
+function form(
+  payload: string,
+  qos: QoS = 0,
+  more: { readonly bytes?: number; readonly expirySeconds?: number } = {},
+): Form {
+  const body = Buffer.alloc(Math.max(more.bytes ?? 0, payload.length), ' ')
+  body.write(payload)
+  const message = {
+    topic: 't',
+    payload: body,
+    qos,
+    retain: false,
+    publisher: '',
+    ...(more.expirySeconds !== undefined && { expirySeconds: more.expirySeconds }),
+  }
+  return messageForm(
+    { message, position: 1, index: 0, timeUs: 0 },
+    true,
+    { qos, retain: false, dup: false, subscriptionIds: [] },
+    now,
+  )
+}
+
+test('while the client keeps up everything leaves at once, numbered in order', () => {
+  const client = new Client()
+  for (const qos of [0, 1, 2, 1] as const) client.outbox.give(form(`${qos}`, qos))
+  assert.deepEqual(
+    client.arrived().map(({ qos, id }) => [qos, id]),
+    [
+      [0, 0],
+      [1, 1],
+      [2, 2],
+      [1, 3],
+    ],
+  )
+  assert.equal(client.outbox.open, true)
+})
+
+test('the window holds back QoS 1 and 2, and what is behind them at QoS 0', () => {
+  const client = new Client({ receiveMaximum: 2 })
+  for (const [payload, qos] of [
+    ['a', 1],
+    ['b', 2],
+    ['c', 0],
+    ['d', 1],
+    ['e', 0],
+    ['f', 2],
+  ] as const) {
+    client.outbox.give(form(payload, qos))
+  }
+  assert.deepEqual(client.payloads(), ['a', 'b', 'c'])
+  assert.equal(client.outbox.waiting, 3)
+  assert.equal(client.outbox.puback(1, 0), 'settled')
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['d', 'e'])
+  assert.equal(client.outbox.pubrec(2, 0), 'settled')
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), [], 'PUBREC does not open the window')
+  assert.equal(client.outbox.pubcomp(2, 0), 'settled')
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['f'])
+  assert.equal(client.outbox.waiting, 0)
+  assert.equal(client.outbox.waitingBytes, 0)
+})
+
+test('acknowledgements: unknown ones, those of the other QoS, and a PUBREC that refuses [MQTT-4.3.3-4]', () => {
+  const client = new Client()
+  const { outbox } = client
+  assert.deepEqual([outbox.puback(1, 0), outbox.pubrec(1, 0), outbox.pubcomp(1, 0)], ['unknown', 'unknown', 'unknown'])
+  outbox.give(form('one', 1))
+  outbox.give(form('two', 2))
+  assert.deepEqual(
+    [outbox.pubrec(1, 0), outbox.pubcomp(1, 0), outbox.puback(2, 0)],
+    ['mismatch', 'mismatch', 'mismatch'],
+  )
+  assert.equal(outbox.pubrec(2, 0), 'settled')
+  assert.equal(outbox.pubrec(2, 0), 'settled', 'a repeated PUBREC is answered again')
+  assert.equal(outbox.puback(2, 0), 'mismatch')
+  assert.equal(outbox.pubrec(2, 0x87), 'settled')
+  assert.equal(outbox.pubcomp(2, 0), 'unknown')
+  assert.equal(outbox.puback(1, 0x83), 'settled')
+  assert.equal(outbox.puback(1, 0), 'unknown')
+  assert.equal(outbox.window.inflight, 0)
+})
+
+test('a congested socket makes everything wait in order; pump() sends it when the socket takes bytes again', () => {
+  const client = new Client()
+  client.stuck = true
+  for (let n = 0; n < 5; n++) client.outbox.give(form(`${n}`, (n % 3) as QoS))
+  client.outbox.pump(0)
+  assert.deepEqual([client.payloads(), client.outbox.waiting], [[], 5])
+  client.stuck = false
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['0', '1', '2', '3', '4'])
+})
+
+test('a long line or a congested socket presses, a short line does not', () => {
+  const client = new Client({ receiveMaximum: 1 })
+  client.outbox.give(form('in flight', 1))
+  client.outbox.give(form('waits', 1, { bytes: 1 << 20 }))
+  assert.deepEqual([client.outbox.pressing, client.outbox.open], [true, false])
+  client.outbox.puback(1, 0)
+  client.outbox.pump(0)
+  client.arrived()
+  assert.deepEqual([client.outbox.pressing, client.outbox.open], [false, true])
+  client.outbox.give(form('waits', 1))
+  assert.equal(client.outbox.pressing, false)
+  client.stuck = true
+  assert.equal(client.outbox.pressing, true)
+})
+
+test('what is larger than the client takes is dropped as if it had been sent [MQTT-3.1.2-25], the rest is not', () => {
+  const client = new Client({ packetBytesMax: 100 })
+  for (const qos of [0, 1, 2] as const) {
+    client.outbox.give(form('large', qos, { bytes: 100 }))
+    client.outbox.give(form('small', qos))
+  }
+  assert.deepEqual(client.payloads(), ['small', 'small', 'small'])
+  assert.equal(client.counters.publishDropped, 3)
+  client.outbox.give(form('shared', 1, { bytes: 100 }), 5)
+  assert.deepEqual(client.settled, ['5 givenUp 149'])
+})
+
+test('a message that expires in the line is dropped, one that does not says what is left [MQTT-3.3.2-5] [MQTT-3.3.2-6]', () => {
+  const client = new Client({ receiveMaximum: 1 })
+  client.outbox.give(form('first', 1))
+  client.outbox.give(form('short', 1, { expirySeconds: 5 }), 8)
+  client.outbox.give(form('long', 0, { expirySeconds: 50 }))
+  assert.deepEqual(client.payloads(), ['first'])
+  client.outbox.puback(1, 0)
+  client.outbox.pump(5_000)
+  assert.deepEqual(client.payloads(), ['long'])
+  assert.deepEqual([client.counters.publishDropped, client.settled, client.outbox.waiting], [1, ['8 givenUp 0'], 0])
+})
+
+test('dropQoS0 drops what finds no room at QoS 0, and gives the connection up at QoS 1', () => {
+  const client = new Client({ queueMessagesMax: 2 })
+  client.stuck = true
+  for (const payload of ['a', 'b', 'c']) client.outbox.give(form(payload))
+  assert.deepEqual([client.outbox.waiting, client.counters.publishDropped, client.overflows], [2, 1, 0])
+  client.outbox.give(form('d', 1))
+  client.outbox.give(form('e', 1))
+  assert.deepEqual([client.overflows, client.outbox.waiting], [1, 2])
+})
+
+test('dropOldest keeps the newest, and drops what is larger than the whole line', () => {
+  const client = new Client({ policy: 'dropOldest', queueMessagesMax: 2, queueBytesMax: 300 })
+  client.stuck = true
+  client.outbox.give(form('a', 1), 1)
+  for (const payload of ['b', 'c']) client.outbox.give(form(payload, 1))
+  assert.deepEqual([client.outbox.waiting, client.counters.publishDropped, client.settled], [2, 1, ['1 givenUp 151']])
+  client.outbox.give(form('large', 1, { bytes: 200 }))
+  client.outbox.give(form('too large', 1, { bytes: 400 }), 3)
+  assert.deepEqual([client.outbox.waiting, client.outbox.waitingBytes, client.overflows], [0, 0, 0])
+  assert.equal(client.settled.at(-1), '3 givenUp 151')
+  client.outbox.give(form('d', 1))
+  client.stuck = false
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['d'])
+})
+
+test('dropOldest keeps the end of a run that is longer than the line', () => {
+  const client = new Client({ policy: 'dropOldest', queueMessagesMax: 3 })
+  const one = form('x')
+  const bytes = one.end - one.start
+  const buf = Buffer.concat(Array.from({ length: 10 }, (_, n) => Buffer.from(form(`${n}`).buf)))
+  const heads = Int32Array.from({ length: 10 }, (_, n) => n * bytes)
+  client.stuck = true
+  client.outbox.give({ ...one, buf, end: buf.length, count: 10, heads, slice: undefined })
+  client.stuck = false
+  client.outbox.pump(0)
+  assert.deepEqual([client.payloads(), client.counters.publishDropped], [['7', '8', '9'], 7])
+})
+
+test('disconnect gives the connection up at the first message without room, once', () => {
+  const client = new Client({ policy: 'disconnect', queueMessagesMax: 1 })
+  client.stuck = true
+  for (const payload of ['a', 'b', 'c']) client.outbox.give(form(payload))
+  assert.deepEqual([client.overflows, client.counters.publishDropped], [1, 0])
+})
+
+test("a shared group's entry is settled under its own number, whatever its number here", () => {
+  const client = new Client()
+  const { outbox } = client
+  outbox.give(form('own', 1))
+  outbox.give(form('s', 1), 40)
+  outbox.give(form('s', 2), 41)
+  outbox.give(form('s', 2), 42)
+  outbox.puback(1, 0)
+  outbox.puback(2, 0x10)
+  outbox.pubrec(3, 0)
+  outbox.pubcomp(3, 0)
+  outbox.pubrec(4, 0x83)
+  assert.deepEqual(client.settled, ['40 acked 16', '41 received 0', '41 completed 0', '42 givenUp 131'])
+})
+
+test('close() forgets the line and takes nothing more', () => {
+  const client = new Client()
+  client.stuck = true
+  client.outbox.give(form('a', 1))
+  client.outbox.close()
+  client.outbox.give(form('b', 1))
+  client.stuck = false
+  client.outbox.pump(0)
+  assert.deepEqual([client.payloads(), client.outbox.waiting, client.outbox.waitingBytes], [[], 0, 0])
+})
+
+test('whatever is given, acknowledged and held up, messages arrive in order, each once, and identifiers are never in use twice', () => {
+  const step = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant('give' as const),
+        qos: fc.constantFrom<QoS>(0, 1, 2),
+        bytes: fc.constantFrom(1, 60, 600, 3_000, 70_000),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('acknowledge' as const),
+        which: fc.nat(),
+        qos: fc.constant<QoS>(0),
+        bytes: fc.constant(0),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('stick' as const, 'ease' as const, 'look' as const),
+        qos: fc.constant<QoS>(0),
+        bytes: fc.constant(0),
+      }),
+    },
+  )
+  hold(
+    fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 5 }), (steps, receiveMaximum) => {
+      const client = new Client({ receiveMaximum })
+      const inflight = new Map<number, number>()
+      const seen: string[] = []
+      let given = 0
+      const look = (): void => {
+        for (const { payload, qos, id } of client.arrived()) {
+          seen.push(payload.trim())
+          if (qos === 0) continue
+          assert.equal(inflight.has(id), false, `identifier ${id} is in use twice`)
+          inflight.set(id, qos)
+        }
+        assert.ok(inflight.size <= receiveMaximum)
+      }
+      const settle = (id: number, qos: number): void => {
+        inflight.delete(id)
+        if (qos === 1) assert.equal(client.outbox.puback(id, 0), 'settled')
+        else {
+          assert.equal(client.outbox.pubrec(id, 0), 'settled')
+          assert.equal(client.outbox.pubcomp(id, 0), 'settled')
+        }
+        client.outbox.pump(0)
+      }
+      for (const each of steps) {
+        if (each.kind === 'give') client.outbox.give(form(`${given++}`.padEnd(8), each.qos, { bytes: each.bytes }))
+        else if (each.kind === 'acknowledge') {
+          look()
+          const entry = [...inflight][each.which % Math.max(1, inflight.size)]
+          if (entry !== undefined) settle(...entry)
+        } else if (each.kind === 'look') look()
+        else {
+          client.stuck = each.kind === 'stick'
+          if (!client.stuck) client.outbox.pump(0)
+        }
+      }
+      client.stuck = false
+      client.outbox.pump(0)
+      for (look(); inflight.size > 0; look()) for (const entry of [...inflight]) settle(...entry)
+      assert.deepEqual(
+        seen,
+        Array.from({ length: given }, (_, n) => `${n}`),
+      )
+    }),
+    150,
+  )
+})
