@@ -86,7 +86,9 @@ export class Report {
     for (const [reason, count] of this.#skips) this.#options.write(`\nSkipped ${count}: ${reason}`)
     if (this.#skips.size > 0) this.#options.write('\n')
     if (passed + failed + skipped === 0) this.#options.write('\nNo test ran: no file or name matches.\n')
-    this.#options.write(`\n${this.#files} files in ${seconds.toFixed(1)} s${skipped === 0 ? '' : `, ${skipped} skipped`}\n`)
+    this.#options.write(
+      `\n${this.#files} files in ${seconds.toFixed(1)} s${skipped === 0 ? '' : `, ${skipped} skipped`}\n`,
+    )
     this.#options.write(`${passed} passed, ${failed} failed\n`)
     return failed === 0 && passed > 0
   }
