@@ -220,7 +220,7 @@ for (const transport of Object.keys(transports) as Transport[]) {
             correlationData: Buffer.from([0, 1, 255]),
             userProperties: { colour: ['red', 'blue'] },
           }
-          await one.mqtt.publishAsync(topic, 'first', { qos: 1, retain: true, properties })
+          await two.mqtt.publishAsync(topic, 'first', { qos: 1, retain: true, properties })
           await one.mqtt.subscribeAsync(topic, { qos: 1, nl: true })
           await two.mqtt.subscribeAsync(topic, { qos: 1, rap: true, rh: 2 })
           await one.mqtt.publishAsync(topic, 'second', { qos: 1, retain: true, properties })

@@ -8,7 +8,10 @@ test('stall watch: a process whose event loop stands still is ended, with the ca
     const watch = watchForStall(100)
     watch.turned(new Set([7, 5]))
     for (;;);`
-  const { signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  const { signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
   assert.equal(signal, 'SIGKILL')
   assert.match(stderr, /stood still for 100 ms\nRepeat: .*sockets\.ts --seed 5 --cases 3\n$/u)
 })
@@ -21,6 +24,9 @@ test('stall watch: a process that turns, and ends its watch, is left alone', () 
     await watch.end()
     const until = performance.now() + 300
     while (performance.now() < until);`
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
   assert.equal(status, 0, stderr)
 })

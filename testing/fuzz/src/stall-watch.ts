@@ -21,7 +21,7 @@ export interface StallWatch {
 export function watchForStall(afterMs: number = 30_000): StallWatch {
   const shared = new Float64Array(new SharedArrayBuffer(4 * Float64Array.BYTES_PER_ELEMENT))
   shared[stallMs] = afterMs
-  const worker = new Worker(new URL(import.meta.url), { workerData: shared })
+  const worker = new Worker(new URL(import.meta.url), { workerData: shared, execArgv: [] })
   worker.unref()
   return {
     turned: (seeds) => {
