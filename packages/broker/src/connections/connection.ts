@@ -336,8 +336,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.refused({
       refused: true,
       reasonCode: ReasonCode.protocolError,
-      statement: 'MQTT-4.3.2-3',
-      detail: 'an acknowledgement of the other QoS',
+      statement: '4.3',
+      detail: 'an acknowledgement that is not the next one of this exchange',
     })
     this.conversation.disconnect(ReasonCode.protocolError)
   }

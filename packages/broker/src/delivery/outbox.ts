@@ -165,7 +165,8 @@ export class Outbox {
   pubcomp(packetId: number, reasonCode: number): Settled {
     const q = this.window.find(packetId)
     if (q < 0) return 'unknown'
-    if (this.window.qosOf(q) !== 2) return 'mismatch'
+    // [MQTT-4.3.3-5] [MQTT3-4.3.3-1] without PUBREC the PUBLISH stays unacknowledged
+    if (this.window.state(q) !== 'received') return 'mismatch'
     this.window.settle(q)
     if (this.#shared !== undefined) this.#settleShared(q, 'completed', reasonCode)
     return 'settled'

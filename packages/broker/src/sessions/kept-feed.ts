@@ -191,7 +191,8 @@ export class KeptFeed {
     const { window } = this.#o.outbox
     const q = window.find(packetId)
     if (q < 0) return 'unknown'
-    if (window.qosOf(q) !== 2) return 'mismatch'
+    // [MQTT-4.3.3-5] [MQTT3-4.3.3-1] without PUBREC the PUBLISH stays unacknowledged
+    if (window.state(q) !== 'received') return 'mismatch'
     window.settle(q)
     this.#settle({ q, outcome: 'completed', reasonCode })
     return 'settled'

@@ -58,6 +58,7 @@ const cases: readonly (readonly [name: string, version: ProtocolVersion, packet:
     { ...publish, properties: wrong({ constructor: 1 }) },
     /constructor: does not exist/,
   ],
+  ['an empty response topic', 5, { ...publish, properties: { responseTopic: '' } }, /\[MQTT-4.7.3-1\]/],
   ['a wildcard in the response topic', 5, { ...publish, properties: { responseTopic: '#' } }, /\[MQTT-3.3.2-14\]/],
   [
     'a property of 65,536 bytes',

@@ -233,7 +233,7 @@ function scanProperties(buf: Uint8Array, start: number, end: number, scan: Publi
         break
       case 0x08: // response topic
         at = stringEnd(buf, value, end)
-        if (at !== -1 && hasWildcard(buf, value + 2, at)) return false
+        if (at === value + 2 || (at !== -1 && hasWildcard(buf, value + 2, at))) return false
         break
       case 0x09: // correlation data
         at = fieldEnd(buf, value, end)

@@ -6,7 +6,7 @@
  * be told apart.
  *
  * Two rules about a value are here and not in the table: Topic Alias 0 has a reason code of its own, and a Response Topic
- * holds no wildcard.
+ * is a topic name: not empty, without wildcard.
  */
 import { PacketReader } from '../packets/packet-reader.ts'
 import type { PacketWriter } from '../packets/packet-writer.ts'
@@ -137,6 +137,9 @@ function checkValue(reader: PacketReader, row: PropertyRow, section: string, val
       return
     }
     reader.refuse(ReasonCode.protocolError, section, `Property ${row.name} is ${value}`)
+  } else if (row.name === 'responseTopic' && value === '') {
+    // It is the topic name of the answer.
+    reader.refuse(ReasonCode.protocolError, 'MQTT-4.7.3-1', 'Response topic is empty')
   } else if (row.name === 'responseTopic' && isWildcard(value as string)) {
     const statement = section.startsWith('3.3.') ? 'MQTT-3.3.2-14' : section
     reader.refuse(ReasonCode.protocolError, statement, 'Response topic contains a wildcard')
@@ -170,6 +173,9 @@ function writeValue(writer: PacketWriter, row: PropertyRow, value: unknown): voi
     case 'binary':
       return writer.binary(value as Uint8Array, field)
     case 'string':
+      if (row.name === 'responseTopic' && value === '') {
+        return writer.fail(field, 'is empty [MQTT-4.7.3-1]', 'use a topic name')
+      }
       if (row.name === 'responseTopic' && isWildcard(value as string)) {
         return writer.fail(field, 'contains a wildcard [MQTT-3.3.2-14]', 'use a topic name')
       }
