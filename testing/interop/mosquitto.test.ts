@@ -45,7 +45,10 @@ async function publish(version: Version, args: readonly string[], input?: string
   ).succeeded()
 }
 
-describe('mosquitto_pub and mosquitto_sub', { skip: missing('mosquitto_pub', 'mosquitto_sub'), concurrency: 4 }, () => {
+describe('mosquitto_pub and mosquitto_sub', {
+  skip: missing('mosquitto_pub', 'mosquitto_sub', 'stdbuf'),
+  concurrency: 4,
+}, () => {
   for (const version of versions) {
     for (const qos of ['0', '1', '2']) {
       test(`${version}, QoS ${qos}: a message reaches subscribers of every version`, async () => {
@@ -182,7 +185,7 @@ describe('mosquitto_pub and mosquitto_sub', { skip: missing('mosquitto_pub', 'mo
   })
 })
 
-describe('TLS', { skip: missing('mosquitto_pub', 'mosquitto_sub', 'openssl'), concurrency: 4 }, () => {
+describe('TLS', { skip: missing('mosquitto_pub', 'mosquitto_sub', 'stdbuf', 'openssl'), concurrency: 4 }, () => {
   for (const version of versions) {
     test(`${version}: mosquitto_pub and mosquitto_sub trust the certificate through --cafile`, async () => {
       const topic = unique('t')

@@ -25,7 +25,9 @@ export const python: string = process.env['CONCORDMQ_TEST_PYTHON'] ?? '/usr/bin/
 export function missing(...programs: readonly string[]): string | false {
   const folders = (process.env['PATH'] ?? '').split(delimiter)
   const absent = programs.filter((program) => !folders.some((folder) => isProgram(join(folder, program))))
-  return absent.length === 0 ? false : `${absent.join(', ')} not installed (apt-get install mosquitto-clients openssl)`
+  return absent.length === 0
+    ? false
+    : `${absent.join(', ')} not installed (apt-get install mosquitto-clients openssl coreutils)`
 }
 
 /** A reason to skip if Python has no paho. */
