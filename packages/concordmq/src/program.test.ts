@@ -88,8 +88,10 @@ async function startNode(args: string[], options: Parameters<typeof start>[1] = 
   return node
 }
 
-async function portOf({ until }: Started, transport: 'tcp' | 'tls' | 'ws' | 'wss'): Promise<number> {
-  const match = await until(new RegExp(`listening for connections .*listen_addr=\\S+:(\\d+) transport=${transport}`))
+async function portOf(node: Started, transport: 'tcp' | 'tls' | 'ws' | 'wss'): Promise<number> {
+  const match = await node.until(
+    new RegExp(`listening for connections .*listen_addr=\\S+:(\\d+) transport=${transport}`),
+  )
   return Number(match[1])
 }
 

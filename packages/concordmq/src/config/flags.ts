@@ -157,10 +157,9 @@ export function givenFlags(command: Command): GivenFlag[] {
   for (const flag of flags) {
     const option = new Option(flag.flags)
     const name = option.attributeName()
-    const value: unknown = command.getOptionValue(name)
+    const value = command.getOptionValue(name) as string | string[] | true | undefined
     if (value === undefined) continue
-    const values = value === true ? true : Array.isArray(value) ? value.map(String) : [String(value)]
-    given.push({ path: flag.path, flag: `--${option.name()}`, values })
+    given.push({ path: flag.path, flag: `--${option.name()}`, values: value === true ? true : [value].flat() })
   }
   return given
 }

@@ -58,11 +58,6 @@ export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'
 }
 
-/** Whether only this machine can reach it. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host)
-}
-
 function isHost(text: string): boolean {
   if (isIP(text) === 4) return true
   // A name of digits and dots only is a mistyped IPv4 address, not a host name.

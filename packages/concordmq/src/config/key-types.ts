@@ -31,12 +31,7 @@ interface About<T> {
   readonly change?: 'live'
 }
 
-function key<T>(
-  form: Form,
-  schema: z.ZodType<T>,
-  rule: string,
-  { fallback, about, change = undefined }: About<T>,
-): Key<T> {
+function key<T>(form: Form, schema: z.ZodType<T>, rule: string, { fallback, about, change }: About<T>): Key<T> {
   return { form, schema, rule, fallback, about, change: change ?? 'restart' }
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { parse } from 'smol-toml'
-import { CommandError } from '../command-error.ts'
+import { refusal } from '../refusal.testkit.ts'
 import type { Assignment } from './assignment.ts'
 import { allPaths, keys, variableOf } from './keys.ts'
 import { loadConfiguration } from './settings.ts'
@@ -23,17 +23,6 @@ function load(toml: string | undefined, environment: Record<string, string> = {}
 
 function flag(path: Assignment['path'], value: unknown): Assignment {
   return { path, value, origin: `--${path}`, base: directory }
-}
-
-function refusal(act: () => unknown): CommandError {
-  try {
-    act()
-  } catch (error) {
-    assert.ok(error instanceof CommandError, String(error))
-    assert.equal(error.exitCode, 78)
-    return error
-  }
-  assert.fail('nothing was refused')
 }
 
 test('every default satisfies its own rule', () => {

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { CommandError } from '../command-error.ts'
+import { refusal } from '../refusal.testkit.ts'
 import { formatAddressBook, parseAddressBook } from './address-book.ts'
 import { addressesOfList, addressesOfRange, makeAddressBook } from './make-address-book.ts'
 import { loadKeyFile } from './secret-key.ts'
@@ -40,17 +40,6 @@ K6BC6pGyzxP6tCQ75PX13XDaV9jdhAWvHt+gKOg+0u2nCikv8dfTOe6aTw==
 addr = "172.18.0.3:19793"
 `
 
-function refusal(act: () => unknown, exitCode = 78): string {
-  try {
-    act()
-  } catch (error) {
-    assert.ok(error instanceof CommandError, String(error))
-    assert.equal(error.exitCode, exitCode)
-    return error.message
-  }
-  assert.fail('nothing was refused')
-}
-
 function publicKey() {
   return createPublicKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 }
@@ -85,7 +74,7 @@ test('makeAddressBook() overwrites only when told to, and otherwise changes noth
   writeFileSync(path, 'precious')
   const addresses = addressesOfRange('127.0.0.1', '1', '2')
   assert.match(
-    refusal(() => makeAddressBook(addresses, { directory, force: false, say: () => {} }), 73),
+    refusal(() => makeAddressBook(addresses, { directory, force: false, say: () => {} }), 73).message,
     /key_1\.pem; nothing was changed/,
   )
   assert.deepEqual(readdirSync(directory), ['key_1.pem'])
@@ -105,41 +94,23 @@ test('makeAddressBook() warns of more nodes than a cluster can have', () => {
 })
 
 test('addressesOfRange() refuses what is no range', () => {
-  assert.match(
-    refusal(() => addressesOfRange('127.0.0.1', '2', '1'), 64),
-    /range 2 to 1 is empty/,
-  )
-  assert.match(
-    refusal(() => addressesOfRange('127.0.0.1', '0', '1'), 64),
-    /FIRST "0"/,
-  )
-  assert.match(
-    refusal(() => addressesOfRange('127.0.0.1', '1', '65536'), 64),
-    /LAST "65536"/,
-  )
-  assert.match(
-    refusal(() => addressesOfRange('localhost', '1', '2'), 64),
-    /"localhost" is not an IP address/,
-  )
+  assert.match(refusal(() => addressesOfRange('127.0.0.1', '2', '1'), 64).message, /range 2 to 1 is empty/)
+  assert.match(refusal(() => addressesOfRange('127.0.0.1', '0', '1'), 64).message, /FIRST "0"/)
+  assert.match(refusal(() => addressesOfRange('127.0.0.1', '1', '65536'), 64).message, /LAST "65536"/)
+  assert.match(refusal(() => addressesOfRange('localhost', '1', '2'), 64).message, /"localhost" is not an IP address/)
   assert.deepEqual(addressesOfRange('::1', '7', '7'), ['[::1]:7'])
   assert.deepEqual(addressesOfRange('[::1]', '7', '7'), ['[::1]:7'])
 })
 
 test('addressesOfList() refuses duplicates in any spelling and missing ports, naming the argument [row F12]', () => {
-  assert.match(
-    refusal(() => addressesOfList(['[::1]:1', '[0:0::1]:1']), 64),
-    /"\[0:0::1\]:1" is given twice/,
-  )
-  assert.match(
-    refusal(() => addressesOfList(['10.0.0.1']), 64),
-    /"10\.0\.0\.1": the port is missing/,
-  )
+  assert.match(refusal(() => addressesOfList(['[::1]:1', '[0:0::1]:1']), 64).message, /"\[0:0::1\]:1" is given twice/)
+  assert.match(refusal(() => addressesOfList(['10.0.0.1']), 64).message, /"10\.0\.0\.1": the port is missing/)
   assert.deepEqual(addressesOfList(['10.0.0.1:1', 'Broker-1.local:1']), ['10.0.0.1:1', 'broker-1.local:1'])
 })
 
 test('parseAddressBook() names line and column of a syntax error [row F10]', () => {
   assert.match(
-    refusal(() => parseAddressBook('[[addresses]]\nkey = \n', 'd/address-book.toml')),
+    refusal(() => parseAddressBook('[[addresses]]\nkey = \n', 'd/address-book.toml')).message,
     /d\/address-book\.toml:2:\d+: not valid TOML/,
   )
 })
@@ -158,7 +129,7 @@ test('parseAddressBook() reports every problem of a book', () => {
       ].join('\n'),
       'book',
     ),
-  )
+  ).message
   assert.match(message, /"adresses" is no key of an address book; did you mean "addresses"\?/)
   assert.match(message, /entry 0: addr = "10\.0\.0\.1": the port is missing/)
   assert.match(message, /entry 1: "name" is no key/)
@@ -173,22 +144,16 @@ test('parseAddressBook() refuses a private key without showing it, another curve
   const pem = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     .privateKey.export({ format: 'pem', type: 'pkcs8' })
     .toString()
-  const message = refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${pem}"""\naddr = "a:1"\n`, 'x'))
+  const message = refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${pem}"""\naddr = "a:1"\n`, 'x')).message
   assert.match(message, /private key/)
   assert.ok(!message.includes(pem.split('\n')[1] ?? '?'))
   const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' })
     .publicKey.export({ format: 'pem', type: 'spki' })
     .toString()
   assert.match(
-    refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${other}"""\naddr = "a:1"\n`, 'x')),
+    refusal(() => parseAddressBook(`[[addresses]]\nkey = """\n${other}"""\naddr = "a:1"\n`, 'x')).message,
     /secp384r1, it must be P-256/,
   )
-  assert.match(
-    refusal(() => parseAddressBook('', 'x')),
-    /no \[\[addresses\]\] entry/,
-  )
-  assert.match(
-    refusal(() => parseAddressBook('addresses = []', 'x')),
-    /no \[\[addresses\]\] entry/,
-  )
+  assert.match(refusal(() => parseAddressBook('', 'x')).message, /no \[\[addresses\]\] entry/)
+  assert.match(refusal(() => parseAddressBook('addresses = []', 'x')).message, /no \[\[addresses\]\] entry/)
 })

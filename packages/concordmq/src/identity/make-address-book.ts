@@ -80,7 +80,9 @@ export function makeAddressBook(addresses: readonly string[], { directory, force
     mode: 0o600,
   }))
   // The book comes last: with it in place, all of its keys are.
-  writeAtomically([...files, { path: book, text: formatAddressBook(entries), mode: 0o644 }], progress.update)
+  writeAtomically([...files, { path: book, text: formatAddressBook(entries), mode: 0o644 }], (done) =>
+    progress.update(done),
+  )
   progress.end()
   const names = addresses.length === 1 ? 'key_0.pem' : `key_0.pem to key_${addresses.length - 1}.pem`
   say(`Wrote ${book} and ${names} for ${addresses.length === 1 ? 'one node' : `${addresses.length} nodes`}`)

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { CommandError } from '../command-error.ts'
+import { refusal } from '../refusal.testkit.ts'
 import { loadKeyFile, parseHexKey, randomKey } from './secret-key.ts'
 
 let directory = ''
@@ -19,17 +19,6 @@ function file(text: string): string {
   const path = join(directory, 'key_0.pem')
   writeFileSync(path, text, { mode: 0o600 })
   return path
-}
-
-function refusal(act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    assert.ok(error instanceof CommandError, String(error))
-    assert.equal(error.exitCode, 78)
-    return error.message
-  }
-  assert.fail('nothing was refused')
 }
 
 /** What OpenSSL's `ecparam -genkey` puts before the key. */
@@ -64,47 +53,29 @@ test('loadKeyFile() tells when others can read the file', () => {
 test('keys of other kinds are refused by their kind', () => {
   const other = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey
   assert.match(
-    refusal(() => loadKeyFile(file(other.export({ format: 'pem', type: 'sec1' }).toString()))),
+    refusal(() => loadKeyFile(file(other.export({ format: 'pem', type: 'sec1' }).toString()))).message,
     /secp384r1: a node key must be P-256/,
   )
   const ed = generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  assert.match(
-    refusal(() => loadKeyFile(file(ed))),
-    /ed25519/,
-  )
+  assert.match(refusal(() => loadKeyFile(file(ed))).message, /ed25519/)
 })
 
 test('what is no private key is refused by what it is', () => {
+  assert.match(refusal(() => loadKeyFile(join(directory, 'none.pem'))).message, /it does not exist/)
+  assert.match(refusal(() => loadKeyFile(directory)).message, /directory/)
+  assert.match(refusal(() => loadKeyFile(file(''))).message, /it has no PEM block/)
+  assert.match(refusal(() => loadKeyFile(file('-----BEGIN PUBLIC KEY-----\n'))).message, /it is a public key/)
   assert.match(
-    refusal(() => loadKeyFile(join(directory, 'none.pem'))),
-    /it does not exist/,
-  )
-  assert.match(
-    refusal(() => loadKeyFile(directory)),
-    /directory/,
-  )
-  assert.match(
-    refusal(() => loadKeyFile(file(''))),
-    /it has no PEM block/,
-  )
-  assert.match(
-    refusal(() => loadKeyFile(file('-----BEGIN PUBLIC KEY-----\n'))),
-    /it is a public key/,
-  )
-  assert.match(
-    refusal(() => loadKeyFile(file('-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n'))),
+    refusal(() => loadKeyFile(file('-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n'))).message,
     /damaged/,
   )
   const locked = privateKey.export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' }).toString()
-  assert.match(
-    refusal(() => loadKeyFile(file(locked))),
-    /encrypted/,
-  )
+  assert.match(refusal(() => loadKeyFile(file(locked))).message, /encrypted/)
 })
 
 test('a refused hex key is not repeated in the message', () => {
   for (const hex of ['c0ffe', 'c0ffeezz', 'c0ffee00c0ffee']) {
-    const message = refusal(() => parseHexKey(hex, 'SECRET_KEY'))
+    const message = refusal(() => parseHexKey(hex, 'SECRET_KEY')).message
     assert.match(message, /SECRET_KEY/)
     assert.doesNotMatch(message, /c0ffe/)
   }

@@ -100,7 +100,7 @@ function readWithoutEcho(question: string, input: ReadStream, output: NodeJS.Wri
         if (character === '\r' || character === '\n') return finish(() => resolve(typed))
         if (character === '\u0003') return finish(() => reject(interrupted()))
         if (character === '\u0004') return finish(() => resolve(typed))
-        if (character === '\u007f' || character === '\b') typed = [...typed].slice(0, -1).join('')
+        if (character === '\u007f' || character === '\b') typed = Array.from(typed).slice(0, -1).join('')
         else if (character === '\u0015') typed = ''
         else if (character >= ' ') typed += character
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { CommandError } from '../command-error.ts'
+import { refusal } from '../refusal.testkit.ts'
 import { appendUser, deleteUser, formatUser, parseUsersFile, replaceUser, userNameProblem } from './users-file.ts'
 
 const path = 'users.toml'
@@ -29,17 +30,6 @@ password-hash = "${record}"
 
 function names(text: string): string[] {
   return [...parseUsersFile(text, path, anyRecord).users.keys()]
-}
-
-function refusal(act: () => unknown): CommandError {
-  try {
-    act()
-  } catch (error) {
-    assert.ok(error instanceof CommandError, String(error))
-    assert.equal(error.exitCode, 78)
-    return error
-  }
-  assert.fail('nothing was refused')
 }
 
 test('parseUsersFile() reads users and [auth] [row F15]', () => {
