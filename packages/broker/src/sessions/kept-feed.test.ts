@@ -198,3 +198,15 @@ test('a connection that is over sends nothing more, although its session goes on
   first.ease()
   assert.deepEqual([first.arrived(), second.arrived()], [[], ['a 1#1']])
 })
+
+test('pump() of a connection that is over ends, whatever waits', () => {
+  const node = new TestNode()
+  const client = node.connect('c', { expiry: 100 })
+  client.subscribe('t')
+  client.stuck = true
+  node.publish('t', 'a', 1)
+  client.outbox.close()
+  client.ease()
+  client.feed?.pump()
+  assert.deepEqual(client.arrived(), [])
+})

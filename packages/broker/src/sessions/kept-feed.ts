@@ -98,6 +98,8 @@ export class KeptFeed {
       const q = window.next
       if (q >= queue.next || window.room() <= 0) break
       this.#sendEntry(q)
+      // A closed outbox takes nothing: without this the loop would not end.
+      if (window.next === q) break
       if (outbox.output.full) outbox.output.flush()
     }
     this.flush()
