@@ -12,7 +12,7 @@ import { checkRecording, type Recording, readRecording } from './replay.ts'
 const folder = mkdtempSync(join(tmpdir(), 'concordmq-replay-'))
 after(() => rmSync(folder, { recursive: true }))
 
-const steps = 2_500
+const steps = 1_500
 const seeds = [Number(process.env['CONCORDMQ_TEST_SEED'] ?? 1), 8123]
 
 /** The recording of a load; the broker's queues are small, so that they fill. */
