@@ -27,7 +27,7 @@ class Item implements Watched {
 function setUp(
   t: TestContext,
   from = 10_000,
-): { readonly wheel: DeadlineWheel; pass(ms: number): void; jump(ms: number): void } {
+): { readonly wheel: DeadlineWheel; readonly pass: (ms: number) => void; readonly jump: (ms: number) => void } {
   t.mock.timers.enable({ apis: ['setInterval'] })
   let now = from
   return {

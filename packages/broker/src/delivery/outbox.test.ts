@@ -34,10 +34,10 @@ class Client {
       policy?: QueueFullPolicy
     } & Partial<OutboxLimits> = {},
   ) {
-    const client = this
+    const pending = (): number => (this.stuck ? CONGESTED_BYTES + 1 : 0)
     const transport = {
       get pending() {
-        return client.stuck ? CONGESTED_BYTES + 1 : 0
+        return pending()
       },
       write: (chunks: readonly Uint8Array[], count: number) => {
         this.#bytes = Buffer.concat([this.#bytes, ...chunks.slice(0, count)])

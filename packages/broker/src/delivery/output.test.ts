@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
@@ -76,7 +76,8 @@ function give({ output, given }: Pair, how: 'room' | 'append' | 'refer', bytes: 
   if (how === 'room') {
     const at = output.room(bytes)
     const chunk = output.chunk as Buffer
-    for (let i = 0; i < bytes; i++) given.push((chunk[at + i] = next()))
+    for (let i = 0; i < bytes; i++) chunk[at + i] = next()
+    given.push(...chunk.subarray(at, at + bytes))
     return
   }
   const piece = Uint8Array.from({ length: bytes }, next)

@@ -20,7 +20,7 @@ class Reader implements Publisher {
 }
 
 /** An outbox whose socket has taken nothing of more than it should hold. */
-function congested(): { readonly outbox: Outbox; ease(): void } {
+function congested(): { readonly outbox: Outbox; readonly ease: () => void } {
   const transport = { pending: CONGESTED_BYTES + 1, write() {} }
   const counters = new Counters()
   const output = new Output(transport, { counters, add() {} })
@@ -29,12 +29,20 @@ function congested(): { readonly outbox: Outbox; ease(): void } {
   return { outbox, ease: () => (transport.pending = 0) }
 }
 
-function setUp(t: TestContext): { readonly pressure: Pressure; pass(ms: number): void } {
+function setUp(t: TestContext): {
+  readonly pressure: Pressure
+  readonly pass: (ms: number) => void
+  readonly jump: (ms: number) => void
+} {
   t.mock.timers.enable({ apis: ['setInterval'] })
   let now = 1_000
   const pressure = new Pressure(() => now)
   return {
     pressure,
+    jump: (ms) => {
+      now += ms
+      t.mock.timers.tick(25)
+    },
     pass: (ms) => {
       for (let i = 0; i < ms; i += 5) {
         now += 5
@@ -89,6 +97,17 @@ test('a reader that stops holds publishers for HOLD_MS_MAX, then counts as slow 
   assert.equal(outbox.slow, true)
   pressure.release(outbox)
   assert.equal(outbox.slow, false)
+})
+
+test('time in which this process stood still is not held against a subscriber', (t) => {
+  const { pressure, pass, jump } = setUp(t)
+  const reader = new Reader()
+  const { outbox } = congested()
+  pressure.hold(outbox, reader)
+  jump(5_000)
+  assert.deepEqual([reader.paused, outbox.slow], [true, false])
+  pass(HOLD_MS_MAX)
+  assert.deepEqual([reader.paused, outbox.slow], [false, true])
 })
 
 test('a congestion that ended without a word is noticed by the next check', (t) => {

@@ -24,6 +24,7 @@ export class Pressure {
   readonly #held = new Map<Outbox, Set<Publisher>>()
   readonly #nowMs: () => number
   #timer: NodeJS.Timeout | undefined
+  #checkedMs = 0
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
@@ -37,6 +38,7 @@ export class Pressure {
       this.#held.set(outbox, publishers)
       outbox.congestedSinceMs = this.#nowMs()
       if (this.#timer === undefined) {
+        this.#checkedMs = outbox.congestedSinceMs
         this.#timer = setInterval(() => this.#check(), CHECK_MS)
         this.#timer.unref()
       }
@@ -81,7 +83,11 @@ export class Pressure {
 
   #check(): void {
     const now = this.#nowMs()
+    // While this process stood still nobody could catch up: that time is not held against a subscriber.
+    const stoodStillMs = Math.max(0, now - this.#checkedMs - 2 * CHECK_MS)
+    this.#checkedMs = now
     for (const outbox of [...this.#held.keys()]) {
+      outbox.congestedSinceMs += stoodStillMs
       if (!outbox.pressing) this.#letGo(outbox)
       else if (now - outbox.congestedSinceMs >= HOLD_MS_MAX) {
         outbox.slow = true

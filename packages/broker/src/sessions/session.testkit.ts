@@ -56,10 +56,10 @@ export class TestClient implements SessionConnection {
     this.id = { node: 0, incarnation: 1, counter }
     this.conversation = { version: 5, clientPacketBytesMax: options.packetBytesMax ?? 1 << 28 }
     this.#receiveMaximum = options.receiveMaximum ?? 65_535
-    const client = this
+    const pending = (): number => (this.stuck ? CONGESTED_BYTES + 1 : 0)
     const transport = {
       get pending() {
-        return client.stuck ? CONGESTED_BYTES + 1 : 0
+        return pending()
       },
       write: (chunks: readonly Uint8Array[], count: number) => {
         for (const chunk of chunks.slice(0, count)) this.#read(chunk)
