@@ -21,7 +21,7 @@ import { quote } from '../quote.ts'
 import { ReasonCode } from '../reason-codes.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { topicNameProblem } from '../topics/topic-name.ts'
-import { sequenceLength, utf8Decode, utf8Problem } from '../utf8.ts'
+import { utf8Decode, utf8Problem, utf8ProblemAt } from '../utf8.ts'
 import { PacketWriter } from './packet-writer.ts'
 import { PacketType, type ProtocolVersion, type PublishPacket, type QoS } from './types.ts'
 
@@ -157,30 +157,9 @@ export function encodePublish(packet: PublishPacket, version: ProtocolVersion): 
   return writer.finish((PacketType.publish << 4) | (packet.dup ? 0x08 : 0) | (qos << 1) | (packet.retain ? 0x01 : 0))
 }
 
-/**
- * One pass for UTF-8, U+0000 and wildcards. Names are short and nearly always ASCII, so four bytes are looked up at a
- * time: 31 bytes take 28 ns, against 50 ns with a comparison for each thing that a byte must not be.
- */
+/** One pass for UTF-8, U+0000 and wildcards. */
 function isTopicName(buf: Uint8Array, start: number, end: number): boolean {
-  let at = start
-  while (at < end) {
-    while (at + 4 <= end) {
-      const special =
-        (isSpecial[buf[at] as number] as number) |
-        (isSpecial[buf[at + 1] as number] as number) |
-        (isSpecial[buf[at + 2] as number] as number) |
-        (isSpecial[buf[at + 3] as number] as number)
-      if (special !== 0) break
-      at += 4
-    }
-    while (at < end && isSpecial[buf[at] as number] === 0) at++
-    if (at === end) return true
-    if ((buf[at] as number) < 0x80) return false
-    const size = sequenceLength(buf, at, end)
-    if (size === 0) return false
-    at += size
-  }
-  return true
+  return utf8ProblemAt(buf, start, end, isSpecial) === end
 }
 
 function scanPropertySection(buf: Uint8Array, at: number, end: number, scan: PublishScan): Refusal | undefined {
