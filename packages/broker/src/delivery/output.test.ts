@@ -192,6 +192,30 @@ test('a flush that ends a congestion at once says so, since no drain will', asyn
   assert.equal(eased, 1)
 })
 
+test('a congestion that ended at once gives no chunk back that was written since', async () => {
+  const queue = new ManualFlush()
+  const one = pair(queue)
+  const eased = Promise.withResolvers<void>()
+  // What the connection does then: it says that it was drained, and goes on.
+  one.output.onEased = () => {
+    one.output.drained()
+    eased.resolve()
+  }
+  one.transport.eager = true
+  one.output.refer(new Uint8Array(CONGESTED_BYTES + 1))
+  one.output.flush()
+  one.transport.eager = false
+  one.output.append(Uint8Array.of(1, 1, 1, 1))
+  one.output.flush()
+  await eased.promise
+  const other = pair(queue)
+  other.output.append(Uint8Array.of(2, 2, 2, 2))
+  other.output.flush()
+  one.transport.taken = []
+  one.transport.take(Number.POSITIVE_INFINITY)
+  assert.deepEqual(one.transport.taken, [1, 1, 1, 1])
+})
+
 test('an idle output holds no chunk', () => {
   const queue = new ManualFlush()
   const one = pair(queue)

@@ -148,8 +148,12 @@ export class Output {
     }
   }
 
-  /** The transport has handed all that was written to the system: chunks may be used again. */
+  /**
+   * The transport has handed all that was written to the system: chunks may be used again. Whoever says so may be late, and
+   * more may have been written since; a chunk given back then would reach this client with the bytes of another.
+   */
   drained(): void {
+    if (this.#transport.pending > 0) return
     if (this.#lent !== undefined) {
       for (const chunk of this.#lent) returnChunk(chunk)
       this.#lent = undefined
