@@ -11,7 +11,6 @@
  */
 import {
   type AuthPacket,
-  type ClientConnectOptions,
   type ClientEnd,
   ClientSession,
   type ConnackPacket,
@@ -23,6 +22,8 @@ import {
   type Refusal,
   topicNameProblem,
 } from '@concordmq/protocol'
+import type { DisconnectOptions, PublishOptions, SubscribeOptions, Subscription } from './calls.ts'
+import { connectContents } from './connect-contents.ts'
 import { Connection, type ConnectionUser, nowMs } from './connection.ts'
 import { endError } from './end-error.ts'
 import { ClientError } from './errors.ts'
@@ -39,43 +40,6 @@ import {
 import { retryDelayMs } from './retry.ts'
 import { addressText, followServerReference, type ServerAddress } from './server-address.ts'
 import { type Entry, Subscriptions } from './subscriptions.ts'
-
-export interface PublishOptions {
-  /** Default 0. */
-  readonly qos?: QoS
-  readonly retain?: boolean
-  /** 5.0: `messageExpiryInterval`, `contentType`, `responseTopic`, `userProperties`, … Topic aliases are chosen by the client. */
-  readonly properties?: Properties
-}
-
-export interface SubscribeOptions {
-  /** Highest QoS wanted. Default 0. */
-  readonly qos?: QoS
-  /** Not our own messages (5.0). */
-  readonly noLocal?: boolean
-  /** Keep the RETAIN flag as the publisher set it (5.0). */
-  readonly retainAsPublished?: boolean
-  /** Retained messages: 0 send them (default), 1 only if the subscription is new, 2 never (5.0). */
-  readonly retainHandling?: 0 | 1 | 2
-  readonly properties?: Properties
-}
-
-export interface Subscription {
-  readonly filter: string
-  /** What the server granted. */
-  readonly qos: QoS
-  /** Ends it; the server is told when no other `subscribe()` of the same filter is left. */
-  unsubscribe(): Promise<void>
-}
-
-export interface DisconnectOptions {
-  /** 5.0: 0x04 lets the server send the will. Default 0. */
-  readonly reasonCode?: number
-  /** 5.0: `sessionExpiryInterval`, `reasonString`, `userProperties`. */
-  readonly properties?: Properties
-  /** How long to wait for publications and requests that are under way. Default 5,000. */
-  readonly drainTimeoutMs?: number
-}
 
 export type ClientState = 'connecting' | 'connected' | 'waiting' | 'closed'
 
@@ -537,41 +501,6 @@ export class Client {
     for (const queue of [...this.#queues]) queue.close(error)
     this.#settings.notices.closed?.(error)
     this.#resolveClosed(error)
-  }
-}
-
-/** The contents of CONNECT; `again`: there has been a connection before, so there may be a session to go on with. */
-function connectContents(
-  settings: ClientSettings,
-  again: boolean,
-): Omit<ClientConnectOptions, 'clientId' | 'keepAlive'> {
-  const { options, password, sessionExpiryInterval, username, version } = settings
-  const { authentication, will } = options
-  const authenticationData = authentication?.begin?.()
-  const properties: Properties = {
-    ...options.properties,
-    ...(sessionExpiryInterval > 0 && { sessionExpiryInterval }),
-    receiveMaximum: settings.receiveMaximum,
-    maximumPacketSize: settings.maximumPacketSize,
-    ...(settings.topicAliasMaximum > 0 && { topicAliasMaximum: settings.topicAliasMaximum }),
-    ...(authentication && { authenticationMethod: authentication.method }),
-    ...(authenticationData && { authenticationData }),
-  }
-  return {
-    version,
-    cleanStart: settings.cleanStart && !(again && sessionExpiryInterval > 0),
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    ...(will && {
-      will: {
-        topic: will.topic,
-        payload: asBytes(will.payload ?? ''),
-        qos: will.qos ?? 0,
-        retain: will.retain ?? false,
-        ...(will.properties && version === 5 && { properties: will.properties }),
-      },
-    }),
-    ...(version === 5 && { properties }),
   }
 }
 

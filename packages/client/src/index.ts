@@ -1,13 +1,6 @@
 /** The ConcordMQ MQTT client. */
-export {
-  Client,
-  type ClientState,
-  connect,
-  type DisconnectOptions,
-  type PublishOptions,
-  type SubscribeOptions,
-  type Subscription,
-} from './client.ts'
+export type { DisconnectOptions, PublishOptions, SubscribeOptions, Subscription } from './calls.ts'
+export { Client, type ClientState, connect } from './client.ts'
 export { CLIENT_ERROR_CODES, ClientError, type ClientErrorCode } from './errors.ts'
 export type { PublishAck } from './operations.ts'
 export type {
