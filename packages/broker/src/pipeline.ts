@@ -266,24 +266,30 @@ export class Pipeline {
       ...(qos === 2 && from.kept && { receipt: packetId }),
     }
     // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
-    const byRun = !run.retain
-    driver.runMessage = byRun ? command.message : undefined
+    driver.runMessage = run.retain ? undefined : command.message
+    driver.runPlaced = false
+    const { dup } = run
     driver.sequencer.submit(command, (outcome: Outcome) => {
-      driver.runMessage = undefined
-      const published = outcome.type === 'published' && !outcome.duplicate
-      if (byRun && published) this.#fanOut(from, run, route, this.#direct(route))
       // A resend without DUP was counted as a message of its own.
-      if (outcome.type === 'published' && outcome.duplicate && !run.dup) from.conversation.settledIn(1)
+      if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
       if (!acknowledge || qos === 0 || outcome.type === 'stale') return
-      if (outcome.type === 'malformed') {
-        this.#refuse(from, run, ReasonCode.implementationSpecificError)
-        return
+      let reasonCode = 0
+      if (outcome.type === 'malformed') reasonCode = ReasonCode.implementationSpecificError
+      else if (
+        outcome.type === 'published' &&
+        !outcome.duplicate &&
+        outcome.matched === 0 &&
+        route.targets.length === 0
+      ) {
+        reasonCode = ReasonCode.noMatchingSubscribers
       }
-      const unmatched = outcome.type === 'published' && outcome.matched === 0 && route.targets.length === 0
-      this.#acknowledge(from, run, qos === 1 ? PUBACK : PUBREC, unmatched && published)
+      if (qos === 1 || reasonCode >= 0x80) from.conversation.settledIn(1)
+      from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
     })
     driver.runMessage = undefined
+    // It has its place: the live copies leave now, whatever the answer waits for.
+    if (driver.runPlaced) this.#fanOut(from, run, route, this.#direct(route))
   }
 
   #message(from: Connection, run: PublishRun, route: Route<Connection>): Message {
@@ -335,20 +341,8 @@ export class Pipeline {
   }
 
   #complete(from: Connection, packetId: number, known: boolean): void {
-    const { output } = from
-    this.#o.counters.packetsSent++
     if (known) from.conversation.settledIn(1)
-    if (known || !from.v5) {
-      from.acknowledge(PUBCOMP, packetId)
-      return
-    }
-    const at = output.room(5)
-    const chunk = output.chunk as Buffer
-    chunk[at] = PUBCOMP
-    chunk[at + 1] = 3
-    chunk[at + 2] = packetId >> 8
-    chunk[at + 3] = packetId & 255
-    chunk[at + 4] = ReasonCode.packetIdentifierNotFound
+    from.acknowledge(PUBCOMP, packetId, known ? 0 : ReasonCode.packetIdentifierNotFound)
   }
 }
 

@@ -304,19 +304,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.#check(settled)
     if (settled === 'mismatch' || reasonCode >= 0x80) return
     // [MQTT-4.3.3-4] PUBREL with the same identifier; one that is not in use is answered, so that the client can end it
-    const { output } = this
-    this.#shared.counters.packetsSent++
-    if (settled === 'unknown' && this.v5) {
-      const at = output.room(5)
-      const chunk = output.chunk as Buffer
-      chunk[at] = 0x62
-      chunk[at + 1] = 3
-      chunk[at + 2] = packetId >> 8
-      chunk[at + 3] = packetId & 255
-      chunk[at + 4] = ReasonCode.packetIdentifierNotFound
-      return
-    }
-    this.acknowledge(0x62, packetId)
+    this.acknowledge(0x62, packetId, settled === 'unknown' ? ReasonCode.packetIdentifierNotFound : 0)
   }
 
   pubrel(packetId: number): void {
@@ -394,15 +382,18 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   // ---------------------------------------------------------------- what others ask of the connection
 
-  /** A four-byte acknowledgement. */
-  acknowledge(firstByte: number, packetId: number): void {
+  /** PUBACK, PUBREC, PUBREL or PUBCOMP; before 5.0 it has no reason. */
+  acknowledge(firstByte: number, packetId: number, reasonCode = 0): void {
     const { output } = this
-    const at = output.room(4)
+    const bytes = reasonCode !== 0 && this.v5 ? 5 : 4
+    const at = output.room(bytes)
     const chunk = output.chunk as Buffer
     chunk[at] = firstByte
-    chunk[at + 1] = 2
+    chunk[at + 1] = bytes - 2
     chunk[at + 2] = packetId >> 8
     chunk[at + 3] = packetId & 255
+    if (bytes === 5) chunk[at + 4] = reasonCode
+    this.#shared.counters.packetsSent++
   }
 
   /** Acknowledges every packet of a run, in request order [MQTT-4.6.0-2] [MQTT-4.6.0-3]. */

@@ -38,6 +38,13 @@ export class Fifo<T> {
     return item
   }
 
+  /** Takes out everything for which `keeps` says no; costs the whole length. */
+  retain(keeps: (item: T) => boolean): void {
+    const items = (this.#items.slice(this.#head) as T[]).filter(keeps)
+    this.#items = items.length > 0 ? items : NOTHING
+    this.#head = 0
+  }
+
   clear(): void {
     this.#items = NOTHING
     this.#head = 0

@@ -226,8 +226,10 @@ test('dropQoS0 drops what finds no room at QoS 0, and gives the connection up at
   client.stuck = true
   for (const payload of ['a', 'b', 'c']) client.outbox.give(form(payload))
   assert.deepEqual([client.outbox.waiting, client.counters.publishDropped, client.overflows], [2, 1, 0])
-  client.outbox.give(form('d', 1))
-  client.outbox.give(form('e', 1))
+  // Two at QoS 1 take the place of what waits at QoS 0; the third finds nothing left to drop.
+  for (const payload of ['d', 'e']) client.outbox.give(form(payload, 1))
+  assert.deepEqual([client.overflows, client.outbox.waiting, client.counters.publishDropped], [0, 2, 3])
+  client.outbox.give(form('f', 1))
   assert.deepEqual([client.overflows, client.outbox.waiting], [1, 2])
 })
 
@@ -367,4 +369,44 @@ test('whatever is given, acknowledged and held up, messages arrive in order, eac
     }),
     150,
   )
+})
+
+test('Outbox sends a series in its place, encoded when it can leave, whatever the limits of the line', () => {
+  const client = new Client({ queueMessagesMax: 5, receiveMaximum: 3 })
+  const encoded: number[] = []
+  const series = {
+    count: 10,
+    form: (i: number) => {
+      encoded.push(i)
+      // Message 4 has expired.
+      return i === 4 ? undefined : form(`s${i}`, 1)
+    },
+  }
+  client.outbox.giveSeries(series, 0)
+  client.outbox.give(form('live', 0))
+  // The window takes three; nothing behind them was encoded but the one that is tried next.
+  assert.deepEqual(client.payloads(), ['s0', 's1', 's2'])
+  assert.deepEqual(encoded, [0, 1, 2, 3])
+  const rest: string[] = []
+  for (let id = 1; id <= 9; id++) {
+    assert.equal(client.outbox.puback(id, 0), 'settled')
+    client.outbox.pump(0)
+    rest.push(...client.payloads())
+  }
+  assert.deepEqual(rest, ['s3', 's5', 's6', 's7', 's8', 's9', 'live'])
+  assert.equal(client.outbox.waiting, 0)
+  assert.equal(client.counters.publishDropped, 0)
+})
+
+test('Outbox makes room for QoS 1 by dropping the QoS 0 that waits, under dropQoS0', () => {
+  const client = new Client({ queueMessagesMax: 4 })
+  client.stuck = true
+  for (const payload of ['a', 'b', 'c']) client.outbox.give(form(payload, 0))
+  client.outbox.give(form('d', 1))
+  client.outbox.give(form('e', 1))
+  assert.equal(client.overflows, 0)
+  assert.equal(client.counters.publishDropped, 3)
+  client.stuck = false
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['d', 'e'])
 })

@@ -49,6 +49,19 @@ interface Segment {
   readonly shared: number
 }
 
+/** Messages that are encoded only when they can leave: what a subscription finds retained may be very much. */
+export interface LazyForms {
+  readonly count: number
+  /** Message `i`, encoded now; undefined: it has expired. */
+  form(i: number): Form | undefined
+}
+
+interface Series {
+  readonly lazy: LazyForms
+  /** First message not sent yet. */
+  next: number
+}
+
 export class Outbox {
   readonly output: Output
   readonly window: OutboundWindow
@@ -60,8 +73,10 @@ export class Outbox {
   readonly #limits: OutboxLimits
   readonly #counters: Counters
   readonly #owner: OutboxOwner
-  readonly #line = new Fifo<Segment>()
+  readonly #line = new Fifo<Segment | Series>()
   #lineMessages = 0
+  /** Messages of the series in the line; they cost references, and count under no limit. */
+  #seriesLeft = 0
   #lineBytes = 0
   #shared: Map<number, number> | undefined
   #overflowed = false
@@ -84,7 +99,7 @@ export class Outbox {
 
   /** Messages that wait in the line. */
   get waiting(): number {
-    return this.#lineMessages
+    return this.#lineMessages + this.#seriesLeft
   }
 
   get waitingBytes(): number {
@@ -93,7 +108,7 @@ export class Outbox {
 
   /** Whether a message given now would leave at once. */
   get open(): boolean {
-    return this.#lineMessages === 0 && !this.output.congested
+    return this.waiting === 0 && !this.output.congested
   }
 
   /** Whether publishers should wait for this client: its socket, or a long line, holds messages back. */
@@ -104,7 +119,7 @@ export class Outbox {
   /** Sends the messages of a form, or queues them. The form may be used again by the caller at once. */
   give(form: Form, shared: number = NO_SHARED): void {
     if (this.#overflowed) return
-    if (this.#lineMessages > 0 || this.output.congested) {
+    if (this.waiting > 0 || this.output.congested) {
       this.#enqueue(form, 0, shared)
       return
     }
@@ -112,10 +127,22 @@ export class Outbox {
     if (reached < form.count) this.#enqueue(form, reached, shared)
   }
 
+  /** Sends the messages of a series in line, each encoded when its turn has come. `nowMs` is monotonic. */
+  giveSeries(lazy: LazyForms, nowMs: number): void {
+    if (this.#overflowed || lazy.count === 0) return
+    this.#line.push({ lazy, next: 0 })
+    this.#seriesLeft += lazy.count
+    this.pump(nowMs)
+  }
+
   /** Sends from the line what window and socket allow. `nowMs` is monotonic. */
   pump(nowMs: number): void {
-    while (this.#lineMessages > 0 && !this.output.congested) {
-      const segment = this.#line.first as Segment
+    while (this.#line.length > 0 && !this.output.congested) {
+      const segment = this.#line.first as Segment | Series
+      if ('lazy' in segment) {
+        if (!this.#pumpSeries(segment)) return
+        continue
+      }
       let form: Form | undefined = segment.form
       if (form.expiresAtMs >= 0) {
         if (form.qos > 0 && this.window.room() <= 0) return
@@ -133,6 +160,21 @@ export class Outbox {
       if (reached < form.count) return
       if (this.output.full) this.output.flush()
     }
+  }
+
+  /** False when window or socket allow no more; true when the series has left. */
+  #pumpSeries(series: Series): boolean {
+    const { lazy } = series
+    while (series.next < lazy.count) {
+      if (this.output.congested) return false
+      const form = lazy.form(series.next)
+      if (form !== undefined && this.#send(form, 0, NO_SHARED) < form.count) return false
+      series.next++
+      this.#seriesLeft--
+      if (this.output.full) this.output.flush()
+    }
+    this.#line.shift()
+    return true
   }
 
   puback(packetId: number, reasonCode: number): Settled {
@@ -176,6 +218,7 @@ export class Outbox {
   close(): void {
     this.#overflowed = true
     this.#line.clear()
+    this.#seriesLeft = 0
     this.#lineMessages = 0
     this.#lineBytes = 0
     this.#shared = undefined
@@ -301,6 +344,7 @@ export class Outbox {
         this.#counters.publishDropped += messages
         return
       }
+      if (limits.queueFull === 'dropQoS0' && this.#dropZeros()) continue
       if (limits.queueFull !== 'dropOldest') {
         this.#overflowed = true
         this.#owner.overflow()
@@ -313,6 +357,12 @@ export class Outbox {
         if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', 0x97)
         return
       }
+      if ('lazy' in oldest) {
+        this.#counters.publishDropped += oldest.lazy.count - oldest.next
+        this.#seriesLeft -= oldest.lazy.count - oldest.next
+        this.#line.shift()
+        continue
+      }
       this.#counters.publishDropped += oldest.form.count - oldest.next
       this.#giveUp(oldest, 0x97)
       this.#shift(oldest, oldest.form.count)
@@ -320,6 +370,20 @@ export class Outbox {
     this.#line.push({ form: keep(form), next: from, shared })
     this.#lineMessages += messages
     this.#lineBytes += bytes
+  }
+
+  /** Makes room for QoS 1 and 2 by dropping all QoS 0 that waits. False if there was none. */
+  #dropZeros(): boolean {
+    const before = this.#lineMessages
+    this.#line.retain((waiting) => {
+      if ('lazy' in waiting || waiting.form.qos > 0) return true
+      const messages = waiting.form.count - waiting.next
+      this.#lineMessages -= messages
+      this.#lineBytes -= bytesOf(waiting.form)
+      this.#counters.publishDropped += messages
+      return false
+    })
+    return this.#lineMessages < before
   }
 
   /** Messages before `reached` have left the line. */

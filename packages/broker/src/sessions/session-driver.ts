@@ -30,7 +30,7 @@ import type {
   Session,
   SubscriptionOrder,
 } from '@concordmq/state'
-import { messageForm, type Now } from '../delivery/message-form.ts'
+import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -73,6 +73,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly local: Machine
   /** The message that reaches transient sessions by its run; others that the same command sets free do not. */
   runMessage: Message | undefined
+  /** Set when `runMessage` has got its place. */
+  runPlaced = false
   readonly #o: SessionDriverOptions
   readonly #byCounter = new Map<number, C>()
   readonly #byClient = new Map<string, C>()
@@ -282,7 +284,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   // ---------------------------------------------------------------- effects of the ordered machine
 
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
-    if (placed.message !== this.runMessage) this.#o.routePlaced(placed, publisher)
+    if (placed.message === this.runMessage) this.runPlaced = true
+    else this.#o.routePlaced(placed, publisher)
   }
 
   queued(clientId: string, connection: ConnectionId | undefined, q: number): void {
@@ -325,27 +328,28 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
 
   // ---------------------------------------------------------------- private
 
+  /** In line, each encoded when it can leave: a filter may find more than any queue holds. */
   #sendRetained(connection: C, order: SubscriptionOrder): void {
-    const now = this.now()
-    const retained = this.ordered.retainedFor(order.filter, now.us)
-    for (const placed of retained.concat(this.#o.nodeRetained(order.filter))) {
-      // [MQTT-3.8.3-3] not to the client that published it
-      if (order.noLocal && placed.message.publisher === connection.clientId) continue
-      connection.outbox.give(
-        messageForm(
-          placed,
-          connection.v5,
-          {
-            qos: Math.min(order.qos, placed.message.qos) as QoS,
-            // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
-            retain: true,
-            dup: false,
-            subscriptionIds: order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS,
-          },
-          now,
-        ),
-      )
-    }
+    const { v5 } = connection
+    const found = this.ordered.retainedFor(order.filter, this.sequencer.nowUs())
+    const retained = found.concat(this.#o.nodeRetained(order.filter))
+    const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
+    connection.outbox.giveSeries(
+      {
+        count: retained.length,
+        form: (i) => {
+          const placed = retained[i] as PlacedMessage
+          const now = this.now()
+          // [MQTT-3.8.3-3] not to the client that published it
+          if (order.noLocal && placed.message.publisher === connection.clientId) return undefined
+          if (secondsLeft(placed, now.us) === 0) return undefined
+          const qos = Math.min(order.qos, placed.message.qos) as QoS
+          // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
+          return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds }, now)
+        },
+      },
+      this.#o.nowMs(),
+    )
   }
 
   #sendNodeRetained(connection: C, order: SubscriptionOrder): void {

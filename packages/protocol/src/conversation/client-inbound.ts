@@ -62,8 +62,8 @@ export class ClientInbound {
       const verdict = this.#admit(packetId, qos as 1 | 2)
       if (verdict !== 'new') return verdict
     }
-    // The read buffer is not ours to keep.
-    return { ...packet, topic, payload: packet.payload.slice() }
+    // The read buffer is not ours to keep; not `slice`, which on a Buffer is a view.
+    return { ...packet, topic, payload: new Uint8Array(packet.payload) }
   }
 
   /** PUBREL arrived. Returns the PUBCOMP. */

@@ -794,8 +794,15 @@ describe('sending', () => {
     const talk = connected(5, {}, { properties: { maximumPacketSize: 20 } })
     talk.conversation.send(suback)
     assert.equal(talk.sent.length, 1)
+    talk.conversation.send({ type: PacketType.puback, packetId: 1, reasonCode: 0 })
+    assert.equal(talk.sent.length, 2)
+    // A SUBACK cannot lose its codes, and a client would wait for it for ever.
     talk.conversation.send({ type: PacketType.suback, packetId: 1, reasonCodes: new Array(20).fill(0) })
-    assert.equal(talk.sent.length, 1)
+    assert.deepEqual(
+      talk.sent.slice(2).map((packet) => [packet.type, 'reasonCode' in packet && packet.reasonCode]),
+      [[PacketType.disconnect, 0x95]],
+    )
+    assert.equal(talk.conversation.closed, true)
   })
 
   test('disconnect() says why in 5.0 and closes without a byte before; once', () => {

@@ -251,6 +251,9 @@ export class ServerConversation {
       if (packet.type === PacketType.connack) {
         this.#end()
         this.#effects.close()
+      } else if (packet.type === PacketType.suback || packet.type === PacketType.unsuback) {
+        // So would it for these: every code is a must, and none can be left out.
+        this.disconnect(ReasonCode.packetTooLarge)
       }
       return
     }

@@ -13,7 +13,7 @@ import { RetainedEntry } from '../retained/retained.ts'
 import { Session, Subscription } from '../sessions/session.ts'
 import type { MachineSettings } from '../settings.ts'
 import { NodeLife, State, schedule } from '../state.ts'
-import { enterSubscription, levelsOf } from '../subscriptions/subscribing.ts'
+import { enterSubscription, filterLevels } from '../subscriptions/subscribing.ts'
 import { SNAPSHOT_MAGIC } from './snapshot.ts'
 
 const HASH_BYTES = 32
@@ -148,7 +148,7 @@ function readSubscription({ state }: Restoring, reader: Reader): void {
   if (session === undefined) return reader.fail('subscription without session')
   // By the rules of 3.1.1: whatever version it was made under, and whatever version the session has now.
   if (filterProblem(filter, 4) !== undefined) return reader.fail('filter is invalid')
-  if (levelsOf(filter) > state.settings.topicLevelsMax) return reader.fail('filter has too many levels')
+  if (filterLevels(filter) > state.settings.topicLevelsMax) return reader.fail('filter has too many levels')
   if (session.subscriptions.has(filter)) return reader.fail('subscription is there twice')
   if ((options & 3) === 3 || options >> 4 === 3) return reader.fail('subscription options are none of MQTT')
   const order = {

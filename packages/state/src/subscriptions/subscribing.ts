@@ -62,7 +62,7 @@ export function enterSubscription(state: State, subscription: Subscription): voi
 
 function refusal(state: State, session: Session, filter: string): number | undefined {
   if (filterProblem(filter, session.version) !== undefined) return TOPIC_FILTER_INVALID
-  if (levelsOf(filter) > state.settings.topicLevelsMax) return TOPIC_FILTER_INVALID
+  if (filterLevels(filter) > state.settings.topicLevelsMax) return TOPIC_FILTER_INVALID
   return session.subscriptions.size >= state.settings.subscriptionsMax ? QUOTA_EXCEEDED : undefined
 }
 
@@ -95,6 +95,11 @@ function giveRetained(state: State, subscription: Subscription, effects: Effects
     const qos = message.qos < subscription.qos ? message.qos : subscription.qos
     give(state, session, body, termsOf(qos, true, ids), '', effects)
   }
+}
+
+/** Levels of a filter; `$share/name/` is none of them. */
+export function filterLevels(filter: string): number {
+  return levelsOf(parseShare(filter)?.filter ?? filter)
 }
 
 /** Levels of a topic or filter. */
