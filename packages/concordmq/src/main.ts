@@ -5,7 +5,7 @@
  */
 import { debuglog } from 'node:util'
 import { CommanderError } from 'commander'
-import { CommandError } from './command-error.ts'
+import { CommandError, errorCode, fileProblem } from './command-error.ts'
 import { ExitCode } from './exit-codes.ts'
 import { buildProgram } from './program.ts'
 
@@ -20,12 +20,27 @@ const debug = debuglog('concordmq')
  * ```
  */
 export async function main(argv: readonly string[]): Promise<number> {
+  watchOutput()
   try {
     await buildProgram().parseAsync([...argv], { from: 'user' })
     return Number(process.exitCode ?? ExitCode.done)
   } catch (error) {
     return report(error)
   }
+}
+
+/**
+ * Output that cannot be written. A reader that has seen enough (`| head`) is no error; a full disk is one. A command that
+ * goes on without its output listens for itself. Nothing can be said where standard error fails.
+ */
+function watchOutput(): void {
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', (error) => {
+    if (process.stdout.listenerCount('error') > 1) return
+    if (errorCode(error) === 'EPIPE') process.exit(ExitCode.done)
+    process.stderr.write(`concordmq: Cannot write to standard output: ${fileProblem(error)}\n`)
+    process.exit(ExitCode.inputOutput)
+  })
 }
 
 function report(error: unknown): number {

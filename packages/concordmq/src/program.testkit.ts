@@ -47,10 +47,11 @@ export interface Started {
 export function start(
   args: string[],
   options: { readonly input?: string; readonly env?: Record<string, string> } = {},
+  [program, ...rest]: readonly [string, ...string[]] = [process.execPath, bin, ...args],
 ): Started {
   const { PATH, NODE_COMPILE_CACHE } = process.env
   const env = { PATH, NODE_COMPILE_CACHE, HOME: directory, TMPDIR: directory, ...options.env }
-  const child = spawn(process.execPath, [bin, ...args], { cwd: directory, env })
+  const child = spawn(program, rest, { cwd: directory, env })
   children.add(child)
   const output = { stdout: '', stderr: '' }
   const waiting = new Set<() => void>()
@@ -79,6 +80,12 @@ export function start(
       look()
     })
   return { child, output, until, ended }
+}
+
+/** A bash script, in which `concordmq` is the program. */
+export function startShell(script: string): Started {
+  const concordmq = `set -o pipefail; node="$0"; bin="$1"; concordmq() { "$node" "$bin" "$@"; }`
+  return start([], {}, ['bash', '-c', `${concordmq}; ${script}`, process.execPath, bin])
 }
 
 export async function run(args: string[], options: Parameters<typeof start>[1] = {}) {

@@ -7,6 +7,8 @@ export function addRun(program: Command): void {
     .description('run the broker')
     .argument('[DIRECTORY]', 'configuration directory; one made for FoxMQ works unchanged', defaultDirectory)
     .action(async (directory: string, _options, self: Command) => {
+      // SIGHUP asks a node to read its files again; one that comes while the node is loaded must not end it.
+      process.on('SIGHUP', () => {})
       const { runNode } = await import('../running/run.ts')
       await runNode({
         directory,

@@ -114,7 +114,7 @@ export const flags: readonly Flag[] = [
     path: 'limits.keep-alive-max',
     about: 'longest keep alive; 0: no limit (default: 3600)',
   },
-  { flags: '--data-dir <DIR>', path: 'data-dir', about: 'what must survive a restart (default: data in DIRECTORY)' },
+  { flags: '--data-dir <DIR>', path: 'data-dir', about: 'for what must survive a restart; not used yet' },
   { flags: '-l, --log <FORMAT>', path: 'log.format', about: 'format of log lines (default: full)', choices: formats },
   {
     flags: '--log-level <LEVEL>',

@@ -4,6 +4,7 @@
  */
 import type { OptionKey } from '@concordmq/broker'
 import { z } from 'zod'
+import { looksLikeKey } from '../files/secrets.ts'
 import { parseAddress } from './host-port.ts'
 
 /** How text becomes a value: lists split at commas, paths count from the place they were written in. */
@@ -60,7 +61,11 @@ export function secretText(about: string): Key<string | undefined> {
 
 export function path(about: string, change?: 'live'): Key<string | undefined> {
   const base = { fallback: undefined, about }
-  return key('path', z.string().min(1).optional(), 'a path', change === undefined ? base : { ...base, change })
+  const schema = z
+    .string()
+    .min(1)
+    .refine((value) => !looksLikeKey(value), 'this looks like a key itself and is not shown')
+  return key('path', schema.optional(), 'a path', change === undefined ? base : { ...base, change })
 }
 
 export function paths(about: string): Key<readonly string[]> {
@@ -74,7 +79,7 @@ const addressRule = 'HOST:PORT, or a list of them'
 
 /** One or several listening addresses; `"off"` and `[]` are none. */
 export function addresses(about: About<readonly string[]>): Key<readonly string[]> {
-  const list = z.array(z.string().refine((value) => isAddress(value, 0))).max(100)
+  const list = z.array(z.string().superRefine(requireAddress)).max(100)
   return key<readonly string[]>('list', z.preprocess(asList, list), `${addressRule}, or "off"`, about)
 }
 
@@ -86,7 +91,9 @@ function asList(value: unknown): unknown {
 export function addressOrOff(about: About<string>): Key<string> {
   return key(
     'text',
-    z.string().refine((value) => value === 'off' || isAddress(value, 0)),
+    z.string().superRefine((value, context) => {
+      if (value !== 'off') requireAddress(value, context)
+    }),
     'HOST:PORT, or "off"',
     about,
   )
@@ -128,6 +135,7 @@ export function notYet(form: Form, reason: string, about: string): Key<undefined
   return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
 }
 
-function isAddress(value: string, portMin: 0 | 1): boolean {
-  return 'address' in parseAddress(value, { portMin })
+function requireAddress(value: string, context: z.RefinementCtx<string>): void {
+  const parsed = parseAddress(value, { portMin: 0 })
+  if ('problem' in parsed) context.addIssue({ code: 'custom', message: parsed.problem })
 }

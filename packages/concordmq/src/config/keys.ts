@@ -30,7 +30,7 @@ const clusterLater = 'this version runs single nodes only and cannot form a clus
 export const keys = {
   'secret-key-file': path('P-256 private key of this node, PEM (SEC1 or PKCS#8). None: a new random key at each start'),
   'secret-key': secretText('The private key itself as hex DER; from the environment or a flag, never from a file'),
-  'data-dir': path('Folder for what must survive a restart. Default: `data` in the configuration directory'),
+  'data-dir': path('Folder for what must survive a restart; not used yet: this version keeps everything in memory'),
 
   'log.format': oneOf(['full', 'compact', 'pretty', 'json'], { fallback: 'full', about: 'How log lines look' }),
   'log.level': oneOf(['error', 'warn', 'info', 'debug', 'trace'], {

@@ -153,6 +153,20 @@ test('loadConfiguration() tells when an address has no effect', () => {
   )
 })
 
+test('loadConfiguration() says what is wrong with an address', () => {
+  const reasonOf = (address: string) => refusal(() => load(undefined, {}, [flag('mqtt.addr', [address])])).message
+  assert.match(reasonOf('::1:1883'), /mqtt\.addr = \["::1:1883"\] in .*: an IPv6 address with a port goes in brackets/)
+  assert.match(reasonOf('127.0.0.1:65536'), /the port must be a number from 0 to 65535/)
+  assert.match(reasonOf('127.0.0.1'), /the port is missing, write HOST:PORT/)
+  assert.match(reasonOf('300.1.1.1:1'), /"300\.1\.1\.1" is neither an IP address nor a host name/)
+  const http = refusal(() => load(undefined, {}, [flag('http.addr', ':80')])).message
+  assert.match(http, /http\.addr = ":80" in .*: the host is missing/)
+})
+
+test('loadConfiguration() tells that nothing is kept in the data directory yet', () => {
+  assert.match(load('data-dir = "data"\n').notices.join(), /data-dir from .*concordmq\.toml is not used yet/)
+})
+
 test('loadConfiguration() wants a file that was named to exist', () => {
   const missing = join(directory, 'no.toml')
   assert.match(

@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { configurationErrors } from '../command-error.ts'
 import { isTable, parseToml, type TomlTable } from '../files/parse-toml.ts'
 import { readText, readTextIfPresent } from '../files/read-text.ts'
+import { looksLikeKey } from '../files/secrets.ts'
 import type { Assignment } from './assignment.ts'
 import { readEnvironment } from './environment.ts'
 import type { Key } from './key-types.ts'
@@ -105,8 +106,11 @@ function check({ path, value, origin, base }: Assignment): { readonly value: unk
   const key: Key<unknown> = keys[path]
   const result = key.schema.safeParse(value)
   if (!result.success) {
-    const shown = key.secret ? '' : ` = ${JSON.stringify(value) ?? String(value)}`
-    return { problem: `${path}${shown} in ${origin}: must be ${key.rule}` }
+    const shown = key.secret || looksLikeKey(value) ? '' : ` = ${JSON.stringify(value) ?? String(value)}`
+    // What the rule in words leaves open: which part of an address is wrong, for example.
+    const reasons = new Set(result.error.issues.filter(({ code }) => code === 'custom').map(({ message }) => message))
+    const why = reasons.size === 0 ? '' : `: ${[...reasons].join('; ')}`
+    return { problem: `${path}${shown} in ${origin}: must be ${key.rule}${why}` }
   }
   if (key.form === 'path') return { value: resolve(base, String(result.data)) }
   if (key.form === 'paths') return { value: (result.data as readonly string[]).map((one) => resolve(base, one)) }
@@ -154,6 +158,11 @@ function checkTogether(settings: Settings, origins: ReadonlyMap<Path, string>, {
   if (!tlsOn && unusedTls !== undefined) {
     notices.push(
       `${unusedTls} from ${origins.get(unusedTls)} has no effect: no TLS listener is on; add --mqtts or --wss`,
+    )
+  }
+  if (origins.has('data-dir')) {
+    notices.push(
+      `data-dir from ${origins.get('data-dir')} is not used yet: this version keeps sessions and messages in memory only`,
     )
   }
   if (origins.has('cluster.addr')) {

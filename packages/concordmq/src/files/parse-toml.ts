@@ -1,17 +1,23 @@
 /** TOML with errors that name file, line and column, and show the place. */
 import { parse, TomlError } from 'smol-toml'
 import { configurationError } from '../command-error.ts'
+import { mayHoldSecret } from './secrets.ts'
 
 export type TomlTable = { readonly [key: string]: unknown }
 
-/** `hideSource` keeps the offending line out of the message, for files with secrets. */
+/** Longest line shown with an error, characters. */
+const lineLengthMax = 200
+
+/** `hideSource` keeps the offending line out of the message, for files with secrets; what looks like one is never shown. */
 export function parseToml(text: string, path: string, { hideSource }: { readonly hideSource: boolean }): TomlTable {
   try {
     return parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const reason = (error.message.split('\n')[0] ?? '').replace(/^Invalid TOML document: /, '')
-    const place = hideSource ? '' : `\n${error.codeblock.trimEnd()}`
+    const source = error.codeblock.trimEnd()
+    const hidden = hideSource || mayHoldSecret(source) || source.split('\n').some((line) => line.length > lineLengthMax)
+    const place = hidden ? '' : `\n${source}`
     throw configurationError(`${path}:${error.line}:${error.column}: not valid TOML: ${reason}${place}`)
   }
 }

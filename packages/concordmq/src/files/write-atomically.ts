@@ -3,9 +3,21 @@
  * files is written in two passes, so that a full disk or a missing permission is found before anything is replaced.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { CommandError, fileProblem } from '../command-error.ts'
+import { CommandError, errorCode, fileProblem } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 
 export interface NewFile {
@@ -22,10 +34,15 @@ export function writeAtomically(files: readonly NewFile[], progress: (done: numb
   try {
     for (const file of files) {
       current = file.path
-      mkdirSync(dirname(file.path), { recursive: true })
-      const temporary = join(dirname(file.path), `.${basename(file.path)}.${randomBytes(6).toString('hex')}.tmp`)
-      written.push({ temporary, path: file.path })
-      writeSynced(temporary, file)
+      makeDirectory(dirname(file.path))
+      const existing = statSync(file.path, { throwIfNoEntry: false })
+      // Found here rather than by the rename, when other files may have been replaced.
+      if (existing?.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' })
+      // A link stays a link: what it leads to is replaced.
+      const path = existing === undefined ? file.path : realpathSync(file.path)
+      const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+      written.push({ temporary, path })
+      writeSynced(temporary, file, existing)
       progress(written.length)
     }
     for (const { temporary, path } of written) {
@@ -38,10 +55,25 @@ export function writeAtomically(files: readonly NewFile[], progress: (done: numb
   }
 }
 
-function writeSynced(path: string, { text, mode }: NewFile): void {
+/** `mkdir -p`. The one of Node never returns where a directory cannot be made and the system says ENOENT, as below /proc. */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  const parent = dirname(path)
+  if (parent !== path) makeDirectory(parent)
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    // Somebody else made it meanwhile.
+    if (errorCode(error) !== 'EEXIST' || !statSync(path).isDirectory()) throw error
+  }
+}
+
+function writeSynced(path: string, { text, mode }: NewFile, existing: Stats | undefined): void {
   // 'wx' never follows a link or overwrites what someone else put there.
   const descriptor = openSync(path, 'wx', mode)
   try {
+    // `sudo concordmq user add` must not take the file away from the user the broker runs as.
+    if (existing !== undefined && process.getuid?.() === 0) fchownSync(descriptor, existing.uid, existing.gid)
     writeFileSync(descriptor, text)
     fsyncSync(descriptor)
   } finally {

@@ -1,7 +1,7 @@
 /** The work of `concordmq sub`. */
 import { type Client, connect, type Message } from '@concordmq/client'
 import { filterMatches, filterProblem } from '@concordmq/protocol'
-import { CommandError } from '../command-error.ts'
+import { CommandError, errorCode, fileProblem } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { commandError, debugNotices, readClientFlags } from './client-settings.ts'
 import type { SubFlags } from './flags.ts'
@@ -40,7 +40,12 @@ export async function receiveMessages(flags: SubFlags): Promise<void> {
   const stopping = Promise.withResolvers<Stop>()
   const onSignal = (): void => stopping.resolve('signal')
   // `sub | head -1`: the reader has gone, which is no error.
-  const onOutputError = (): void => stopping.resolve('output')
+  const onOutputError = (error: Error): void => {
+    if (errorCode(error) === 'EPIPE') stopping.resolve('output')
+    else stopping.reject(new CommandError(ExitCode.inputOutput, `Cannot write messages: ${fileProblem(error)}`))
+  }
+  // It may fail when nobody waits for it any longer.
+  stopping.promise.catch(() => {})
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
   process.stdout.on('error', onOutputError)
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -1,5 +1,6 @@
 /** `config check` and `config show`. A check reads everything that `run` reads and writes nothing. */
 import type { Logger } from '@concordmq/broker'
+import { formatAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
 import { showJson, showToml } from '../config/show.ts'
@@ -18,7 +19,8 @@ export async function checkConfiguration(args: RunArguments): Promise<string> {
   }
   const plan = await preparePlan(configuration, { directoryGiven: args.directoryGiven, logger, writeFiles: false })
   const kinds = plan.listeners.map(
-    (listener) => `${listener.kind} ${listener.kind === 'unix' ? listener.path : `${listener.host}:${listener.port}`}`,
+    (listener) =>
+      `${listener.kind} ${listener.kind === 'unix' ? listener.path : formatAddress({ host: listener.host ?? '', port: listener.port })}`,
   )
   return `${[
     ...notices.map((notice) => `Note: ${notice}`),

@@ -26,6 +26,9 @@ const host = '127.0.0.1'
 export async function runDev(options: DevOptions): Promise<void> {
   await requireFreePorts(options)
   const directory = mkdtempSync(join(tmpdir(), 'concordmq-dev-'))
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  // A second Ctrl-C ends the process on the spot.
+  process.once('exit', remove)
   try {
     makeAddressBook([`${host}:19793`], { directory, force: false, say: () => {} })
     await runNode(
@@ -36,11 +39,14 @@ export async function runDev(options: DevOptions): Promise<void> {
         file: undefined,
         given: devFlags(options, directory),
         environment: { RUST_LOG: process.env.RUST_LOG },
+        // It ends with the terminal it was started in.
+        onHangup: 'stop',
       },
       (node) => process.stdout.write(welcome(node, directory)),
     )
   } finally {
-    rmSync(directory, { recursive: true, force: true })
+    remove()
+    process.off('exit', remove)
   }
 }
 

@@ -6,6 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
+import * as wire from '../../../../testing/testkit/src/wire.ts'
 import {
   accepted,
   answer,
@@ -32,6 +33,9 @@ test("FoxMQ's recipe for a single node works line by line", async () => {
   const wrong = connectPacket({ name: 'myagent', password: 'other' })
   assert.deepEqual(await answer(connect(port, '127.0.0.1'), wrong, 4), notAuthorized)
   assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(), 4), notAuthorized)
+  // MQTT 3.1 has a code of its own for a wrong password.
+  const old = wire.connect(3, { clientId: 'probe', username: 'myagent', password: 'other' })
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), old, 4), Buffer.from([0x20, 2, 0, 4]))
   assert.doesNotMatch(node.output.stdout, /mypassword/)
 })
 

@@ -1,7 +1,8 @@
 /**
  * SIGHUP: users, TLS files and the live settings are read again. What is wrong is logged and changes nothing; what cannot
  * change while running is named. Connected clients stay. Each part is taken or left by itself: a broken certificate does
- * not keep a new password out.
+ * not keep a new password out. A signal during the start waits until the node serves; of those that come while one is
+ * being carried out, one more is, since it reads everything.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Broker, ListenerHandle, TlsMaterial } from '@concordmq/broker'
@@ -15,16 +16,38 @@ export interface ReloadContext {
   readonly log: Log
   readonly load: () => Configuration
   readonly broker: Broker
+  /** Those that are open. */
   readonly listeners: readonly ListenerHandle[]
 }
 
-export function openReload(plan: Plan, context: ReloadContext): { close(): void } {
-  let turn: Promise<void> = Promise.resolve()
-  const onSignal = () => {
-    turn = turn.then(() => reload(plan, context))
+export interface Reload {
+  /** The node serves: what was asked for meanwhile is done now. */
+  begin(): void
+  /** From now on the signal does nothing. */
+  close(): void
+}
+
+export function openReload(plan: Plan, context: ReloadContext): Reload {
+  let state: 'starting' | 'idle' | 'busy' | 'closed' = 'starting'
+  let wanted = false
+  const run = async () => {
+    state = 'busy'
+    while (wanted && state === 'busy') {
+      wanted = false
+      await reload(plan, context)
+    }
+    if (state === 'busy') state = 'idle'
   }
-  process.on('SIGHUP', onSignal)
-  return { close: () => void process.off('SIGHUP', onSignal) }
+  process.on('SIGHUP', () => {
+    wanted = true
+    if (state === 'idle') void run()
+  })
+  return {
+    begin: () => void run(),
+    close: () => {
+      state = 'closed'
+    },
+  }
 }
 
 async function reload(plan: Plan, { log, load, broker, listeners }: ReloadContext): Promise<void> {

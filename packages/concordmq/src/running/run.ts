@@ -3,7 +3,7 @@
  * person wants: configuration, then log, then what the directory holds, then addresses.
  */
 
-import { CommandError, errorCode } from '../command-error.ts'
+import { CommandError } from '../command-error.ts'
 import type { Assignment } from '../config/assignment.ts'
 import { fromText } from '../config/environment.ts'
 import type { GivenFlag } from '../config/flags.ts'
@@ -20,6 +20,8 @@ export interface RunArguments {
   readonly file: string | undefined
   readonly given: readonly GivenFlag[]
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** What SIGHUP does to the node; nothing to `config check`. */
+  readonly onHangup?: 'reload' | 'stop'
 }
 
 /** Called once, when all listeners are open. */
@@ -34,7 +36,7 @@ export async function runNode(args: RunArguments, announce?: Announce): Promise<
   try {
     for (const notice of configuration.notices) logger.warn({ event: 'config.notice' }, notice)
     const plan = await preparePlan(configuration, { directoryGiven: args.directoryGiven, logger, writeFiles: true })
-    await serve(plan, { log, load, announce })
+    await serve(plan, { log, load, announce, onHangup: args.onHangup ?? 'reload' })
   } catch (error) {
     // Under json every line of the log is an object, the last one too; others read it on standard error.
     if (error instanceof CommandError && configuration.settings['log.format'] === 'json') {
@@ -58,10 +60,8 @@ function toAssignment({ path, flag, values }: GivenFlag): Assignment {
 
 function openProgramLog({ settings }: Configuration): Promise<Log> {
   const output = process.stdout
-  // A reader that goes away must not stop the broker.
-  output.on('error', (error) => {
-    if (errorCode(error) !== 'EPIPE') throw error
-  })
+  // Neither a reader that goes away nor a full disk stops the broker.
+  output.on('error', () => {})
   return openLog({
     format: settings['log.format'],
     level: settings['log.level'],

@@ -12,6 +12,7 @@ import {
   type Logger,
 } from '@concordmq/broker'
 import { CommandError, configurationError, errorCode } from '../command-error.ts'
+import { formatAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
 import { ExitCode } from '../exit-codes.ts'
@@ -34,25 +35,29 @@ export interface ServeContext {
   /** Reads the configuration anew, for SIGHUP. */
   readonly load: () => Configuration
   readonly announce: ((node: RunningNode, plan: Plan) => void) | undefined
+  /** What SIGHUP does. */
+  readonly onHangup: 'reload' | 'stop'
 }
 
 /** Resolves after a graceful stop. */
-export async function serve(plan: Plan, { log, load, announce }: ServeContext): Promise<void> {
+export async function serve(plan: Plan, { log, load, announce, onHangup }: ServeContext): Promise<void> {
   const logger = log.logger('concordmq::broker')
   const { settings } = plan.configuration
   const broker = await openBroker(brokerOptions(settings, plan, logger))
   const graceMs = () => settings['shutdown.grace-ms']
   let health: HealthHandle | undefined
+  const listeners: ListenerHandle[] = []
   // Listening for signals comes before listening for clients: a stop during the start is a stop.
-  const stopped = whenStopped({ logger, graceMs })
+  const stopped = whenStopped({ logger, graceMs, hangupStops: onHangup === 'stop' })
+  const reload = onHangup === 'reload' ? openReload(plan, { log, load, broker, listeners }) : undefined
   try {
-    const listeners = await openListeners(broker, plan, logger)
+    await openListeners(broker, { plan, logger, listeners })
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
-    const reload = openReload(plan, { log, load, broker, listeners })
     logger.info({ event: 'node.started', node: plan.key.id, version: programVersion() }, 'node is ready')
     announce?.({ broker, listeners, healthAddress: health?.address }, plan)
+    reload?.begin()
     const signal = await stopped.signal
-    reload.close()
+    reload?.close()
     logger.info({ event: 'node.stopping', signal, clients: [...broker.clients()].length }, 'stopping')
     await broker.close({ graceMs: graceMs() })
     logger.info({ event: 'node.stopped' }, 'stopped')
@@ -73,12 +78,18 @@ async function openBroker(options: BrokerOptions): Promise<Broker> {
   }
 }
 
-async function openListeners(broker: Broker, { listeners }: Plan, logger: Logger): Promise<ListenerHandle[]> {
-  const open: ListenerHandle[] = []
-  for (const options of listeners) {
+interface Opening {
+  readonly plan: Plan
+  readonly logger: Logger
+  /** Takes what is open. */
+  readonly listeners: ListenerHandle[]
+}
+
+async function openListeners(broker: Broker, { plan, logger, listeners }: Opening): Promise<void> {
+  for (const options of plan.listeners) {
     try {
       const handle = await broker.listen(options)
-      open.push(handle)
+      listeners.push(handle)
       logger.info(
         { event: 'listener.open', listen_addr: handle.address, transport: handle.kind },
         'listening for connections',
@@ -87,7 +98,6 @@ async function openListeners(broker: Broker, { listeners }: Plan, logger: Logger
       throw listenError(error, options)
     }
   }
-  return open
 }
 
 const flagOf = {
@@ -103,7 +113,7 @@ function listenError(error: unknown, options: ListenerOptions): Error {
   const code = errorCode(error) ?? ''
   const message = error instanceof Error ? error.message : String(error)
   if (!/^(CMQ_(ADDRESS|LISTEN)|E[A-Z]+$)/.test(code)) return startError(error)
-  const where = options.kind === 'unix' ? options.path : `${options.host ?? ''}:${options.port}`
+  const where = options.kind === 'unix' ? options.path : formatAddress({ host: options.host ?? '', port: options.port })
   return new CommandError(ExitCode.unavailable, message, {
     remedy: `The address ${where} comes from ${flagOf[options.kind]} or its default; give another with ${flagOf[options.kind]}`,
     cause: error,

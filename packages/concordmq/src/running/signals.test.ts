@@ -9,7 +9,7 @@ function slowProcess(graceMs: number) {
   const code = `
     import { whenStopped } from ${JSON.stringify(module)}
     const logger = { error: (fields) => console.log(fields.event) }
-    const { signal } = whenStopped({ logger, graceMs: () => ${graceMs} })
+    const { signal } = whenStopped({ logger, graceMs: () => ${graceMs}, hangupStops: true })
     setInterval(() => {}, 60_000)
     console.log('ready')
     console.log(await signal)

@@ -1,6 +1,8 @@
 /**
  * SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once. A stop that does not end by
  * itself within its grace and a little more is ended too, so that "bounded" does not depend on the code being stopped.
+ *
+ * SIGHUP is what a daemon reads its files again on; for a node that belongs to a terminal it is the end of that terminal.
  */
 import type { Logger } from '@concordmq/broker'
 import { ExitCode, exitCodeOfSignal } from '../exit-codes.ts'
@@ -14,7 +16,14 @@ export interface Stopped {
 /** Beyond the grace the broker itself keeps. */
 const marginMs = 2_000
 
-export function whenStopped({ logger, graceMs }: { readonly logger: Logger; readonly graceMs: () => number }): Stopped {
+export interface StopOptions {
+  readonly logger: Logger
+  readonly graceMs: () => number
+  /** Whether SIGHUP stops, too. */
+  readonly hangupStops: boolean
+}
+
+export function whenStopped({ logger, graceMs, hangupStops }: StopOptions): Stopped {
   let stopping = false
   let backstop: NodeJS.Timeout | undefined
   let resolve: (signal: 'SIGINT' | 'SIGTERM') => void = () => {}
@@ -31,6 +40,10 @@ export function whenStopped({ logger, graceMs }: { readonly logger: Logger; read
     backstop.unref()
     resolve(name)
   }
+  // Terminal and shell may both send it, so a second one means nothing.
+  const onHangup = () => {
+    if (!stopping) onSignal('SIGTERM')
+  }
   const onDefect = (error: unknown) => {
     const message = error instanceof Error ? error.message : String(error)
     const place = error instanceof Error ? error.stack?.split('\n')[1]?.trim() : undefined
@@ -39,6 +52,7 @@ export function whenStopped({ logger, graceMs }: { readonly logger: Logger; read
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  if (hangupStops) process.on('SIGHUP', onHangup)
   process.on('uncaughtException', onDefect)
   return {
     signal,
@@ -46,6 +60,7 @@ export function whenStopped({ logger, graceMs }: { readonly logger: Logger; read
       clearTimeout(backstop)
       process.off('SIGINT', onSignal)
       process.off('SIGTERM', onSignal)
+      process.off('SIGHUP', onHangup)
       process.off('uncaughtException', onDefect)
     },
   }

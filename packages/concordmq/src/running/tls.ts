@@ -28,16 +28,21 @@ export async function prepareTls(
   const material =
     settings['tls.cert-file'] === undefined
       ? await ownCertificate(configuration, nodeKey, context)
-      : givenCertificate(settings['tls.cert-file'], settings['tls.key-file'], nodeKey)
+      : givenCertificate(settings['tls.cert-file'], settings['tls.key-file'], { nodeKey, logger: context.logger })
   if (clientCa === undefined) return material
   const ca = readText(clientCa, 'Give the PEM roots of client certificates with --tls-client-ca').text
   requireCertificate(ca, clientCa)
   return { ...material, ca, requireClientCertificate: settings['tls.require-client-cert'] }
 }
 
-function givenCertificate(certFile: string, keyFile: string | undefined, nodeKey: NodeKey): TlsMaterial {
+function givenCertificate(
+  certFile: string,
+  keyFile: string | undefined,
+  { nodeKey, logger }: { readonly nodeKey: NodeKey; readonly logger: Logger },
+): TlsMaterial {
   const cert = readText(certFile, 'Give an existing PEM file to --tls-cert-file').text
   const certificate = requireCertificate(cert, certFile)
+  warnOfDates(certificate, certFile, logger)
   if (keyFile === undefined && nodeKey.random) {
     throw configurationError(
       `The certificate ${certFile} is given without its private key`,
@@ -90,13 +95,37 @@ async function ownCertificate(
   return { cert: pem, key: pemOf(privateKey) }
 }
 
+/** The first certificate of a file, after all of its certificates could be read. */
 function requireCertificate(pem: string, path: string): X509Certificate {
-  try {
-    return new X509Certificate(pem)
-  } catch {
-    throw configurationError(
-      `The file ${path} is not a certificate in PEM`,
-      'It begins with -----BEGIN CERTIFICATE-----',
+  const begin = '-----BEGIN CERTIFICATE-----'
+  const blocks = pem.split(begin).slice(1)
+  const certificates = blocks.map((block, index) => {
+    try {
+      return new X509Certificate(begin + block)
+    } catch {
+      const which = blocks.length === 1 ? 'its certificate' : `certificate ${index + 1} of ${blocks.length}`
+      throw configurationError(`The file ${path} is not a certificate in PEM: ${which} is damaged`, 'Issue it anew')
+    }
+  })
+  const [first] = certificates
+  if (first === undefined) {
+    throw configurationError(`The file ${path} is not a certificate in PEM`, `It begins with ${begin}`)
+  }
+  return first
+}
+
+/** Clients refuse such a certificate. The node starts all the same: its other listeners are better than none. */
+function warnOfDates({ validFromDate, validToDate }: X509Certificate, file: string, logger: Logger): void {
+  const now = new Date()
+  if (now > validToDate) {
+    logger.error(
+      { event: 'certificate.expired', file, not_after: validToDate.toISOString() },
+      'the certificate has expired and clients will refuse it; replace the file and send SIGHUP',
+    )
+  } else if (now < validFromDate) {
+    logger.error(
+      { event: 'certificate.early', file, not_before: validFromDate.toISOString() },
+      'the certificate is not valid yet and clients will refuse it; check the file and the clock',
     )
   }
 }

@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto'
 import { CommandError, configurationError } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { readText, readTextIfPresent } from '../files/read-text.ts'
+import { withLock } from '../files/with-lock.ts'
 import { writeAtomically } from '../files/write-atomically.ts'
 import type { LogFormat } from '../log/entry.ts'
 import { openPrompt, type Prompt } from '../terminal/prompt.ts'
@@ -29,23 +30,31 @@ export interface AddOutput {
 export async function addUserTo(input: UserInput, { file, writeMode, replace, format }: AddOutput): Promise<void> {
   const say = await openSay(format)
   const toFile = file !== '-'
+  const read = () => {
+    const text = toFile && writeMode === 'append' ? (readTextIfPresent(file)?.text ?? '') : ''
+    return { text, users: parseUsersFile(text, file, recordProblem).users }
+  }
+  const requireNew = (name: string, users: ReadonlyMap<string, string>) => {
+    if (users.has(name) && !replace) throw alreadyThere(name, file)
+  }
   // Read first: nobody should type a password for a file that cannot be changed.
-  const before = toFile && writeMode === 'append' ? readTextIfPresent(file) : undefined
-  const known = before === undefined ? undefined : parseUsersFile(before.text, file, recordProblem).users
-  const { name, password } = await completeInput(input, say, (name) => {
-    if (known?.has(name) && !replace) throw alreadyThere(name, file)
-  })
+  const { users } = read()
+  const { name, password } = await completeInput(input, say, (name) => requireNew(name, users))
   const record = await makeRecordWithNote(password)
   if (!toFile) {
     process.stdout.write(formatUser(name, record))
     return
   }
-  const text = before?.text ?? ''
-  const changed = known?.has(name)
-    ? replaceUser(text, name, { record, path: file })
-    : appendUser(text, name, { record, path: file })
-  writeAtomically([{ path: file, text: changed, mode: 0o600 }])
-  say(`${known?.has(name) ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
+  const replaced = await withLock(file, () => {
+    // Read again: while the password was typed and hashed, another command may have changed the file.
+    const { text, users } = read()
+    requireNew(name, users)
+    const known = users.has(name)
+    const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
+    writeAtomically([{ path: file, text: changed, mode: 0o600 }])
+    return known
+  })
+  say(`${replaced ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
 }
 
 export function listUsers(file: string): string {
@@ -59,13 +68,15 @@ export async function deleteUserFrom(
   { file, format }: { readonly file: string; readonly format: LogFormat | undefined },
 ): Promise<void> {
   const say = await openSay(format)
-  const { text } = readText(file, 'Give the path with --output-file')
-  if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
-    throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
-      remedy: '`concordmq user list` prints the names',
-    })
-  }
-  writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+  await withLock(file, () => {
+    const { text } = readText(file, 'Give the path with --output-file')
+    if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
+      throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
+        remedy: '`concordmq user list` prints the names',
+      })
+    }
+    writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+  })
   say(`Deleted user "${name}" from ${file}`)
 }
 

@@ -1,0 +1,41 @@
+/**
+ * One change of a file at a time: whoever reads, changes and writes it holds a lock file beside it meanwhile, so that two
+ * commands at once do not lose each other's change. The work under the lock is synchronous and takes milliseconds; a lock of
+ * ten seconds is what a killed process left behind, and is removed. Its age decides, not a process number, which would mean
+ * nothing to a process in another container.
+ */
+import { closeSync, openSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { CommandError, errorCode, fileProblem } from '../command-error.ts'
+import { ExitCode } from '../exit-codes.ts'
+
+const staleMs = 10_000
+const retryDelayMs = 20
+
+/** Runs `change` while no other process is under the lock of the same file; waits as long as that takes. */
+export async function withLock<T>(path: string, change: () => T): Promise<T> {
+  const lock = join(dirname(path), `.${basename(path)}.lock`)
+  while (!take(lock, path)) await wait(retryDelayMs)
+  try {
+    return change()
+  } finally {
+    rmSync(lock, { force: true })
+  }
+}
+
+function take(lock: string, path: string): boolean {
+  try {
+    closeSync(openSync(lock, 'wx', 0o600))
+    return true
+  } catch (error) {
+    // Without the directory there is no file that anybody could be changing.
+    if (errorCode(error) === 'ENOENT') return true
+    if (errorCode(error) !== 'EEXIST') {
+      throw new CommandError(ExitCode.inputOutput, `Cannot write ${path}: ${fileProblem(error)}`, { cause: error })
+    }
+  }
+  const left = statSync(lock, { throwIfNoEntry: false })
+  if (left !== undefined && Date.now() - left.mtimeMs > staleMs) rmSync(lock, { force: true })
+  return false
+}
