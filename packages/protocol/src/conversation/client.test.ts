@@ -420,6 +420,14 @@ describe('publish()', () => {
     assert.equal(script.end, undefined)
   })
 
+  for (const version of [3, 4] as const) {
+    test(`version ${version}: answers unknown identifiers without a reason code, which only 5.0 has`, () => {
+      const script = new Script({ version }).accepted().server(ack(5, 9), ack(6, 10))
+      assert.deepEqual(script.log(), ['PUBREL 9', 'PUBCOMP 10'])
+      assert.equal(script.end, undefined)
+    })
+  }
+
   for (const [qos, type] of [
     [1, 5],
     [1, 7],

@@ -262,7 +262,7 @@ export class ClientConversation {
       case PacketType.pubcomp:
         return this.#onAcknowledgement(packet)
       case PacketType.pubrel:
-        this.#send(this.#inbound.release(packet.packetId))
+        this.#sendAck(this.#inbound.release(packet.packetId))
         return undefined
       case PacketType.suback:
       case PacketType.unsuback:
@@ -331,7 +331,7 @@ export class ClientConversation {
     if (outgoing === undefined) {
       // Left over from before a reconnect. PUBREC wants its PUBREL all the same, or the server keeps the identifier.
       if (type === PacketType.pubrec && reasonCode < 0x80) {
-        this.#send({ type: PacketType.pubrel, packetId, reasonCode: ReasonCode.packetIdentifierNotFound })
+        this.#sendAck({ type: PacketType.pubrel, packetId, reasonCode: ReasonCode.packetIdentifierNotFound })
       }
       return undefined
     }
@@ -552,6 +552,11 @@ export class ClientConversation {
 
   #send(packet: Packet): void {
     this.#write(encodePacket(packet, this.#options.version))
+  }
+
+  /** Before 5.0 acknowledgements have no reason code. */
+  #sendAck({ type, packetId, reasonCode }: AckPacket): void {
+    this.#send({ type, packetId, reasonCode: this.#options.version === 5 ? reasonCode : 0 })
   }
 
   #write(bytes: Uint8Array): void {
