@@ -134,7 +134,8 @@ export class StreamTransport implements Transport {
 
   #flushed(): void {
     this.#awaitingFlush = false
-    if (this.#closed || this.#stream.destroyed) return
+    // Once ending, the stream sends what is left by itself; another write would be an error and lose it.
+    if (this.#closed || this.#ending || this.#stream.destroyed) return
     if (this.#stream.writableLength === 0) this.#sink?.drain()
     else if (this.#kind === 'socket') {
       this.#awaitingFlush = true
