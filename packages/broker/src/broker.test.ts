@@ -413,6 +413,21 @@ describe('topics', () => {
     await listener.expectNothing()
   })
 
+  test('$SYS counts what is retained and what waits for kept sessions as stored', async () => {
+    const { target } = await start({ sys: { intervalSeconds: 1 } })
+    const keeper = await connect(target, 4, { clientId: 'keeper', cleanStart: false })
+    await keeper.subscribe('q', 1)
+    await keeper.drop()
+    const publisher = await connect(target, 4)
+    await publisher.publish('q', 'waits', { qos: 1 })
+    await publisher.publish('r', 'stays', { qos: 1, retain: true })
+    const watcher = await connect(target, 4)
+    await watcher.subscribe('$SYS/broker/store/messages/count')
+    const counts: string[] = []
+    while (counts.at(-1) !== '2') counts.push((await watcher.expectPacket('PUBLISH')).payload.toString())
+    assert.ok(counts.length <= 3, counts.join())
+  })
+
   test('a topic deeper than topicLevelsMax is refused, as message, will and filter', async () => {
     const { broker, target } = await start({ limits: { topicLevelsMax: 3 } })
     const client = await connect(target, 5)

@@ -370,7 +370,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       subscriptions: ordered.subscriptions.size + local.subscriptions.size,
       sharedSubscriptions: ordered.sharedSubscriptions,
       retainedMessages: ordered.retained.count,
-      storedMessages: ordered.retained.count,
+      storedMessages: ordered.queuesMessages + ordered.retained.count,
       storedBytes: ordered.queuesBytes + ordered.retained.bytes,
     }
   }

@@ -12,6 +12,7 @@ const NOTHING = tracingEffects([])
 
 /** What must hold between two commands, whatever happened before. */
 function check(machine: Machine, queueMessagesMax: number): void {
+  let queuesMessages = 0
   let queuesBytes = 0
   let plainSubscriptions = 0
   const shared = new Map<string, string>()
@@ -44,10 +45,11 @@ function check(machine: Machine, queueMessagesMax: number): void {
     assert.ok(queue.sentBelow <= queue.next)
     assert.ok(session.kept || session.connection !== undefined, 'a transient session has its connection')
     assert.ok(session.connection === undefined || session.willDueUs === Number.MAX_SAFE_INTEGER)
+    queuesMessages += messages
     queuesBytes += bytes
     for (const subscription of session.subscriptions.values()) if (subscription.shareName === '') plainSubscriptions++
   }
-  assert.equal(machine.queuesBytes, queuesBytes)
+  assert.deepEqual([machine.queuesMessages, machine.queuesBytes], [queuesMessages, queuesBytes])
   assert.equal(machine.subscriptions.size, plainSubscriptions)
 }
 

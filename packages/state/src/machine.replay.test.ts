@@ -104,6 +104,7 @@ test('Machine goes on from a snapshot like the original, also when commands are 
       assert.deepEqual(again, lines)
       assert.equal(hex(machine.hash()), hex(original.hash()))
       assert.equal(machine.nextDeadlineUs, original.nextDeadlineUs)
+      assert.equal(machine.queuesMessages, original.queuesMessages)
       assert.equal(machine.queuesBytes, original.queuesBytes)
       assert.deepEqual(describe(machine), describe(original))
     }),

@@ -139,6 +139,11 @@ export class Machine {
     return this.#state.retained.inOrder(filter, nowUs)
   }
 
+  /** Entries of all queues. */
+  get queuesMessages(): number {
+    return this.#state.queuesMessages
+  }
+
   /** Bytes that all queues refer to. */
   get queuesBytes(): number {
     return this.#state.queuesBytes

@@ -83,7 +83,8 @@ export class State {
   readonly shares = new FilterTree<ShareGroup>()
   readonly retained = new Retained()
   readonly deadlines = new Deadlines<Session | RetainedEntry>()
-  /** Bytes that all queues refer to. */
+  /** Entries of all queues, and the bytes they refer to. */
+  queuesMessages = 0
   queuesBytes = 0
   readonly counters: Counters = { malformed: 0, stale: 0, idle: 0, queueFull: 0, expired: 0, retainedFull: 0 }
 

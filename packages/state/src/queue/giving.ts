@@ -28,6 +28,7 @@ export function give(
     return
   }
   const q = queue.append(body, terms, share)
+  state.queuesMessages++
   state.queuesBytes += body.bytes
   if (connection === undefined) schedule(state, session)
   effects.queued(clientId, connection, q)
@@ -51,6 +52,7 @@ export function dropEntry(
 /** Takes an entry out of a queue. */
 export function takeOut(state: State, session: Session, entry: Queued): void {
   session.queue.settle(entry)
+  state.queuesMessages--
   state.queuesBytes -= entry.placed.bytes
 }
 

@@ -53,6 +53,7 @@ export function readSnapshot(slices: Iterable<Uint8Array>, settings: MachineSett
   for (const session of state.sessions.values()) {
     const { queue } = session
     if (!queue.isBaseRight()) return { malformed: 'queue does not begin with its oldest entry' }
+    state.queuesMessages += queue.messages
     state.queuesBytes += queue.bytes
     schedule(state, session)
   }
