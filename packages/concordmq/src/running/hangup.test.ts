@@ -26,7 +26,9 @@ test('dev leaves nothing behind when Ctrl-C is pressed twice', async () => {
   child.kill('SIGINT')
   await until(/stopping/)
   child.kill('SIGINT')
-  assert.ok([0, 130].includes((await ended) ?? -1))
+  const code = await ended
+  // Once all is done, the system's own way with a signal is as good.
+  assert.ok(code === null ? child.signalCode === 'SIGINT' : [0, 130].includes(code), `${code}`)
   client.destroy()
   assert.deepEqual(readdirSync(at()), [])
 })

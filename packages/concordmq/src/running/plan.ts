@@ -5,7 +5,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AccessOptions, ListenerOptions, Logger, TlsMaterial } from '@concordmq/broker'
-import { CommandError, configurationError } from '../command-error.ts'
+import { CommandError, configurationError, configurationErrors } from '../command-error.ts'
 import { readAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
@@ -38,15 +38,42 @@ export async function preparePlan(
 ): Promise<Plan> {
   const { settings, directory } = configuration
   requireDirectory(directory, { directoryGiven })
-  const key = prepareKey(configuration, logger)
-  checkAddressBook(configuration, key, logger)
-  checkPermissions(configuration, logger)
-  const access = prepareAccess(configuration, logger)
+  const refused: CommandError[] = []
+  /** Goes on after a refusal, so that a person hears of everything at once. */
+  const attempt = async <T>(step: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await step()
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+      refused.push(error)
+      return undefined
+    }
+  }
+  const key = await attempt(() => prepareKey(configuration, logger))
+  if (key !== undefined) await attempt(() => checkAddressBook(configuration, key, logger))
+  await attempt(() => checkPermissions(configuration, logger))
+  const access = await attempt(() => prepareAccess(configuration, logger))
+  const wantsTls = settings['mqtts.enabled'] || settings['wss.enabled']
+  // The certificate may be made for the key and written, so it comes last and only if the rest is right.
+  const write = writeFiles && refused.length === 0
   const tls =
-    settings['mqtts.enabled'] || settings['wss.enabled']
-      ? await prepareTls(configuration, key, { logger, writeFiles })
+    key !== undefined && wantsTls
+      ? await attempt(() => prepareTls(configuration, key, { logger, writeFiles: write }))
       : undefined
+  if (refused.length > 0 || key === undefined || access === undefined) throw together(refused)
   return { configuration, key, access, tls, listeners: prepareListeners(settings, tls) }
+}
+
+/** One error as it is, several as a list, each with its own remedy. */
+function together(refused: readonly CommandError[]): CommandError {
+  const [only] = refused
+  if (only !== undefined && refused.length === 1) return only
+  return configurationErrors(
+    'Cannot start',
+    refused.map(({ message, remedy }) =>
+      [message, ...(remedy === undefined ? [] : [remedy])].join('\n').replaceAll('\n', '\n    '),
+    ),
+  )
 }
 
 function requireDirectory(directory: string, { directoryGiven }: { readonly directoryGiven: boolean }): void {

@@ -66,7 +66,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     throw error
   } finally {
     await health?.close()
-    stopped.dispose()
+    stopped.done()
   }
 }
 

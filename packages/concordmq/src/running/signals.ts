@@ -2,6 +2,9 @@
  * SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once. A stop that does not end by
  * itself within its grace and a little more is ended too, so that "bounded" does not depend on the code being stopped.
  *
+ * The handlers of SIGTERM and SIGINT stay when all has stopped: a signal that comes while the process clears up must not end
+ * it before what it does at its exit.
+ *
  * SIGHUP is what a daemon reads its files again on; for a node that belongs to a terminal it is the end of that terminal.
  */
 import type { Logger } from '@concordmq/broker'
@@ -10,7 +13,8 @@ import { ExitCode, exitCodeOfSignal } from '../exit-codes.ts'
 export interface Stopped {
   /** Resolves with the first signal. */
   readonly signal: Promise<'SIGINT' | 'SIGTERM'>
-  dispose(): void
+  /** The graceful stop has ended, or there was nothing to stop. */
+  done(): void
 }
 
 /** Beyond the grace the broker itself keeps. */
@@ -56,11 +60,9 @@ export function whenStopped({ logger, graceMs, hangupStops }: StopOptions): Stop
   process.on('uncaughtException', onDefect)
   return {
     signal,
-    dispose: () => {
+    done: () => {
+      stopping = true
       clearTimeout(backstop)
-      process.off('SIGINT', onSignal)
-      process.off('SIGTERM', onSignal)
-      process.off('SIGHUP', onHangup)
       process.off('uncaughtException', onDefect)
     },
   }
