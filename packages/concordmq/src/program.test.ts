@@ -82,6 +82,23 @@ test('run refuses what its directory has wrong, naming file, rule and remedy', a
   }
 })
 
+test('run reports everything that its directory has wrong at once', async () => {
+  mkdirSync(at('concordmq.d'))
+  for (const [name, text] of [
+    ['users.toml', '[users.a]\npassword-hash = "x"\n'],
+    ['address-book.toml', 'addresses = 1\n'],
+    ['permissions.toml', ''],
+    ['tls.crt', 'x'],
+  ] as const) {
+    writeFileSync(at('concordmq.d', name), text)
+  }
+  const { code, stderr } = await run(['run', '--mqtts', '--tls-cert-file', 'concordmq.d/tls.crt'])
+  assert.equal(code, 78)
+  assert.match(stderr, /Cannot start: 4 problems/)
+  for (const file of ['users', 'address-book', 'permissions']) assert.match(stderr, new RegExp(`${file}\\.toml`))
+  assert.match(stderr, /tls\.crt is not a certificate in PEM\n {4}It begins with/)
+})
+
 test('run reports all configuration problems at once with 78', async () => {
   mkdirSync(at('concordmq.d'))
   writeFileSync(at('concordmq.d', 'concordmq.toml'), '[mqtt]\nadr = 1\n[limits]\nkeep-alive-max = -1\n')

@@ -13,10 +13,16 @@ import { ExitCode } from '../exit-codes.ts'
 const staleMs = 10_000
 const retryDelayMs = 20
 
-/** Runs `change` while no other process is under the lock of the same file; waits as long as that takes. */
-export async function withLock<T>(path: string, change: () => T): Promise<T> {
+/** Longer than that somebody should hear why nothing happens. */
+const patienceMs = 500
+
+/** Runs `change` while no other process is under the lock of the same file; `waits` is called once if that takes long. */
+export async function withLock<T>(path: string, change: () => T, waits: () => void = () => {}): Promise<T> {
   const lock = join(dirname(path), `.${basename(path)}.lock`)
-  while (!take(lock, path)) await wait(retryDelayMs)
+  for (let waitedMs = 0; !take(lock, path); waitedMs += retryDelayMs) {
+    if (waitedMs === patienceMs) waits()
+    await wait(retryDelayMs)
+  }
   try {
     return change()
   } finally {

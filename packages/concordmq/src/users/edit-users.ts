@@ -45,15 +45,19 @@ export async function addUserTo(input: UserInput, { file, writeMode, replace, fo
     process.stdout.write(formatUser(name, record))
     return
   }
-  const replaced = await withLock(file, () => {
-    // Read again: while the password was typed and hashed, another command may have changed the file.
-    const { text, users } = read()
-    requireNew(name, users)
-    const known = users.has(name)
-    const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
-    writeAtomically([{ path: file, text: changed, mode: 0o600 }])
-    return known
-  })
+  const replaced = await withLock(
+    file,
+    () => {
+      // Read again: while the password was typed and hashed, another command may have changed the file.
+      const { text, users } = read()
+      requireNew(name, users)
+      const known = users.has(name)
+      const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
+      writeAtomically([{ path: file, text: changed, mode: 0o600 }])
+      return known
+    },
+    waiting(say, file),
+  )
   say(`${replaced ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
 }
 
@@ -68,16 +72,24 @@ export async function deleteUserFrom(
   { file, format }: { readonly file: string; readonly format: LogFormat | undefined },
 ): Promise<void> {
   const say = await openSay(format)
-  await withLock(file, () => {
-    const { text } = readText(file, 'Give the path with --output-file')
-    if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
-      throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
-        remedy: '`concordmq user list` prints the names',
-      })
-    }
-    writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
-  })
+  await withLock(
+    file,
+    () => {
+      const { text } = readText(file, 'Give the path with --output-file')
+      if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
+        throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
+          remedy: '`concordmq user list` prints the names',
+        })
+      }
+      writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+    },
+    waiting(say, file),
+  )
   say(`Deleted user "${name}" from ${file}`)
+}
+
+function waiting(say: Say, file: string): () => void {
+  return () => say(`Waiting for another command that changes ${file}`)
 }
 
 export async function generateUser(
