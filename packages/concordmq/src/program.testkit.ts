@@ -39,9 +39,9 @@ export interface Started {
   readonly child: ChildProcessWithoutNullStreams
   readonly output: { stdout: string; stderr: string }
   /** Resolves with the match once standard output holds it; rejects if the program ends before. */
-  until(pattern: RegExp): Promise<RegExpExecArray>
+  readonly until: (pattern: RegExp) => Promise<RegExpExecArray>
   /** Resolves with the exit status. */
-  ended: Promise<number | null>
+  readonly ended: Promise<number | null>
 }
 
 export function start(
