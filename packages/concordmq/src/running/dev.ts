@@ -111,7 +111,7 @@ ConcordMQ is running: one node, everything switched on, anonymous login from thi
   WebSocket  ws://${address('ws')?.address ?? ''}
   Health     ${healthAddress === undefined ? 'off' : `http://${healthAddress}/readyz`}
 
-In a second terminal, subscribe:
+In a second terminal, in the same folder, subscribe:
 
   npx concordmq sub${portFlag} -t 'hello/#' -v
 
