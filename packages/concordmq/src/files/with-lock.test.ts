@@ -46,6 +46,12 @@ test('withLock() takes the place of a lock that a killed process left behind', a
   assert.equal(await withLock(join(directory, 'users.toml'), () => 1), 1)
 })
 
-test('withLock() needs no directory that is not there yet', async () => {
-  assert.equal(await withLock(join(directory, 'new', 'users.toml'), () => 1), 1)
+test('withLock() makes the directory that is not there yet, and is alone in it', async () => {
+  const path = join(directory, 'new', 'users.toml')
+  let inside = 0
+  const change = () => {
+    assert.deepEqual(readdirSync(join(directory, 'new')), ['.users.toml.lock'])
+    return ++inside
+  }
+  assert.deepEqual(await Promise.all([withLock(path, change), withLock(path, change)]), [1, 2])
 })

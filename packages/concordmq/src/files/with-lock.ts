@@ -9,6 +9,7 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { CommandError, errorCode, fileProblem } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
+import { makeDirectory } from './write-atomically.ts'
 
 const staleMs = 10_000
 const retryDelayMs = 20
@@ -32,11 +33,11 @@ export async function withLock<T>(path: string, change: () => T, waits: () => vo
 
 function take(lock: string, path: string): boolean {
   try {
+    // The first of several commands may be the one that makes the directory.
+    makeDirectory(dirname(lock))
     closeSync(openSync(lock, 'wx', 0o600))
     return true
   } catch (error) {
-    // Without the directory there is no file that anybody could be changing.
-    if (errorCode(error) === 'ENOENT') return true
     if (errorCode(error) !== 'EEXIST') {
       throw new CommandError(ExitCode.inputOutput, `Cannot write ${path}: ${fileProblem(error)}`, { cause: error })
     }

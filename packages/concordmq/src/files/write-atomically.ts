@@ -56,7 +56,7 @@ export function writeAtomically(files: readonly NewFile[], progress: (done: numb
 }
 
 /** `mkdir -p`. The one of Node never returns where a directory cannot be made and the system says ENOENT, as below /proc. */
-function makeDirectory(path: string): void {
+export function makeDirectory(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
   const parent = dirname(path)
   if (parent !== path) makeDirectory(parent)

@@ -72,10 +72,13 @@ export async function deleteUserFrom(
   { file, format }: { readonly file: string; readonly format: LogFormat | undefined },
 ): Promise<void> {
   const say = await openSay(format)
+  const read = () => readText(file, 'Give the path with --output-file').text
+  // Where there is no file, none of its directories is made for a lock.
+  read()
   await withLock(
     file,
     () => {
-      const { text } = readText(file, 'Give the path with --output-file')
+      const text = read()
       if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
         throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
           remedy: '`concordmq user list` prints the names',
