@@ -22,6 +22,7 @@ import { openHealthServer } from './health.ts'
 import type { Plan } from './plan.ts'
 import { openReload } from './reload.ts'
 import { whenStopped } from './signals.ts'
+import { keepYoungGenerationSmall } from './young-generation.ts'
 
 export interface RunningNode {
   readonly broker: Broker
@@ -54,6 +55,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     await openListeners(broker, { plan, logger, listeners })
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
     logger.info({ event: 'node.started', node: plan.key.id, version: programVersion() }, 'node is ready')
+    keepYoungGenerationSmall()
     announce?.({ broker, listeners, healthAddress: health?.address }, plan)
     reload?.begin()
     const signal = await stopped.signal
