@@ -51,6 +51,9 @@ import { silentLogger } from './telemetry/logger.ts'
 /** Topics whose subscriber lists are cached. */
 const ROUTES_MAX = 65536
 const GRACE_MS = 5000
+/** How often a part of the cached routes is looked through for outdated ones, and how large a part: all in a minute. */
+const SWEEP_MS = 1000
+const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
 
 /** Makes a broker without listeners. Rejects with `CMQ_OPTIONS` that lists every problem of the options. */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
@@ -74,6 +77,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #sys: SysDriver
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<ListenerHandle>()
+  readonly #sweeper: NodeJS.Timeout
   #silent: boolean
   #closing: Promise<void> | undefined
 
@@ -103,6 +107,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#driver.start(0, incarnation)
 
     const routes = routesOf(this.#driver)
+    this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
+    this.#sweeper.unref()
     this.#pipeline = new Pipeline({
       driver: this.#driver,
       routes,
@@ -250,6 +256,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     clearTimeout(timer)
     for (const connection of [...this.#connections]) connection.transport.destroy()
     await Promise.all(listeners)
+    clearInterval(this.#sweeper)
     this.#sequencer.close()
     this.#wheel.close()
     this.#pressure.close()

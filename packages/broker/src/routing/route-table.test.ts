@@ -142,6 +142,27 @@ describe('RouteTable', () => {
     assert.equal(naive.resolved, after + 1, 'given up')
   })
 
+  test('lets go of outdated lists when swept, and resolves them anew at their next use', () => {
+    const naive = new Naive()
+    naive.subscribe({ who: 'a', filter: 'x/1', qos: 1 })
+    naive.subscribe({ who: 'b', filter: 'x/2', qos: 1 })
+    naive.lookup('x/1')
+    naive.lookup('x/2')
+    const gone = naive.lookup('x/1')
+    const stays = naive.lookup('x/2')
+    assert.equal(naive.table.cachedTargets, 2)
+    naive.unsubscribe({ who: 'a', filter: 'x/1' })
+    // x/2 is looked at again before the sweep, x/1 by nobody.
+    assert.equal(naive.lookup('x/2'), stays)
+    naive.table.sweep(64)
+    assert.deepEqual([gone.targets.length, stays.targets.length, naive.table.cachedTargets], [0, 1, 1])
+    naive.subscribe({ who: 'c', filter: 'x/1', qos: 2 })
+    assert.deepEqual(
+      naive.lookup('x/1').targets.map(({ subscriber, qos }) => `${subscriber}:${qos}`),
+      ['c:2'],
+    )
+  })
+
   test('keeps a copy of the topic, not a view of the read buffer', () => {
     const naive = new Naive()
     const read = Buffer.alloc(65_536)

@@ -61,6 +61,8 @@ const SEEN = 65536
 const CACHED_TARGETS_MAX = 1 << 20
 /** Changes since a route was resolved above which it is resolved anew instead of compared. */
 const COMPARED_MAX = 32
+/** A version so far behind that the route is resolved anew. */
+const OUTDATED = -COMPARED_MAX - 1
 
 export class RouteTable<S> {
   /** Number of subscription changes so far; a route of this version is valid. */
@@ -74,6 +76,7 @@ export class RouteTable<S> {
   readonly #changed: string[] = []
   readonly #seen = new Int32Array(SEEN)
   #victim = 0
+  #swept = 0
   #cachedTargets = 0
 
   /** `topicsMax`: cached topics, rounded up to a power of two; `targetsMax`: targets of all of them together. */
@@ -112,7 +115,7 @@ export class RouteTable<S> {
       topic: utf8Decode(bytes, 0, bytes.length),
       targets: NO_TARGETS,
       ordered: false,
-      version: -1,
+      version: OUTDATED,
       cachedTargets: -1,
     }
     this.#resolve(route)
@@ -149,6 +152,21 @@ export class RouteTable<S> {
       }
     }
     this.#resolve(route)
+  }
+
+  /**
+   * Lets go of outdated lists in the next `places` of the cache: they may name subscribers that are gone, and a topic that
+   * nobody publishes to any more would keep those alive. Called at intervals, so that a round takes about a minute.
+   */
+  sweep(places: number): void {
+    for (let i = 0; i < places; i++) {
+      const route = this.#routes[this.#swept]
+      this.#swept = (this.#swept + 1) % this.#routes.length
+      if (route === undefined || route.version === this.version || route.targets.length === 0) continue
+      route.targets = NO_TARGETS
+      route.version = OUTDATED
+      this.#count(route)
+    }
   }
 
   #resolve(route: Route<S>): void {
@@ -200,11 +218,16 @@ function targetOf<S>(matches: readonly Match<S>[]): Target<S> {
 }
 
 function merged<S>(matches: readonly Match<S>[]): Target<S> {
-  const ids = matches.map((match) => match.subscriptionId).filter((id) => id > 0)
+  const ids: number[] = []
+  let qos: 0 | 1 | 2 = 0
+  for (const match of matches) {
+    if (match.subscriptionId > 0) ids.push(match.subscriptionId)
+    if (match.qos > qos) qos = match.qos
+  }
   ids.sort((a, b) => a - b)
   return {
     subscriber: (matches[0] as Match<S>).subscriber,
-    qos: Math.max(...matches.map((match) => match.qos)) as 0 | 1 | 2,
+    qos,
     retainAsPublished: matches.some((match) => match.retainAsPublished),
     subscriptionIds: ids.length > 0 ? ids : undefined,
     own: undefined,
