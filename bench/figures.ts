@@ -9,7 +9,7 @@
  * configuration; mosquitto with its queue and inflight limits lifted, since by default it drops under this load.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -111,9 +111,10 @@ const { values: options } = parseArgs({
 /** Builds the load generator if its source is newer than the program. */
 function buildLoad(): string {
   const program = join(here, '.build', 'mqload')
-  if (!existsSync(program)) {
+  const source = join(here, 'load', 'mqload.c')
+  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
     mkdirSync(dirname(program), { recursive: true })
-    execFileSync('cc', ['-std=c11', '-O2', '-o', program, join(here, 'load', 'mqload.c')], { stdio: 'inherit' })
+    execFileSync('cc', ['-std=c11', '-O2', '-o', program, source], { stdio: 'inherit' })
   }
   return program
 }

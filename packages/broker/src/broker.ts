@@ -16,13 +16,14 @@ import {
   type DisconnectPacket,
   PacketType,
   PublishRun,
+  parseShare,
   ReasonCode,
   type ServerSettings,
   type SubscribePacket,
   topicNameProblem,
   type UnsubscribePacket,
 } from '@concordmq/protocol'
-import { Machine } from '@concordmq/state'
+import { DIRECT_PREFIX, Machine } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
 import type { Broker, ClientInfo, PublishOptions } from './api.ts'
@@ -439,12 +440,12 @@ function routesOf(driver: SessionDriver<Connection>): RouteTable<Connection> {
   return routes
 }
 
-/** 0, or the reason code that refuses a filter. Its syntax was checked by the codec. */
+/** 0, or the reason code that refuses a filter. Its syntax was checked by the codec; the machine checks its depth. */
 function subscriptionProblem(filter: string, limits: Settings['limits']): number {
-  const shared = filter.startsWith('$share/')
-  if (shared && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
+  const share = parseShare(filter)
+  if (share !== undefined && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
   // What is addressed to one client is nobody else's to hear.
-  if (/^(\$share\/[^/]*\/)?\$direct(\/|$)/.test(filter)) return ReasonCode.notAuthorized
+  if (`${share?.filter ?? filter}/`.startsWith(DIRECT_PREFIX)) return ReasonCode.notAuthorized
   if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(filter)) return ReasonCode.wildcardSubscriptionsNotSupported
-  return filter.split('/').length > limits.topicLevelsMax + (shared ? 2 : 0) ? ReasonCode.topicFilterInvalid : 0
+  return 0
 }

@@ -16,7 +16,14 @@ import {
   type QoS,
   ReasonCode,
 } from '@concordmq/protocol'
-import type { ConnectionId, Message, Outcome, PlacedMessage, PublishCommand } from '@concordmq/state'
+import {
+  type ConnectionId,
+  DIRECT_PREFIX,
+  type Message,
+  type Outcome,
+  type PlacedMessage,
+  type PublishCommand,
+} from '@concordmq/state'
 import type { Connection } from './connections/connection.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { messageForm } from './delivery/message-form.ts'
@@ -40,7 +47,6 @@ const PUBACK = 0x40
 const PUBREC = 0x50
 const PUBCOMP = 0x70
 const DOLLAR = 0x24
-const DIRECT_PREFIX = '$direct/'
 const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)
 
 export class Pipeline {

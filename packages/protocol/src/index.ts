@@ -1,3 +1,4 @@
+export { joinBytes } from './bytes.ts'
 /**
  * The MQTT 3.1, 3.1.1 and 5.0 protocol as pure functions and machines. Every public name, in the order of files.
  */

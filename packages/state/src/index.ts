@@ -19,6 +19,7 @@ export { type CommandRecord, decodeRecords, encodeRecord } from './commands/reco
 export type { DeliveryTerms, Effects, Outcome } from './effects.ts'
 export { Machine } from './machine.ts'
 export type { Message, PlacedMessage } from './messages/message.ts'
+export { DIRECT_PREFIX } from './messages/publishing.ts'
 export { OutboundWindow, packetIdOf, SPAN_MAX } from './queue/outbound-window.ts'
 export type { QueueEntry, SessionQueue } from './queue/session-queue.ts'
 export type { RetainedView } from './retained/retained.ts'

@@ -97,8 +97,6 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   receipts: Receipts | undefined
   /** Sends a kept session's queue. */
   feed: KeptFeed | undefined
-  /** Anything an exchange of enhanced authentication keeps between steps. */
-  exchange: unknown
   wheelSlot = -1
   pressure = 0
   readonly #shared: ConnectionShared
@@ -263,16 +261,15 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   due(nowMs: number): void {
-    if (this.pressure > 0) {
-      this.conversation.lastReceivedMs = nowMs
-      return
-    }
     if (this.conversation.connected) {
-      this.conversation.tick(nowMs)
+      // Time in which nothing is read is not silence of the client.
+      if (this.#paused) this.conversation.lastReceivedMs = nowMs
+      else this.conversation.tick(nowMs)
       return
     }
     if (nowMs < this.#acceptedMs + this.#shared.connectTimeoutMs) return
-    this.refused({ refused: true, reasonCode: 0, statement: 'MQTT-3.1.0-1', detail: 'no CONNECT in time' })
+    const reasonCode = ReasonCode.maximumConnectTime
+    this.refused({ refused: true, reasonCode, statement: 'MQTT-3.1.0-1', detail: 'no CONNECT in time' })
     this.conversation.end()
     this.transport.destroy()
   }

@@ -12,6 +12,7 @@ import {
   type DisconnectPacket,
   type Properties,
   type ProtocolVersion,
+  parseShare,
   type QoS,
   ReasonCode,
   type SubscriptionRequest,
@@ -209,8 +210,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       })
       return
     }
-    const shared = orders.filter((order) => order.filter.startsWith('$share/'))
-    const own = orders.filter((order) => !order.filter.startsWith('$share/'))
+    const shared = orders.filter((order) => isShared(order.filter))
+    const own = orders.filter((order) => !isShared(order.filter))
     if (own.length > 0) this.localSession(connection)
     const ownOutcome =
       own.length === 0
@@ -220,7 +221,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const finish = (sharedCodes: readonly number[]): void => {
       let a = 0
       let b = 0
-      done(orders.map((order) => (order.filter.startsWith('$share/') ? sharedCodes[a++] : ownCodes[b++]) as number))
+      done(orders.map((order) => (isShared(order.filter) ? sharedCodes[a++] : ownCodes[b++]) as number))
       if (ownOutcome?.type !== 'subscribed') return
       for (const [i, order] of own.entries()) if (ownOutcome.retainedDue[i]) this.#sendRetained(connection, order)
     }
@@ -235,8 +236,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   unsubscribe(connection: C, filters: readonly string[], done: (reasonCodes: readonly number[]) => void): void {
     const { id, clientId } = connection
     if (id === undefined) return
-    const local = connection.kept ? [] : filters.filter((filter) => !filter.startsWith('$share/'))
-    const ordered = connection.kept ? filters : filters.filter((filter) => filter.startsWith('$share/'))
+    const local = connection.kept ? [] : filters.filter((filter) => !isShared(filter))
+    const ordered = connection.kept ? filters : filters.filter((filter) => isShared(filter))
     if (local.length > 0) this.localSession(connection)
     const localCodes =
       local.length === 0
@@ -250,9 +251,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       let a = 0
       let b = 0
       done(
-        filters.map(
-          (filter) => (connection.kept || filter.startsWith('$share/') ? orderedCodes[a++] : localCodes[b++]) as number,
-        ),
+        filters.map((filter) => (connection.kept || isShared(filter) ? orderedCodes[a++] : localCodes[b++]) as number),
       )
     }
     if (ordered.length === 0) finish([])
@@ -390,6 +389,11 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
 }
 
 const NO_IDS: readonly number[] = []
+
+/** Whether the ordered machine holds it whatever the session. */
+function isShared(filter: string): boolean {
+  return parseShare(filter) !== undefined
+}
 
 /** The local machine has neither queues nor wills nor retained messages: its effects concern nobody. */
 class IgnoredEffects implements Effects {

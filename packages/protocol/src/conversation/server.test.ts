@@ -5,6 +5,7 @@ import { catalogue } from '../../../../testing/catalogue/src/catalogue.ts'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { fromHex } from '../../../../testing/catalogue/src/notation.ts'
 import { anyPacket, anyVersion } from '../../../../testing/catalogue/src/packet-arbitraries.ts'
+import { joinBytes } from '../bytes.ts'
 import { Framer } from '../framing/framer.ts'
 import { decodePacket } from '../packets/decode.ts'
 import { encodePacket } from '../packets/encode.ts'
@@ -63,7 +64,7 @@ class Talk implements ServerEffects {
     const [first] = packets
     const isConnect = first !== undefined && 'type' in first && first.type === PacketType.connect
     if (isConnect && !this.conversation.connected) this.conversation.version = first.version
-    return this.takeBytes(concat(packets.map((packet) => this.encode(packet))))
+    return this.takeBytes(joinBytes(packets.map((packet) => this.encode(packet))))
   }
 
   takeBytes(bytes: Uint8Array, nowMs = 0): this {
@@ -180,16 +181,6 @@ function publish(topic: string, fields: PublishFields = {}): Packet {
 }
 
 const pingreq: Packet = { type: PacketType.pingreq }
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}
 
 function digest(bytes: Uint8Array): string {
   let hash = 0x811c9dc5
@@ -508,7 +499,7 @@ describe('runs of PUBLISH', () => {
 
   test('a run has a maximum; the rest makes the next one', () => {
     const one = encodePacket(publish('a', { payload: '' }), 4)
-    const talk = connected(4).takeBytes(concat(new Array(RUN_PACKETS_MAX + 3).fill(one)))
+    const talk = connected(4).takeBytes(joinBytes(new Array(RUN_PACKETS_MAX + 3).fill(one)))
     assert.deepEqual(
       talk.runs.map(({ count }) => count),
       [RUN_PACKETS_MAX, 3],
@@ -672,7 +663,7 @@ describe('topic aliases', () => {
 
   test('an alias keeps a copy of its topic, not the read buffer, whatever kind of array that is', () => {
     const talk = connected()
-    const read = Buffer.from(concat([talk.encode(alias('first', 1)), new Uint8Array(0)]))
+    const read = Buffer.from(joinBytes([talk.encode(alias('first', 1)), new Uint8Array(0)]))
     talk.takeBytes(read)
     read.fill(0)
     talk.take(alias('', 1))
@@ -860,7 +851,7 @@ describe('waiting for a decision', () => {
 
   test('hold() from within a publish stops behind that run, release() goes on, however the bytes were cut', () => {
     const talk = connected(4)
-    const bytes = concat([
+    const bytes = joinBytes([
       talk.encode(publish('a', { payload: '1' })),
       talk.encode(publish('b', { payload: '22' })),
       talk.encode(publish('c', { payload: '333' })),
@@ -1005,7 +996,7 @@ describe('properties of any stream', () => {
       const times = packet.type === PacketType.publish ? repeat + 1 : 1
       for (let i = 0; i < times; i++) parts.push(bytes)
     }
-    return concat(parts)
+    return joinBytes(parts)
   }
 
   function effectsOf(bytes: Uint8Array, cuts: readonly number[]): string[] {
@@ -1062,7 +1053,7 @@ describe('properties of any stream', () => {
           }
           return Uint8Array.from(bytes)
         })
-        const bytes = concat(first ? parts : [encodePacket(connect(version), version), ...parts])
+        const bytes = joinBytes(first ? parts : [encodePacket(connect(version), version), ...parts])
         assert.deepEqual(effectsOf(bytes, cuts), effectsOf(bytes, []))
       }),
       3000,

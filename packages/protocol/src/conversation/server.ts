@@ -13,6 +13,7 @@
  * called `hold()` for, later bytes of this connection wait here; the owner stops reading its socket meanwhile, so the
  * backlog stays below what one read brings.
  */
+import { joinBytes } from '../bytes.ts'
 import { firstByteProblem, isOverlong, readRemainingLength } from '../framing/fixed-header.ts'
 import { decodePacket } from '../packets/decode.ts'
 import { encodePacket } from '../packets/encode.ts'
@@ -352,7 +353,7 @@ export class ServerConversation {
     if (this.#partsTotal === 0) {
       // The fixed header itself is cut: at most four bytes wait.
       const first = this.#parts[0] as Uint8Array
-      const head = join([first, chunk.subarray(0, 5)])
+      const head = joinBytes([first, chunk.subarray(0, 5)])
       const found = readRemainingLength(head, 1, head.length, header)
       if (found === 'incomplete') {
         this.#parts = [head]
@@ -375,7 +376,7 @@ export class ServerConversation {
       this.#parts.push(chunk)
       this.#partsHave += chunk.length
       const count = this.#parts.length
-      if (count >= PIECES_MAX && this.#partsHave < count * PIECE_BYTES_MIN) this.#parts = [join(this.#parts)]
+      if (count >= PIECES_MAX && this.#partsHave < count * PIECE_BYTES_MIN) this.#parts = [joinBytes(this.#parts)]
       return -1
     }
     this.#parts.push(chunk.length === missing ? chunk : chunk.subarray(0, missing))
@@ -395,7 +396,7 @@ export class ServerConversation {
         return missing
       }
     }
-    const whole = join(parts)
+    const whole = joinBytes(parts)
     this.#parse(whole, 0)
     return missing
   }
@@ -724,16 +725,4 @@ const tooLong = refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', 'remaining le
 
 function overlong(value: number, bytes: number): Refusal {
   return refuse(ReasonCode.malformedPacket, 'MQTT-1.5.5-1', `remaining length ${value} is written in ${bytes} bytes`)
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let total = 0
-  for (const part of parts) total += part.length
-  const whole = new Uint8Array(total)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

@@ -7,6 +7,7 @@ import { checkResult, checkScan, readPackets } from '../../../../testing/catalog
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { fromHex, toHex } from '../../../../testing/catalogue/src/notation.ts'
 import { anyPacket, packetArbitraries } from '../../../../testing/catalogue/src/packet-arbitraries.ts'
+import { joinBytes } from '../bytes.ts'
 import { isRefusal } from '../refusal.ts'
 import { decodePacket } from './decode.ts'
 import { encodePacket } from './encode.ts'
@@ -44,7 +45,7 @@ describe('random packets', () => {
             fc.array(arbitrary, { minLength: 1, maxLength: 3 }),
             fc.integer({ min: 1, max: 40 }),
             (packets, size) => {
-              const wire = join(packets.map((packet) => encodePacket(packet, version)))
+              const wire = joinBytes(packets.map((packet) => encodePacket(packet, version)))
               assert.deepEqual(readPackets(wire, version, size), packets)
             },
           ),
@@ -131,8 +132,4 @@ function bodyOf(bytes: Uint8Array): Uint8Array {
   let at = 1
   while ((bytes[at] as number) >= 0x80) at++
   return bytes.slice(at + 1)
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]))
 }

@@ -14,7 +14,8 @@ import { place, type State } from '../state.ts'
 import type { Body } from './body.ts'
 import type { Message } from './message.ts'
 
-const DIRECT_PREFIX = '$direct/'
+/** Topics that address one client: `$direct/<clientId>` (row U10). */
+export const DIRECT_PREFIX = '$direct/'
 
 /**
  * Publishes a message that is known to be valid. Returns how many sessions and groups of this machine matched; transient

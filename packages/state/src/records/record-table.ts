@@ -13,6 +13,7 @@
  *
  * With `hashing: false` all this does nothing; such a machine has no hash and no snapshot.
  */
+import { joinBytes } from '@concordmq/protocol'
 import { Writer } from '../encoding/writer.ts'
 import { sha256 } from '../hash/sha256.ts'
 
@@ -67,7 +68,7 @@ export class RecordTable {
     this.hashing = options.hashing
     this.#empty = [new Uint8Array(32)]
     for (let level = 1; level <= LEVELS; level++) {
-      this.#empty.push(sha256(concat(Array.from({ length: FAN }, () => this.#empty[level - 1] as Uint8Array))))
+      this.#empty.push(sha256(joinBytes(Array.from({ length: FAN }, () => this.#empty[level - 1] as Uint8Array))))
     }
   }
 
@@ -198,7 +199,7 @@ export class RecordTable {
         this.#nodes[0]?.delete(index)
       } else {
         const digests = Array.from(bucket, (record) => record.digest as Uint8Array).sort(compareBytes)
-        this.#nodes[0]?.set(index, sha256(concat(digests)))
+        this.#nodes[0]?.set(index, sha256(joinBytes(digests)))
       }
     }
     for (let level = 1; level <= LEVELS; level++) {
@@ -209,23 +210,11 @@ export class RecordTable {
       for (const parent of parents) {
         const hashes = Array.from({ length: FAN }, (_, i) => below.get(parent * FAN + i))
         if (hashes.every((hash) => hash === undefined)) this.#nodes[level]?.delete(parent)
-        else this.#nodes[level]?.set(parent, sha256(concat(hashes.map((hash) => hash ?? empty))))
+        else this.#nodes[level]?.set(parent, sha256(joinBytes(hashes.map((hash) => hash ?? empty))))
       }
       changed = parents
     }
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  let size = 0
-  for (const part of parts) size += part.length
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
 /** Lexicographic order of byte strings. */

@@ -2,7 +2,7 @@
  * Reads a snapshot. It may come from another node, so nothing in it is believed: what is missing, doubled, out of bounds or
  * not what its hash says makes it malformed, and nothing makes this throw.
  */
-import { filterProblem, type ProtocolVersion, parseShare, type QoS } from '@concordmq/protocol'
+import { filterProblem, joinBytes, type ProtocolVersion, parseShare, type QoS } from '@concordmq/protocol'
 import { messageProblem } from '../commands/validity.ts'
 import { Reader } from '../encoding/reader.ts'
 import { type Body, readBody, refer } from '../messages/body.ts'
@@ -23,7 +23,7 @@ type Malformed = { readonly malformed: string }
 
 /** The state in a snapshot, or what is wrong with it. */
 export function readSnapshot(slices: Iterable<Uint8Array>, settings: MachineSettings): State | Malformed {
-  const stream = new Reader(join(slices))
+  const stream = new Reader(joinBytes([...slices]))
   const magic = stream.raw(SNAPSHOT_MAGIC.length)
   if (!isEqual(magic, SNAPSHOT_MAGIC)) return { malformed: 'not a snapshot of this version' }
   const hash = stream.raw(HASH_BYTES)
@@ -211,17 +211,6 @@ function readShareGroup({ state }: Restoring, reader: Reader): void {
 
 function bodyKey(position: number, index: number): string {
   return `${position}.${index}`
-}
-
-function join(slices: Iterable<Uint8Array>): Uint8Array {
-  const all = [...slices]
-  const whole = new Uint8Array(all.reduce((size, slice) => size + slice.length, 0))
-  let at = 0
-  for (const slice of all) {
-    whole.set(slice, at)
-    at += slice.length
-  }
-  return whole
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
