@@ -25,6 +25,7 @@ import {
 } from '@concordmq/protocol'
 import { DIRECT_PREFIX, Machine } from '@concordmq/state'
 import { Access } from './access/access.ts'
+import type { Guard } from './access/permissions.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
 import type { Broker, ClientInfo, PublishOptions } from './api.ts'
 import { resolveOptions, type Settings } from './config/check.ts'
@@ -97,6 +98,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#driver = new SessionDriver<Connection>({
       ...machines,
       counters: this.counters,
+      guard: this.#access.guard,
       outboxLimits,
       nowMs: monotonicMs,
       routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
@@ -107,7 +109,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const incarnation = Date.now()
     this.#driver.start(0, incarnation)
 
-    const routes = routesOf(this.#driver)
+    const routes = routesOf(this.#driver, this.#access.guard)
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
@@ -115,6 +117,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       routes,
       counters: this.counters,
       pressure: this.#pressure,
+      guard: this.#access.guard,
       directMessages: settings.features.directMessages,
       topicLevelsMax: settings.limits.topicLevelsMax,
       nowMs: monotonicMs,
@@ -287,7 +290,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
   subscribe(connection: Connection, packet: SubscribePacket): void {
     const { limits } = this.#settings
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
-    const problems = packet.subscriptions.map((request) => subscriptionProblem(request.filter, limits))
+    const problems = packet.subscriptions.map(
+      (request) => subscriptionProblem(request.filter, limits) || this.#subscriptionDenied(connection, request.filter),
+    )
     const orders = packet.subscriptions
       .filter((_request, i) => problems[i] === 0)
       .map((request) => orderOf(request, limits.maximumQoS, id))
@@ -343,12 +348,22 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#connections.add(new Connection(transport, this.#shared))
   }
 
+  /** 0, or the reason code for which the client may not subscribe. */
+  #subscriptionDenied(connection: Connection, filter: string): number {
+    const { asked } = this.#access.guard
+    if (asked === undefined || asked.maySubscribe(connection, parseShare(filter)?.filter ?? filter)) return 0
+    this.counters.subscribeDenied++
+    return ReasonCode.notAuthorized
+  }
+
   /** A message of this node alone (`$SYS`): QoS 0, outside the order. */
   #deliverHere(placed: Parameters<Pipeline['routePlaced']>[0]): void {
     this.#pipeline.routePlaced(placed, undefined)
     this.#driver.ordered.subscriptions.match(placed.message.topic, (_subscription, clientId) => {
       const connection = this.#driver.byClient(clientId)
-      connection?.feed?.giveZero(messageForm(placed, connection.v5, PLAIN_ZERO, this.#driver.now()))
+      const { topic } = placed.message
+      if (connection?.feed === undefined || !this.#driver.mayReceive(connection, topic)) return
+      connection.feed.giveZero(messageForm(placed, connection.v5, PLAIN_ZERO, this.#driver.now()), topic)
     })
   }
 
@@ -417,15 +432,18 @@ function machinesOf(
   }
 }
 
-/** Routes over the local machine's subscriptions; any subscription change, in either machine, reaches them. */
-function routesOf(driver: SessionDriver<Connection>): RouteTable<Connection> {
+/**
+ * Routes over the local machine's subscriptions; any subscription change, in either machine, reaches them. Who may not
+ * receive a topic is not in its route, so that no message asks.
+ */
+function routesOf(driver: SessionDriver<Connection>, guard: Guard): RouteTable<Connection> {
   const { ordered, local } = driver
   const routes = new RouteTable<Connection>(
     {
       matches(topic: string, visit: (match: Match<Connection>) => void) {
         local.subscriptions.match(topic, (subscription, clientId) => {
           const subscriber = driver.byClient(clientId)
-          if (subscriber === undefined) return
+          if (subscriber === undefined || guard.asked?.mayReceive(subscriber, topic) === false) return
           const { qos, noLocal, retainAsPublished, subscriptionId } = subscription
           visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId })
         })
@@ -437,6 +455,7 @@ function routesOf(driver: SessionDriver<Connection>): RouteTable<Connection> {
   const changed = (filter: string): void => routes.changed(filter)
   ordered.onSubscriptionChange(changed)
   local.onSubscriptionChange(changed)
+  guard.onChange(() => routes.changedAll())
   return routes
 }
 

@@ -31,6 +31,7 @@ export const errorKinds = {
     remedy: 'make the record with makePasswordRecord() or `concordmq user generate`',
     retryable: false,
   },
+  CMQ_PERMISSIONS: { remedy: 'correct the listed rules', retryable: false },
   CMQ_PASSWORD: { remedy: 'choose another password', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_TOPIC: { remedy: 'use a topic name without wildcards, of 1 to 65,535 bytes', retryable: false },

@@ -24,6 +24,7 @@ import {
   type PlacedMessage,
   type PublishCommand,
 } from '@concordmq/state'
+import type { Guard } from './access/permissions.ts'
 import type { Connection } from './connections/connection.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { messageForm } from './delivery/message-form.ts'
@@ -38,6 +39,7 @@ export interface PipelineOptions {
   readonly routes: RouteTable<Connection>
   readonly counters: Counters
   readonly pressure: Pressure
+  readonly guard: Guard
   readonly directMessages: 'off' | 'prefix' | 'bare'
   readonly topicLevelsMax: number
   readonly nowMs: () => number
@@ -67,6 +69,11 @@ export class Pipeline {
     const refusal = this.topicProblem(route.bytes)
     if (refusal !== 0) {
       this.#refuse(from, run, refusal)
+      return
+    }
+    if (this.#o.guard.asked !== undefined && !this.#mayPublish(from, route)) {
+      counters.publishDenied += run.count
+      this.#refuse(from, run, ReasonCode.notAuthorized)
       return
     }
     if (run.qos === 2) {
@@ -131,12 +138,35 @@ export class Pipeline {
     return levelsOf(topic) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
   }
 
-  /** The message goes nowhere; its publisher is told where the protocol allows [MQTT-3.3.5-2]. */
+  /** Whether the rules let the client publish to the topic of a route: asked once per topic, not per message. */
+  #mayPublish(from: Connection, route: Route<Connection>): boolean {
+    const { guard } = this.#o
+    const { asked } = from
+    if (asked !== undefined && asked.route === route && asked.epoch === guard.epoch) return asked.mayPublish
+    const mayPublish = guard.asked?.mayPublish(from, route.topic) !== false
+    from.asked = { route, epoch: guard.epoch, mayPublish }
+    return mayPublish
+  }
+
+  /**
+   * The message goes nowhere; its publisher is told where the protocol allows. Before 5.0 it does not: the message is
+   * acknowledged all the same, since a client whose connection is closed sends it again [MQTT3-3.3.5-2].
+   */
   #refuse(from: Connection, run: PublishRun, reasonCode: number): void {
     this.#o.counters.publishDropped += run.count
     if (run.qos === 0) return
-    from.conversation.settledIn(run.count)
-    from.acknowledgeRun(run, run.qos === 1 ? PUBACK : PUBREC, reasonCode)
+    if (run.qos === 1) {
+      from.conversation.settledIn(run.count)
+      from.acknowledgeRun(run, PUBACK, reasonCode)
+      return
+    }
+    const receipts = from.kept ? this.#o.driver.ordered.session(from.clientId)?.receipts : from.receipts
+    this.#each(run, (single) => {
+      // What has a receipt was published when that was allowed: it is not published again, and its exchange goes on.
+      const known = receipts?.has(single.packetId(0)) === true
+      if (!known || !single.dup) from.conversation.settledIn(1)
+      from.acknowledgeRun(single, PUBREC, known ? 0 : reasonCode)
+    })
   }
 
   // ---------------------------------------------------------------- route

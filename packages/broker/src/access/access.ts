@@ -11,6 +11,8 @@ import { ConcordError } from '../errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { PasswordChecks } from './password-checks.ts'
 import { dummyRecord, type PasswordRecord, parsePasswordRecord } from './password-record.ts'
+import { type Grants, Guard } from './permissions.ts'
+import { Rules } from './rules.ts'
 
 /** What a CONNECT says of its sender, and what the network knows. */
 export interface Credentials {
@@ -21,7 +23,7 @@ export interface Credentials {
 }
 
 export type AccessVerdict =
-  | { readonly ok: true; readonly principal: string }
+  | { readonly ok: true; readonly principal: string; readonly grants?: Grants | undefined }
   | { readonly ok: false; readonly reasonCode: number; readonly why: string }
 
 const anonymous: AccessVerdict = { ok: true, principal: '' }
@@ -33,6 +35,8 @@ const busy = refused(ReasonCode.serverBusy, 'too many passwords wait for their c
 const noPassword = new Uint8Array(0)
 
 export class Access {
+  /** What those who are let in may do. */
+  readonly guard = new Guard()
   readonly #logger: Logger
   readonly #checks: PasswordChecks
   #allowAnonymous = false
@@ -75,7 +79,10 @@ export class Access {
   reload(options: AccessOptions): void {
     const settings = resolveAccess(options)
     const users = parseUsers(settings.users, this.#users)
+    const rules = settings.permissions === undefined ? undefined : new Rules(settings.permissions)
     this.#users = users
+    this.guard.rules = rules
+    for (const notice of rules?.notices ?? []) this.#logger.warn({ event: 'permissions.notice' }, notice)
     this.#allowAnonymous = settings.allowAnonymous
     const [first] = users.values()
     this.#dummy = dummyRecord(first)

@@ -98,6 +98,12 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
     'messages that did not reach a subscriber: queue full, expired or too large for it',
     (m) => m.counters.publishDropped,
   ],
+  'publish/messages/denied': ['messages that their publisher had no right to', (m) => m.counters.publishDenied],
+  'delivery/messages/denied': [
+    'messages kept from a subscriber without right to them',
+    (m) => m.counters.deliveryDenied,
+  ],
+  'subscriptions/denied': ['topic filters refused for want of a right', (m) => m.counters.subscribeDenied],
   'publish/bytes/received': ['payload bytes that clients published', (m) => m.counters.publishBytesReceived],
   'publish/bytes/sent': ['payload bytes sent to subscribers', (m) => m.counters.publishBytesSent],
   'bytes/received': ['bytes received', (m) => m.counters.bytesReceived],

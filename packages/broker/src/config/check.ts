@@ -29,7 +29,8 @@ export interface Settings {
   readonly sys: Required<SysOptions>
 }
 
-export type AccessSettings = Required<Omit<AccessOptions, 'enhanced'>> & Pick<AccessOptions, 'enhanced'>
+type Optional = 'enhanced' | 'permissions'
+export type AccessSettings = Required<Omit<AccessOptions, Optional>> & Pick<AccessOptions, Optional>
 
 /** Throws one `CMQ_OPTIONS` that lists every problem. */
 export function resolveOptions(options: BrokerOptions): Settings {
@@ -68,7 +69,13 @@ const enhanced = z
   })
   .optional()
 
+/** Read where they are used, in `access/`, which says more about what is wrong with them. */
+const permissions = z
+  .custom((value) => typeof value === 'object' && value !== null && !Array.isArray(value), { error: 'an object' })
+  .optional()
+
 const accessSchema = section(optionKeys.access, {
+  permissions,
   users: z.custom(isUsers, { error: optionKeys.access.users.rule }).default(() => optionKeys.access.users.default),
   enhanced,
 })

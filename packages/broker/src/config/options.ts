@@ -30,6 +30,41 @@ export interface AccessOptions {
   readonly passwordQueueMax?: number
   /** Enhanced authentication (AUTH); default: refused with 0x8C. */
   readonly enhanced?: EnhancedAuthenticator
+  /** What clients may publish and subscribe to. Default: everything, at no cost. */
+  readonly permissions?: PermissionOptions
+}
+
+/**
+ * Rules (row F28). A client's tables are those of its address, of its client identifier and of its user name, the most
+ * specific first; within a table the first rule whose filter matches decides.
+ */
+export interface PermissionOptions {
+  /** For what no rule matches. */
+  readonly default: 'allow' | 'deny'
+  /** A subscription that is wider than what may be read: refused (default), or granted and narrowed at delivery. */
+  readonly widerSubscriptions?: 'refuse' | 'narrow'
+  /** By user name; `*` is for everybody without a table of his own, the empty name for anonymous clients. */
+  readonly users?: ReadonlyMap<string, PermissionTable>
+  /** By client identifier: `abc` exactly, `abc*` by its beginning, `*` all. */
+  readonly clients?: ReadonlyMap<string, PermissionTable>
+  /** By network address or range: `10.0.0.0/8`, `::1`. */
+  readonly addresses?: ReadonlyMap<string, PermissionTable>
+  /** Rules that tables share, by name. */
+  readonly groups?: ReadonlyMap<string, readonly PermissionRule[]>
+}
+export interface PermissionTable {
+  readonly topics?: readonly PermissionRule[]
+  /** Names of groups, whose rules follow the table's own in this order. */
+  readonly groups?: readonly string[]
+}
+export interface PermissionRule {
+  /** Topic filter. `%c` stands for the client identifier and `%u` for the user name, each as one literal level. */
+  readonly filter: string
+  /** An action that is listed in neither is denied, unless the rule only denies; then the default decides it. */
+  readonly allowed?: readonly ('publish' | 'subscribe')[]
+  readonly denied?: readonly ('publish' | 'subscribe')[]
+  /** Where the rule stands, for explanations and errors; default: its place in these options. */
+  readonly origin?: string
 }
 
 /** One exchange of enhanced authentication: CONNECT or a later AUTH with the method, then AUTH packets until done. */

@@ -48,7 +48,14 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
     handler: {
       connect(connection, packet) {
         const id = { node: 0, incarnation: 1, counter: 1 }
-        connection.enter({ clientId: packet.clientId, principal: '', id, kept: false })
+        connection.enter({
+          clientId: packet.clientId,
+          principal: '',
+          id,
+          kept: false,
+          grants: undefined,
+          willTopic: undefined,
+        })
         connection.conversation.accept({ sessionPresent: false })
         connection.answered()
       },

@@ -26,6 +26,7 @@ import {
   type UnsubscribePacket,
 } from '@concordmq/protocol'
 import { type ConnectionId, OutboundWindow, type Receipts } from '@concordmq/state'
+import type { Grants, PermissionClient } from '../access/permissions.ts'
 import { Outbox, type OutboxLimits, type OutboxOwner, type Settled } from '../delivery/outbox.ts'
 import { type FlushQueue, Output } from '../delivery/output.ts'
 import type { Pressure, Publisher } from '../delivery/pressure.ts'
@@ -80,9 +81,18 @@ export interface Entered {
   readonly principal: string
   readonly id: ConnectionId
   readonly kept: boolean
+  readonly grants: Grants | undefined
+  readonly willTopic: string | undefined
 }
 
-export class Connection implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner {
+/** An answer of the guard about the topic that a client publishes to. */
+export interface Asked {
+  readonly route: Route<Connection>
+  readonly epoch: number
+  readonly mayPublish: boolean
+}
+
+export class Connection implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner, PermissionClient {
   readonly transport: Transport
   readonly conversation: ServerConversation
   readonly output: Output
@@ -91,8 +101,14 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   id: ConnectionId | undefined
   kept = false
   connectedAtMs = 0
+  grants: Grants | undefined
+  rights: unknown
   /** The route of the last publish. */
   lastRoute: Route<Connection> | undefined
+  /** The last answer of the guard; undefined: nobody was asked. */
+  asked: Asked | undefined
+  /** Topic of its will; undefined: it has none. */
+  willTopic: string | undefined
   /** Receipts of a transient session's QoS 2 publishes. */
   receipts: Receipts | undefined
   /** Sends a kept session's queue. */
@@ -123,6 +139,10 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     return this.conversation.version === 5
   }
 
+  get remoteAddress(): string {
+    return this.transport.info.remoteAddress
+  }
+
   /** Where messages for this client go. */
   get outbox(): Outbox {
     this.#outbox ??= this.makeOutbox(0)
@@ -147,6 +167,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   enter(entered: Entered): void {
     this.clientId = entered.clientId
     this.principal = entered.principal
+    this.grants = entered.grants
+    this.willTopic = entered.willTopic
     this.id = entered.id
     this.kept = entered.kept
     this.connectedAtMs = Date.now()
@@ -219,6 +241,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.#closeOutbox()
     shared.pressure.forget(this)
     this.lastRoute = undefined
+    this.asked = undefined
     shared.handler.gone(this)
   }
 

@@ -9,6 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { type AuthPacket, type ConnectPacket, ReasonCode } from '@concordmq/protocol'
 import type { ConnectCommand } from '@concordmq/state'
 import type { Access, AccessVerdict } from '../access/access.ts'
+import type { Grants } from '../access/permissions.ts'
 import type { EnhancedAuthenticator, EnhancedExchange, EnhancedVerdict } from '../config/options.ts'
 import { type SessionDriver, willMessage } from '../sessions/session-driver.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -41,6 +42,12 @@ const NEVER_EXPIRES = 0xffffffff
 interface Pending {
   readonly packet: ConnectPacket
   readonly exchange: EnhancedExchange
+}
+
+/** Who was let in. */
+interface Login {
+  readonly principal: string
+  readonly grants?: Grants | undefined
 }
 
 export class Entrance {
@@ -169,30 +176,46 @@ export class Entrance {
       connection.answered()
       return
     }
-    this.#enter(connection, packet, verdict.principal ?? packet.username ?? '', {
-      authenticationMethod: exchange.method,
-      ...(verdict.data !== undefined && { authenticationData: verdict.data }),
-    })
+    const principal = verdict.principal ?? packet.username ?? ''
+    this.#enter(
+      connection,
+      packet,
+      { principal },
+      {
+        authenticationMethod: exchange.method,
+        ...(verdict.data !== undefined && { authenticationData: verdict.data }),
+      },
+    )
   }
 
   // ---------------------------------------------------------------- the session
 
   #decide(connection: Connection, packet: ConnectPacket, verdict: AccessVerdict): void {
     if (connection.conversation.closed) return
-    if (verdict.ok) this.#enter(connection, packet, verdict.principal, {})
+    if (verdict.ok) this.#enter(connection, packet, verdict, {})
     else this.#refuse(connection, packet, verdict.reasonCode, verdict.why)
   }
 
   #enter(
     connection: Connection,
     packet: ConnectPacket,
-    principal: string,
+    { principal, grants }: Login,
     authentication: { readonly authenticationMethod?: string; readonly authenticationData?: Uint8Array },
   ): void {
     const { driver, counters, sessionExpiryMax, inflightMax, node, incarnation } = this.#o
     const { conversation } = connection
     const assigned = packet.clientId === '' ? `concord-${randomUUID()}` : undefined
     const clientId = assigned ?? packet.clientId
+    const willTopic = packet.will?.topic
+    if (willTopic !== undefined) {
+      const { remoteAddress } = connection
+      const author = { clientId, principal, remoteAddress, grants, rights: undefined }
+      if (this.#o.access.guard.asked?.mayPublish(author, willTopic) === false) {
+        counters.publishDenied++
+        this.#refuse(connection, packet, ReasonCode.notAuthorized, 'no right to publish the will')
+        return
+      }
+    }
     const asked = packet.version === 5 ? (packet.properties?.sessionExpiryInterval ?? 0) : undefined
     const before5 = packet.cleanStart ? 0 : NEVER_EXPIRES
     const sessionExpirySeconds = Math.min(asked ?? before5, sessionExpiryMax)
@@ -221,7 +244,7 @@ export class Entrance {
         return
       }
       counters.connectsAccepted++
-      connection.enter({ clientId, principal, id, kept: outcome.kept })
+      connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic })
       conversation.accept({
         sessionPresent: outcome.sessionPresent,
         ...(assigned !== undefined && packet.version === 5 && { assignedClientIdentifier: assigned }),

@@ -96,6 +96,11 @@ export class RouteTable<S> {
     this.version++
   }
 
+  /** Everything may have changed: each route is resolved anew when it is next used. */
+  changedAll(): void {
+    this.version += COMPARED_MAX + 1
+  }
+
   /** The valid route of the topic in `buf[from, to)`. */
   lookup(buf: Uint8Array, from: number, to: number): Route<S> {
     const hash = hashOf(buf, from, to)

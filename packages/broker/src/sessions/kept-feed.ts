@@ -8,7 +8,7 @@
  *   machine queue   … 41 42 │ 43 44 45 …         QoS 0 line: (after 44) m, (after 45) m
  *                    sent   ▲ window.next
  */
-import { encodePacket, PacketType } from '@concordmq/protocol'
+import { encodePacket, PacketType, ReasonCode } from '@concordmq/protocol'
 import { type AcknowledgeCommand, packetIdOf, type Session, type Settlement } from '@concordmq/state'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
@@ -25,6 +25,8 @@ export interface KeptFeedOptions {
   readonly packetBytesMax: number
   readonly limits: OutboxLimits
   readonly counters: Counters
+  /** Whether the client may be sent a message now; counted if not. */
+  readonly mayReceive: (topic: string) => boolean
   readonly now: () => Now
   /** Submits settlements to the order. */
   readonly acknowledge: (settlements: AcknowledgeCommand['settlements']) => void
@@ -35,6 +37,7 @@ export const SETTLEMENTS_MAX = 256
 
 interface Waiting {
   readonly form: Form
+  readonly topic: string
   readonly after: number
 }
 
@@ -65,8 +68,8 @@ export class KeptFeed {
     this.pump()
   }
 
-  /** A QoS 0 message, encoded for this client. */
-  giveZero(form: Form): void {
+  /** A QoS 0 message, encoded for this client, which may receive it. */
+  giveZero(form: Form, topic: string): void {
     const { outbox, session, limits, counters } = this.#o
     const waiting = this.#zero.length
     // What the socket does not take waits here, never in the outbox: nobody takes a kept session's messages from there.
@@ -78,7 +81,7 @@ export class KeptFeed {
       counters.publishDropped++
       return
     }
-    this.#zero.push({ form, after: session.queue.next })
+    this.#zero.push({ form, topic, after: session.queue.next })
     this.#zeroBytes += bytesOf(form)
   }
 
@@ -91,7 +94,7 @@ export class KeptFeed {
     while (!outbox.output.congested) {
       const zero = this.#zero.first
       if (zero !== undefined && zero.after <= window.next) {
-        this.#sendZero(zero.form)
+        this.#sendZero(zero)
         if (outbox.output.full) outbox.output.flush()
         continue
       }
@@ -106,10 +109,11 @@ export class KeptFeed {
   }
 
   /** Sends the first QoS 0 message that waits. */
-  #sendZero(waited: Form): void {
-    const { outbox, counters, now } = this.#o
+  #sendZero({ form: waited, topic }: Waiting): void {
+    const { outbox, counters, now, mayReceive } = this.#o
     this.#zero.shift()
     this.#zeroBytes -= bytesOf(waited)
+    if (!mayReceive(topic)) return
     // [MQTT-3.3.2-5] what expired while it waited is not sent; [MQTT-3.3.2-6] the rest says what is left
     const form = waited.expiresAtMs < 0 ? waited : withRemainingExpiry(waited, now().ms)
     if (form === undefined) counters.publishDropped++
@@ -129,6 +133,11 @@ export class KeptFeed {
       outbox.output.append(
         encodePacket({ type: PacketType.pubrel, packetId: packetIdOf(q), reasonCode: 0 }, v5 ? 5 : 4),
       )
+      return
+    }
+    // Asked here and not when it was queued: a right may have been withdrawn since.
+    if (!this.#o.mayReceive(entry.placed.message.topic)) {
+      this.#giveUp(q, ReasonCode.notAuthorized)
       return
     }
     const dup = session.queue.mayHaveBeenSent(q)

@@ -31,6 +31,7 @@ import type {
   Session,
   SubscriptionOrder,
 } from '@concordmq/state'
+import type { Guard, PermissionClient } from '../access/permissions.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
@@ -38,7 +39,7 @@ import type { Counters } from '../telemetry/counters.ts'
 import { KeptFeed } from './kept-feed.ts'
 
 /** The connection as this driver needs it. */
-export interface SessionConnection {
+export interface SessionConnection extends PermissionClient {
   readonly id: ConnectionId | undefined
   readonly clientId: string
   readonly kept: boolean
@@ -46,7 +47,8 @@ export interface SessionConnection {
   readonly outbox: Outbox
   readonly hasOutbox: boolean
   feed: KeptFeed | undefined
-  readonly principal: string
+  /** Topic of its will; undefined: it has none. */
+  readonly willTopic: string | undefined
   readonly conversation: { readonly version: ProtocolVersion; readonly clientPacketBytesMax: number }
   makeOutbox(firstNumber: number): Outbox
   expel(reasonCode: number): void
@@ -61,6 +63,8 @@ export interface SessionDriverOptions {
   readonly ordered: Machine
   readonly local: Machine
   readonly counters: Counters
+  /** What a client may receive is asked again when it is sent. */
+  readonly guard: Guard
   readonly outboxLimits: OutboxLimits
   readonly nowMs: () => number
   /** A message took its place and no run carried it: route it to this node's transient sessions. */
@@ -172,6 +176,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       packetBytesMax: connection.conversation.clientPacketBytesMax,
       limits: this.#o.outboxLimits,
       counters: this.#o.counters,
+      mayReceive: (topic) => this.mayReceive(connection, topic),
       now: () => this.now(),
       acknowledge: (settlements) => this.#acknowledge(connection, settlements),
     })
@@ -191,7 +196,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       clientId,
       reasonCode: packet?.reasonCode ?? reasonCode,
       // [MQTT-3.14.4-3] a normal DISCONNECT drops the will; 0x04 and a lost connection publish it [MQTT-3.1.2-8]
-      will: packet !== undefined && packet.reasonCode === 0 ? 'drop' : 'publish',
+      // A will that its client would no longer be allowed to publish is not published for it either.
+      will: (packet !== undefined && packet.reasonCode === 0) || !this.#mayLeaveWill(connection) ? 'drop' : 'publish',
       ...(sessionExpirySeconds !== undefined && { sessionExpirySeconds }),
       ...(connection.feed !== undefined && { sentBelow: connection.feed.sentBelow }),
     })
@@ -297,17 +303,30 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     if (on.kept) return
     const entry = this.ordered.session(clientId)?.queue.entry(q)
     if (entry === undefined) return
+    if (!this.mayReceive(on, entry.placed.message.topic)) {
+      this.#acknowledge(on, [{ q, outcome: 'givenUp', reasonCode: ReasonCode.notAuthorized }])
+      return
+    }
     const { qos, retain, subscriptionIds } = entry.terms
     on.outbox.give(messageForm(entry.placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now()), q)
   }
 
   deliver(_clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
     const on = this.byId(connection)
-    if (on === undefined) return
+    if (on === undefined || !this.mayReceive(on, placed.message.topic)) return
     const { qos, retain, subscriptionIds } = terms
     const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now())
-    if (on.feed !== undefined) on.feed.giveZero(form)
+    if (on.feed !== undefined) on.feed.giveZero(form, placed.message.topic)
     else on.outbox.give(form)
+  }
+
+  /** Whether a message may be sent to a client; counted if not. */
+  mayReceive(connection: C, topic: string): boolean {
+    const { guard, counters } = this.#o
+    if (guard.asked === undefined || guard.asked.mayReceive(connection, topic)) return true
+    counters.deliveryDenied++
+    counters.publishDropped++
+    return false
   }
 
   connectionEnded(connection: ConnectionId, _clientId: string, reasonCode: number): void {
@@ -327,6 +346,11 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
 
   // ---------------------------------------------------------------- private
 
+  #mayLeaveWill(connection: C): boolean {
+    const { willTopic } = connection
+    return willTopic === undefined || this.#o.guard.asked?.mayPublish(connection, willTopic) !== false
+  }
+
   /** In line, each encoded when it can leave: a filter may find more than any queue holds. */
   #sendRetained(connection: C, order: SubscriptionOrder): void {
     const { v5 } = connection
@@ -342,6 +366,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
           // [MQTT-3.8.3-3] not to the client that published it
           if (order.noLocal && placed.message.publisher === connection.clientId) return undefined
           if (secondsLeft(placed, now.us) === 0) return undefined
+          if (!this.mayReceive(connection, placed.message.topic)) return undefined
           const qos = Math.min(order.qos, placed.message.qos) as QoS
           // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
           return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds }, now)
@@ -355,9 +380,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const now = this.now()
     const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
     for (const placed of this.#o.nodeRetained(order.filter)) {
-      connection.feed?.giveZero(
-        messageForm(placed, connection.v5, { qos: 0, retain: true, dup: false, subscriptionIds }, now),
-      )
+      const { topic } = placed.message
+      if (!this.mayReceive(connection, topic)) continue
+      const form = messageForm(placed, connection.v5, { qos: 0, retain: true, dup: false, subscriptionIds }, now)
+      connection.feed?.giveZero(form, topic)
     }
   }
 

@@ -14,6 +14,7 @@ import {
   OutboundWindow,
   type PlacedMessage,
 } from '@concordmq/state'
+import { Guard } from '../access/permissions.ts'
 import { Outbox, type OutboxLimits } from '../delivery/outbox.ts'
 import { CONGESTED_BYTES, Output } from '../delivery/output.ts'
 import { LocalSequencer } from '../ordering/local-sequencer.ts'
@@ -37,6 +38,10 @@ export class TestClient implements SessionConnection {
   readonly id: ConnectionId
   readonly v5 = true
   readonly principal = ''
+  readonly remoteAddress = ''
+  readonly grants = undefined
+  rights: unknown
+  readonly willTopic = undefined
   readonly conversation: { readonly version: 5; readonly clientPacketBytesMax: number }
   kept = false
   feed: KeptFeed | undefined
@@ -142,6 +147,7 @@ export class TestClient implements SessionConnection {
 }
 
 export class TestNode {
+  readonly guard = new Guard()
   readonly counters = new Counters()
   readonly commands: Command[] = []
   /** Messages that no run carried, for this node's transient sessions. */
@@ -156,6 +162,7 @@ export class TestNode {
     this.limits = { queueMessagesMax: 1_000, queueBytesMax: 1e9, queueFull: 'dropQoS0', ...limits }
     this.ordered = new Machine(machineSettings(settings))
     this.driver = new SessionDriver<TestClient>({
+      guard: this.guard,
       ordered: this.ordered,
       local: new Machine(machineSettings()),
       counters: this.counters,

@@ -15,6 +15,12 @@ export class Counters {
   publishBytesSent = 0
   /** Messages not delivered to a subscriber: its queue was full, it expired, it was too large. */
   publishDropped = 0
+  /** Messages that their publisher had no right to publish; also in `publishDropped`. */
+  publishDenied = 0
+  /** Messages not delivered because the subscriber had no right to them; also in `publishDropped`. */
+  deliveryDenied = 0
+  /** Filters of SUBSCRIBE refused for want of a right. */
+  subscribeDenied = 0
   connectionsAccepted = 0
   connectsAccepted = 0
   connectsRefused = 0
