@@ -1,7 +1,9 @@
 /** The public face of a broker, as `createBroker()` returns it. */
 import type { Duplex } from 'node:stream'
 import type { Properties, QoS } from '@concordmq/protocol'
-import type { AccessOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
+import type { DrainOptions } from './admin/drain.ts'
+import type { Inspection } from './admin/inspection.ts'
+import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
 import type { Counters } from './telemetry/counters.ts'
 
 export interface PublishOptions {
@@ -37,6 +39,18 @@ export interface Broker {
   disconnectClient(clientId: string): boolean
   /** Replaces who may log in; connected clients stay. */
   reloadAccess(access: AccessOptions): void
+  /**
+   * Takes over limits, delivery and `$SYS` settings as far as each can change while running (`optionKeys`: `live` at once,
+   * `new` for new connections); the rest waits for the next broker. Throws `CMQ_OPTIONS`, and then nothing has changed.
+   */
+  reconfigure(options: Pick<BrokerOptions, 'limits' | 'delivery' | 'sys'>): void
+  /** What an operator may see, and do to sessions. */
+  readonly inspection: Inspection
+  /**
+   * Takes the broker out of service without a storm: listeners close, `ready` is false, and the connections are ended spread
+   * over the time given. Resolves when the last was told; `close` is the caller's to call.
+   */
+  drain(options: DrainOptions): Promise<void>
   /** Ready for clients: listeners open and not closing. */
   readonly ready: boolean
   /** Hash over the replicated state, 32 bytes; only kept when the options have a `commandLog`. */

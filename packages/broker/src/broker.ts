@@ -26,6 +26,8 @@ import {
 import { DIRECT_PREFIX, Machine } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import type { Guard } from './access/permissions.ts'
+import { type DrainOptions, endSpread } from './admin/drain.ts'
+import { type Inspection, inspectionOf } from './admin/inspection.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
 import type { Broker, ClientInfo, PublishOptions } from './api.ts'
 import { resolveOptions, type Settings } from './config/check.ts'
@@ -38,6 +40,7 @@ import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
+import type { OutboxLimits } from './delivery/outbox.ts'
 import { Pressure } from './delivery/pressure.ts'
 import { ConcordError } from './errors.ts'
 import { Admission } from './listeners/admission.ts'
@@ -64,7 +67,8 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 
 class ConcordBroker implements Broker, ConnectionHandler {
   readonly counters = new Counters()
-  readonly #settings: Settings
+  readonly inspection: Inspection
+  #settings: Settings
   readonly #options: BrokerOptions
   readonly #logger
   readonly #access: Access
@@ -72,7 +76,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #sequencer: LocalSequencer
   readonly #pipeline: Pipeline
   readonly #entrance: Entrance
-  readonly #shared: ConnectionShared
+  #shared: ConnectionShared
   readonly #wheel = new DeadlineWheel(monotonicMs)
   readonly #pressure = new Pressure(monotonicMs)
   readonly #admission: Admission
@@ -80,7 +84,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<ListenerHandle>()
   readonly #sweeper: NodeJS.Timeout
+  readonly #outboxLimits: { -readonly [P in keyof OutboxLimits]: OutboxLimits[P] }
   #silent: boolean
+  #draining = false
   #closing: Promise<void> | undefined
 
   constructor(settings: Settings, options: BrokerOptions) {
@@ -91,7 +97,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#silent = settings.access.silentConnectErrors
     this.#access = new Access(settings.access, logger)
     this.#admission = new Admission(settings.limits.connectionsMax, logger)
-    const outboxLimits = settings.delivery
+    // Shared with every outbox, so that a change reaches them all.
+    const outboxLimits = { ...settings.delivery }
+    this.#outboxLimits = outboxLimits
 
     // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
     const machines = machinesOf(settings, { hashing: options.commandLog !== undefined })
@@ -132,8 +140,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       closing: () => this.#closing !== undefined,
       topicProblem: (topic) => this.#pipeline.topicProblem(Buffer.from(topic)),
       sessionExpiryMax: settings.sessions.expiryMax,
-      clientIdBytesMax: settings.limits.clientIdBytesMax,
-      inflightMax: settings.limits.inflightMax,
+      clientIdBytesMax: () => this.#settings.limits.clientIdBytesMax,
       node: 0,
       incarnation,
     })
@@ -151,6 +158,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
       connectTimeoutMs: settings.limits.connectTimeoutMs,
       nowMs: monotonicMs,
     }
+    this.inspection = inspectionOf({
+      driver: this.#driver,
+      connections: () => this.#connections.size,
+      disconnect: (clientId) => this.disconnectClient(clientId),
+      nextId: () => this.#entrance.nextId(),
+    })
     this.#sys = new SysDriver({
       intervalSeconds: settings.sys.intervalSeconds,
       counters: this.counters,
@@ -165,11 +178,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
   async listen(options: ListenerOptions): Promise<ListenerHandle> {
     if (this.#closing !== undefined)
       throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
+    const packetBytesMax = (): number => this.#settings.limits.packetBytesMax
     const handle = await openListener(options, {
       accept: (transport) => this.#accept(transport),
       logger: this.#logger,
       admission: this.#admission,
-      packetBytesMax: this.#settings.limits.packetBytesMax,
+      get packetBytesMax() {
+        return packetBytesMax()
+      },
       silent: () => this.#silent,
     })
     this.#listeners.add(handle)
@@ -229,8 +245,30 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#silent = access.silentConnectErrors ?? false
   }
 
+  reconfigure(options: Pick<BrokerOptions, 'limits' | 'delivery' | 'sys'>): void {
+    const { limits, delivery, sys } = resolveOptions(options)
+    const { topicLevelsMax } = this.#settings.limits
+    const { intervalSeconds } = this.#settings.sys
+    // The machine was told the depth of topics once and for all.
+    this.#settings = { ...this.#settings, limits: { ...limits, topicLevelsMax }, delivery, sys }
+    Object.assign(this.#outboxLimits, delivery)
+    this.#admission.max = limits.connectionsMax
+    // Connections hold on to what they were accepted with: theirs was told to the client.
+    const { inflightMax, connectTimeoutMs } = limits
+    this.#shared = { ...this.#shared, settings: this.#serverSettings(), inflightMax, connectTimeoutMs }
+    if (sys.intervalSeconds !== intervalSeconds) this.#sys.intervalSeconds = sys.intervalSeconds
+  }
+
+  async drain(options: DrainOptions): Promise<void> {
+    if (this.#draining || this.#closing !== undefined) return
+    this.#draining = true
+    this.#sys.notice('shutting down')
+    await Promise.all([...this.#listeners].map((listener) => listener.close()))
+    await endSpread(this.#connections, options)
+  }
+
   get ready(): boolean {
-    return this.#closing === undefined && this.#listeners.size > 0
+    return this.#closing === undefined && !this.#draining && this.#listeners.size > 0
   }
 
   get stateHash(): Uint8Array | undefined {
@@ -243,6 +281,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   async #close(graceMs: number): Promise<void> {
+    if (!this.#draining) this.#sys.notice('shutting down')
     this.#sys.close()
     const listeners = [...this.#listeners].map((listener) => listener.close())
     for (const connection of [...this.#connections]) connection.shutDown()
@@ -288,7 +327,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   subscribe(connection: Connection, packet: SubscribePacket): void {
-    const { limits } = this.#settings
+    const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const problems = packet.subscriptions.map(
       (request) => subscriptionProblem(request.filter, limits) || this.#subscriptionDenied(connection, request.filter),
@@ -460,7 +499,7 @@ function routesOf(driver: SessionDriver<Connection>, guard: Guard): RouteTable<C
 }
 
 /** 0, or the reason code that refuses a filter. Its syntax was checked by the codec; the machine checks its depth. */
-function subscriptionProblem(filter: string, limits: Settings['limits']): number {
+function subscriptionProblem(filter: string, limits: ServerSettings): number {
   const share = parseShare(filter)
   if (share !== undefined && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
   // What is addressed to one client is nobody else's to hear.

@@ -1,6 +1,14 @@
 /** The embeddable broker. Every public name. */
 export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
+export type { DrainOptions } from './admin/drain.ts'
 export { type HealthHandle, type HealthOptions, openHealth } from './admin/health.ts'
+export type {
+  ClientDetail,
+  Inspection,
+  RetainedInfo,
+  SessionInfo,
+  SubscriptionInfo,
+} from './admin/inspection.ts'
 export type { Broker, ClientInfo, PublishOptions } from './api.ts'
 export { createBroker } from './broker.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'

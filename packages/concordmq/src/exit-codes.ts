@@ -28,7 +28,7 @@ export const exitCodeMeanings: Readonly<Record<ExitCode | typeof ofRefusedConnec
   [ofRefusedConnects]: '`pub` and `sub`: the reason code of the CONNACK that refused the connection',
   [ExitCode.timedOut]: '`sub -W`: the time is over',
   [ExitCode.usage]: 'Bad usage: unknown command or flag, missing or malformed argument',
-  [ExitCode.unavailable]: 'An address or port is in use or cannot be bound',
+  [ExitCode.unavailable]: 'An address or port is in use or cannot be bound; `ctl`: no node answers',
   [ExitCode.internal]: 'A defect in the program itself, or a graceful stop that took longer than its grace',
   [ExitCode.cannotCreate]: 'What would be written exists, and `--force` or `--replace` is not given',
   [ExitCode.inputOutput]: 'A file or directory cannot be written',

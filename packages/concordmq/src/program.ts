@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { addAddressBook } from './commands/address-book.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
+import { addCtl } from './commands/ctl.ts'
 import { addDev } from './commands/dev.ts'
 import { addPub } from './commands/pub.ts'
 import { addRun } from './commands/run.ts'
@@ -28,6 +29,7 @@ export function buildProgram(): Command {
   addConfig(program)
   addPub(program)
   addSub(program)
+  addCtl(program)
   addCompletion(program)
   throwInsteadOfExit(program)
   return program

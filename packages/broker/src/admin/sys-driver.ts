@@ -32,11 +32,29 @@ export class SysDriver {
   constructor(options: SysDriverOptions) {
     this.#o = options
     this.#topics = new SysTopics({ version: brokerVersion, startedMs: options.now().us / 1_000 })
-    if (options.intervalSeconds > 0) {
-      this.#timer = setInterval(() => this.#turn(), options.intervalSeconds * 1000)
-      this.#timer.unref()
-      this.#turn()
+    this.intervalSeconds = options.intervalSeconds
+  }
+
+  /** Seconds between updates from now on; 0: off, and what was published is no longer given to new subscribers. */
+  set intervalSeconds(seconds: number) {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    if (seconds === 0) {
+      for (const topic of this.#last.keys()) this.#retained.delete(topic)
+      this.#last.clear()
+      return
     }
+    this.#timer = setInterval(() => this.#turn(), seconds * 1000)
+    this.#timer.unref()
+    this.#turn()
+  }
+
+  /** A word to whoever listens on `$SYS/notices`, not retained (row F34). */
+  notice(text: string): void {
+    if (this.#timer === undefined) return
+    const { now, deliver } = this.#o
+    const message = { topic: noticesTopic, payload: Buffer.from(text), qos: 0, retain: false, publisher: '' } as const
+    deliver({ message, position: 0, index: 0, timeUs: now().us })
   }
 
   retainedFor(filter: string): readonly PlacedMessage[] {
@@ -66,5 +84,8 @@ export class SysDriver {
     }
   }
 }
+
+/** What the broker announces: that it stops. */
+const noticesTopic = '$SYS/notices'
 
 const NONE: readonly PlacedMessage[] = []

@@ -1,6 +1,7 @@
 /**
  * Every option with its default, unit, range and a line of explanation; the reference page is generated from this table.
- * `live`: taken over by `reloadAccess()`. `restart`: read when the broker is created.
+ * `live`: taken over at once by `reloadAccess()` and `reconfigure()`. `new`: taken over for connections accepted afterwards.
+ * `restart`: read when the broker is created.
  *
  * The defaults are those of a broker on the open Internet that stock clients find nothing wrong with: nobody is let in
  * unasked, and every queue has an end, but the ends lie beyond what an honest client reaches.
@@ -13,7 +14,7 @@ export interface OptionKey<T> {
   /** The default in words, where it depends on the machine. */
   readonly defaultRule?: string
   readonly about: string
-  readonly change: 'live' | 'restart'
+  readonly change: 'live' | 'new' | 'restart'
   readonly rule: string
   readonly range?: { readonly min: number; readonly max: number; readonly unit: string }
   readonly choices?: readonly T[]
@@ -59,54 +60,54 @@ export const optionKeys = {
     packetBytesMax: number(
       16 * mib,
       { min: 64, max: packetBytesCeiling, unit: 'bytes' },
-      'restart',
+      'new',
       'Largest packet taken from a client, fixed header included; 5.0 clients are told',
     ),
     connectTimeoutMs: number(
       30_000,
       { min: 100, max: 3_600_000, unit: 'ms' },
-      'restart',
+      'new',
       'Longest time from accept to CONNECT (row F27)',
     ),
     keepAliveMax: number(
       3_600,
       { min: 0, max: 65_535, unit: 's' },
-      'restart',
+      'new',
       'Longest keep alive; larger or zero requests are lowered to it, and 5.0 clients are told. 0: no limit (row F27)',
     ),
     receiveMaximum: number(
       1_024,
       { min: 1, max: 65_535, unit: 'messages' },
-      'restart',
+      'new',
       'QoS 1 and 2 messages a client may have unsettled towards the broker; 5.0 clients are told (row F29)',
     ),
     topicAliasMaximum: number(
       100,
       { min: 0, max: 65_535, unit: 'aliases' },
-      'restart',
+      'new',
       'Topic aliases a 5.0 client may use (row F29)',
     ),
     inflightMax: number(
       65_535,
       { min: 1, max: 65_535, unit: 'messages' },
-      'restart',
+      'new',
       'QoS 1 and 2 messages unsettled towards one client; 5.0 clients may ask for less',
     ),
     connectionsMax: number(
       1_000_000,
       { min: 1, max: 10_000_000, unit: 'connections' },
-      'restart',
+      'live',
       'Network connections at once, all listeners together',
     ),
-    maximumQoS: choice<0 | 1 | 2>(2, [0, 1, 2], 'restart', 'Highest QoS a client may publish with'),
-    retainAvailable: yesNo(true, 'restart', 'Whether clients may publish retained messages'),
-    wildcardSubscriptionAvailable: yesNo(true, 'restart', 'Whether topic filters may hold wildcards'),
-    subscriptionIdentifierAvailable: yesNo(true, 'restart', 'Whether subscriptions may carry identifiers'),
-    sharedSubscriptionAvailable: yesNo(true, 'restart', 'Whether clients may share subscriptions'),
+    maximumQoS: choice<0 | 1 | 2>(2, [0, 1, 2], 'new', 'Highest QoS a client may publish with'),
+    retainAvailable: yesNo(true, 'new', 'Whether clients may publish retained messages'),
+    wildcardSubscriptionAvailable: yesNo(true, 'new', 'Whether topic filters may hold wildcards'),
+    subscriptionIdentifierAvailable: yesNo(true, 'new', 'Whether subscriptions may carry identifiers'),
+    sharedSubscriptionAvailable: yesNo(true, 'new', 'Whether clients may share subscriptions'),
     clientIdBytesMax: number(
       65_535,
       { min: 23, max: 65_535, unit: 'bytes' },
-      'restart',
+      'new',
       'Longest client identifier; 23 must be allowed [MQTT-3.1.3-5]',
     ),
     topicLevelsMax: number(
@@ -146,19 +147,19 @@ export const optionKeys = {
     queueBytesMax: number(
       64 * mib,
       { min: kib, max: 1_024 * gib, unit: 'bytes' },
-      'restart',
+      'live',
       'Bytes queued for one connection beyond what its socket took',
     ),
     queueMessagesMax: number(
       1_000_000,
       { min: 1, max: 100_000_000, unit: 'messages' },
-      'restart',
+      'live',
       'Messages queued for one connection beyond what its socket took',
     ),
     queueFull: choice<'dropQoS0' | 'dropOldest' | 'disconnect'>(
       'dropQoS0',
       ['dropQoS0', 'dropOldest', 'disconnect'],
-      'restart',
+      'live',
       'What happens when that queue is full; dropQoS0 drops QoS 0, and for QoS 1 and 2 closes the connection with 0x97',
     ),
   },
@@ -180,7 +181,7 @@ export const optionKeys = {
     intervalSeconds: number(
       10,
       { min: 0, max: 86_400, unit: 's' },
-      'restart',
+      'live',
       'Time between updates of `$SYS`; 0 switches it off',
     ),
   },

@@ -135,6 +135,19 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     transport.sink = this
   }
 
+  /** What was in force when this connection was accepted, and stays so for it. */
+  get settings(): ServerSettings {
+    return this.#shared.settings
+  }
+
+  get packetBytesMax(): number {
+    return this.#shared.settings.packetBytesMax
+  }
+
+  get inflightMax(): number {
+    return this.#shared.inflightMax
+  }
+
   get v5(): boolean {
     return this.conversation.version === 5
   }

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type AuthPacket, type ConnectPacket, ReasonCode } from '@concordmq/protocol'
-import type { ConnectCommand } from '@concordmq/state'
+import type { ConnectCommand, ConnectionId } from '@concordmq/state'
 import type { Access, AccessVerdict } from '../access/access.ts'
 import type { Grants } from '../access/permissions.ts'
 import type { EnhancedAuthenticator, EnhancedExchange, EnhancedVerdict } from '../config/options.ts'
@@ -30,8 +30,7 @@ export interface EntranceOptions {
   /** Seconds. */
   readonly sessionExpiryMax: number
   /** Bytes. */
-  readonly clientIdBytesMax: number
-  readonly inflightMax: number
+  readonly clientIdBytesMax: () => number
   readonly node: number
   readonly incarnation: number
 }
@@ -59,8 +58,15 @@ export class Entrance {
     this.#o = options
   }
 
+  /** The identity of the next connection, or of what the broker does in a client's place. */
+  nextId(): ConnectionId {
+    const { node, incarnation } = this.#o
+    return { node, incarnation, counter: ++this.#counter }
+  }
+
   connect(connection: Connection, packet: ConnectPacket): void {
-    const { access, closing, clientIdBytesMax } = this.#o
+    const { access, closing } = this.#o
+    const clientIdBytesMax = this.#o.clientIdBytesMax()
     this.#o.counters.packetsReceived++
     if (closing()) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'the broker is closing')
@@ -202,7 +208,7 @@ export class Entrance {
     { principal, grants }: Login,
     authentication: { readonly authenticationMethod?: string; readonly authenticationData?: Uint8Array },
   ): void {
-    const { driver, counters, sessionExpiryMax, inflightMax, node, incarnation } = this.#o
+    const { driver, counters, sessionExpiryMax } = this.#o
     const { conversation } = connection
     const assigned = packet.clientId === '' ? `concord-${randomUUID()}` : undefined
     const clientId = assigned ?? packet.clientId
@@ -221,7 +227,7 @@ export class Entrance {
     const sessionExpirySeconds = Math.min(asked ?? before5, sessionExpiryMax)
     // [MQTT-3.14.2-2] what counts is what the client asked for
     conversation.sessionExpiryAllowed = (asked ?? 0) > 0
-    const id = { node, incarnation, counter: ++this.#counter }
+    const id = this.nextId()
     const command: ConnectCommand = {
       type: 'connect',
       connection: id,
@@ -230,7 +236,7 @@ export class Entrance {
       version: packet.version,
       cleanStart: packet.cleanStart,
       sessionExpirySeconds,
-      receiveMaximum: Math.min(conversation.clientReceiveMaximum, inflightMax),
+      receiveMaximum: Math.min(conversation.clientReceiveMaximum, connection.inflightMax),
       ...(packet.will !== undefined && {
         will: {
           message: willMessage(packet.will, clientId),

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Logger } from '../telemetry/logger.ts'
 
 export class Admission {
-  readonly #max: number
+  #max: number
   readonly #logger: Logger
   readonly #onClose: () => void
   #open = 0
@@ -17,6 +17,11 @@ export class Admission {
     this.#max = connectionsMax
     this.#logger = logger
     this.#onClose = () => this.#release()
+  }
+
+  /** Changes the maximum; those above it that are open stay. */
+  set max(connectionsMax: number) {
+    this.#max = connectionsMax
   }
 
   /** Connections open now. */

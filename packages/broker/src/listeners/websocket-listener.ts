@@ -55,6 +55,8 @@ export async function openWebSocketListener(
     }
     if (!paths.has(pathOf(request))) return refuse(socket, 404, 'unknown path')
     if (!offersMqtt(request)) return refuse(socket, 400, 'the subprotocol mqtt is not offered [MQTT-6.0.0-3]')
+    // It may have changed since the last one.
+    webSockets.options.maxPayload = deps.packetBytesMax + messageBytesSlack
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       deps.accept(new WebSocketTransport(webSocket, transportInfo(socket, options)))
     })

@@ -1,6 +1,7 @@
 /** `concordmq config check` and `config show`: what `run` would do with the same arguments, without doing it. */
 import type { Command } from 'commander'
 import { addConfigurationFlags, configFile, defaultDirectory, givenFlags } from '../config/flags.ts'
+import { nodeOf, withNode } from './ctl.ts'
 
 export function addConfig(program: Command): void {
   const config = program.command('config').description('check or show the configuration that `run` would use')
@@ -18,6 +19,12 @@ export function addConfig(program: Command): void {
     .action(async (directory: string, options: { readonly json?: true }, self: Command) => {
       const { showConfiguration } = await import('../running/check.ts')
       process.stdout.write(showConfiguration(sources(directory, self), { json: options.json === true }))
+    })
+  withNode(config.command('reload'))
+    .description('tell a running node to read every file again, as `ctl reload` does')
+    .action(async (options: Parameters<typeof nodeOf>[0]) => {
+      const { reload } = await import('../ctl/run.ts')
+      await reload(nodeOf(options))
     })
 }
 

@@ -115,6 +115,11 @@ export const flags: readonly Flag[] = [
     about: 'longest keep alive; 0: no limit (default: 3600)',
   },
   { flags: '--data-dir <DIR>', path: 'data-dir', about: 'for what must survive a restart; not used yet' },
+  {
+    flags: '--control-socket <PATH>',
+    path: 'control-socket',
+    about: 'what `concordmq ctl` speaks to, or "off" (default: control.sock in DIRECTORY)',
+  },
   { flags: '-l, --log <FORMAT>', path: 'log.format', about: 'format of log lines (default: full)', choices: formats },
   {
     flags: '--log-level <LEVEL>',

@@ -8,7 +8,20 @@ import { looksLikeKey } from '../files/secrets.ts'
 import { parseAddress } from './host-port.ts'
 
 /** How text becomes a value: lists split at commas, paths count from the place they were written in. */
-export type Form = 'boolean' | 'integer' | 'text' | 'list' | 'path' | 'paths'
+export type Form = 'boolean' | 'integer' | 'text' | 'list' | 'path' | 'pathOrOff' | 'paths'
+
+/**
+ * When a changed value takes effect. `live`: at once. `new`: for connections accepted afterwards; those that are open keep
+ * what they were told. `restart`: at the next start.
+ */
+export type Change = 'live' | 'new' | 'restart'
+
+/** The same in a person's words. */
+export const changeWords: Readonly<Record<Change, string>> = {
+  live: 'now',
+  new: 'new connections',
+  restart: 'restart',
+}
 
 export interface Key<T> {
   readonly form: Form
@@ -20,8 +33,7 @@ export interface Key<T> {
   /** The default in words, where it depends on the machine. */
   readonly fallbackRule?: string
   readonly about: string
-  /** `live`: read again on SIGHUP. `restart`: a change waits for the next start. */
-  readonly change: 'live' | 'restart'
+  readonly change: Change
   /** Its value is never shown, and it is refused in a file: secrets come by reference. */
   readonly secret?: true
 }
@@ -29,7 +41,7 @@ export interface Key<T> {
 interface About<T> {
   readonly fallback: T
   readonly about: string
-  readonly change?: 'live'
+  readonly change?: Change
 }
 
 function key<T>(form: Form, schema: z.ZodType<T>, rule: string, { fallback, about, change }: About<T>): Key<T> {
@@ -66,6 +78,12 @@ export function path(about: string, change?: 'live'): Key<string | undefined> {
     .min(1)
     .refine((value) => !looksLikeKey(value), 'this looks like a key itself and is not shown')
   return key('path', schema.optional(), 'a path', change === undefined ? base : { ...base, change })
+}
+
+/** A path that may be switched off. */
+export function pathOrOff(about: string, fallbackRule: string): Key<string | undefined> {
+  const schema = z.string().min(1).optional()
+  return { ...key('pathOrOff', schema, 'a path, or "off"', { fallback: undefined, about }), fallbackRule }
 }
 
 export function paths(about: string): Key<readonly string[]> {

@@ -17,6 +17,7 @@ import {
   optionInteger,
   optionYesNo,
   path,
+  pathOrOff,
   paths,
   secretText,
   text,
@@ -31,8 +32,16 @@ export const keys = {
   'secret-key-file': path('P-256 private key of this node, PEM (SEC1 or PKCS#8). None: a new random key at each start'),
   'secret-key': secretText('The private key itself as hex DER; from the environment or a flag, never from a file'),
   'data-dir': path('Folder for what must survive a restart; not used yet: this version keeps everything in memory'),
+  'control-socket': pathOrOff(
+    'Unix socket that `concordmq ctl` speaks to; only the user the node runs as can open it',
+    'control.sock in the configuration directory',
+  ),
 
-  'log.format': oneOf(['full', 'compact', 'pretty', 'json'], { fallback: 'full', about: 'How log lines look' }),
+  'log.format': oneOf(['full', 'compact', 'pretty', 'json'], {
+    fallback: 'full',
+    about: 'How log lines look',
+    change: 'live',
+  }),
   'log.level': oneOf(['error', 'warn', 'info', 'debug', 'trace'], {
     fallback: 'info',
     about: 'Least important level that is logged',

@@ -65,6 +65,19 @@ export function loadConfiguration({ directory, file, flags, environment }: Sourc
   return { settings, origins, directory, file: read === undefined ? undefined : path, notices }
 }
 
+/** The same configuration with one value replaced, checked with all others; throws like `loadConfiguration`. */
+export function withAssignment(configuration: Configuration, assignment: Assignment): Configuration {
+  const problems: string[] = []
+  const { path, origin } = assignment
+  const checked = check(assignment)
+  if ('problem' in checked) throw configurationErrors('Cannot use the value', [checked.problem])
+  const settings = { ...configuration.settings, [path]: checked.value } as Settings
+  const origins = new Map(configuration.origins).set(path, origin)
+  checkTogether(settings, origins, { problems, notices: [] })
+  if (problems.length > 0) throw configurationErrors('Cannot use the value', problems)
+  return { ...configuration, settings, origins }
+}
+
 /** Turns a TOML document into assignments; unknown keys become problems with a suggestion. */
 function readFileLayer(document: TomlTable, file: string, problems: string[]): Assignment[] {
   const found: Assignment[] = []
@@ -112,7 +125,8 @@ function check({ path, value, origin, base }: Assignment): { readonly value: unk
     const why = reasons.size === 0 ? '' : `: ${[...reasons].join('; ')}`
     return { problem: `${path}${shown} in ${origin}: must be ${key.rule}${why}` }
   }
-  if (key.form === 'path') return { value: resolve(base, String(result.data)) }
+  if (key.form === 'path' || (key.form === 'pathOrOff' && result.data !== 'off'))
+    return { value: resolve(base, String(result.data)) }
   if (key.form === 'paths') return { value: (result.data as readonly string[]).map((one) => resolve(base, one)) }
   return { value: result.data }
 }

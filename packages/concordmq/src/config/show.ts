@@ -1,5 +1,6 @@
 /** `config show`: the effective configuration, each value with its origin, as TOML that can be read back, or as JSON. */
 import { tomlString } from '../files/parse-toml.ts'
+import type { Change } from './key-types.ts'
 import { allPaths, keys, type Path } from './keys.ts'
 import type { Configuration } from './settings.ts'
 
@@ -8,14 +9,14 @@ export interface ShownValue {
   /** Null: not set. Secrets: `"(hidden)"`. */
   readonly value: unknown
   readonly origin: string
-  readonly change: 'live' | 'restart'
+  readonly change: Change
   readonly about: string
 }
 
 /** Every key in the order of the table. */
 export function shownValues({ settings, origins }: Configuration): ShownValue[] {
   return allPaths.map((path) => {
-    const key: { readonly change: 'live' | 'restart'; readonly about: string; readonly secret?: true } = keys[path]
+    const key: { readonly change: Change; readonly about: string; readonly secret?: true } = keys[path]
     const value = settings[path] ?? null
     return {
       path,
@@ -49,7 +50,7 @@ export function showToml(configuration: Configuration): string {
   return `${lines.join('\n')}\n`
 }
 
-function tomlValue(value: unknown): string {
+export function tomlValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`
   return typeof value === 'string' ? tomlString(value) : String(value)
 }

@@ -1,6 +1,6 @@
 /**
  * One change of a file at a time: whoever reads, changes and writes it holds a lock file beside it meanwhile, so that two
- * commands at once do not lose each other's change. The work under the lock is synchronous and takes milliseconds; a lock of
+ * commands at once do not lose each other's change. The work under the lock takes milliseconds; a lock of
  * ten seconds is what a killed process left behind, and is removed. Its age decides, not a process number, which would mean
  * nothing to a process in another container.
  */
@@ -18,14 +18,18 @@ const retryDelayMs = 20
 const patienceMs = 500
 
 /** Runs `change` while no other process is under the lock of the same file; `waits` is called once if that takes long. */
-export async function withLock<T>(path: string, change: () => T, waits: () => void = () => {}): Promise<T> {
+export async function withLock<T>(
+  path: string,
+  change: () => T | Promise<T>,
+  waits: () => void = () => {},
+): Promise<T> {
   const lock = join(dirname(path), `.${basename(path)}.lock`)
   for (let waitedMs = 0; !take(lock, path); waitedMs += retryDelayMs) {
     if (waitedMs === patienceMs) waits()
     await wait(retryDelayMs)
   }
   try {
-    return change()
+    return await change()
   } finally {
     rmSync(lock, { force: true })
   }

@@ -14,6 +14,8 @@ export interface Log {
   logger(target: string): Logger
   /** Changes the level of all loggers at once. */
   setLevel(level: LogLevel): void
+  /** Changes the format of all loggers, once what it needs is loaded. */
+  setFormat(format: LogFormat): Promise<void>
 }
 
 export interface LogOptions {
@@ -26,7 +28,8 @@ export interface LogOptions {
 
 /** Opens the log; loads only what the chosen format needs. */
 export async function openLog({ format, level, sink, colour }: LogOptions): Promise<Log> {
-  const write = await openFormat(format, sink, colour)
+  let inForce = format
+  let write = await openFormat(format, sink, colour)
   let threshold = logLevels.indexOf(level)
   const logger = (target: string): Logger => {
     const log = (at: LogLevel, fields: LogFields, message: string) => {
@@ -47,6 +50,12 @@ export async function openLog({ format, level, sink, colour }: LogOptions): Prom
     logger,
     setLevel: (next) => {
       threshold = logLevels.indexOf(next)
+    },
+    setFormat: async (next) => {
+      if (next === inForce) return
+      const opened = await openFormat(next, sink, colour)
+      inForce = next
+      write = opened
     },
   }
 }

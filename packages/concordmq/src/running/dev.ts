@@ -99,7 +99,7 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-function welcome({ listeners, healthAddress }: RunningNode, directory: string): string {
+function welcome({ listeners, healthAddress, controlSocket }: RunningNode, directory: string): string {
   const address = (kind: string) => listeners.find((listener) => listener.kind === kind)
   const mqtt = address('tcp')
   const portFlag = mqtt === undefined || mqtt.port === 1883 ? '' : ` -p ${mqtt.port}`
@@ -110,6 +110,7 @@ ConcordMQ is running: one node, everything switched on, anonymous login from thi
   TLS        ${address('tls')?.address ?? ''}   (clients trust ${join(directory, 'key_0.crt')})
   WebSocket  ws://${address('ws')?.address ?? ''}
   Health     ${healthAddress === undefined ? 'off' : `http://${healthAddress}/readyz`}
+  Control    ${controlSocket === undefined ? 'off' : `npx concordmq ctl state --control-socket ${controlSocket}`}
 
 In a second terminal, in the same folder, subscribe:
 

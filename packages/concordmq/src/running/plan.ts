@@ -164,7 +164,11 @@ export function readUsersFile(directory: string) {
 }
 
 /** Users and how they may log in; row F17: nobody at all is a mistake. */
-export function prepareAccess({ directory, settings }: Configuration, logger: Logger): AccessOptions {
+export function prepareAccess(
+  { directory, settings }: Configuration,
+  logger: Logger,
+  { starting }: { readonly starting: boolean } = { starting: true },
+): AccessOptions {
   const { path, file, read } = readUsersFile(directory)
   if (file !== undefined && (file.mode & 0o077) !== 0) {
     logger.warn(
@@ -173,7 +177,10 @@ export function prepareAccess({ directory, settings }: Configuration, logger: Lo
     )
   }
   const allowAnonymous = settings['auth.allow-anonymous-login'] || read.allowAnonymous
-  if (read.users.size === 0 && !allowAnonymous) {
+  // Of a running node the last user may be taken away: kept in force, a deleted account would still let somebody in.
+  if (read.users.size === 0 && !allowAnonymous && !starting && file !== undefined) {
+    logger.warn({ event: 'users.none', file: path }, 'nobody can log in: there are no users and anonymous login is off')
+  } else if (read.users.size === 0 && !allowAnonymous) {
     const why = file === undefined ? `${path} does not exist` : `${path} has no users`
     throw new CommandError(78, `Nobody could log in: ${why} and anonymous login is off`, {
       remedy: `Add a user with \`concordmq user add -O ${path}\`, or start with --allow-anonymous-login${foxmqHint(directory)}`,

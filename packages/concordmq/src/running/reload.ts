@@ -1,13 +1,20 @@
 /**
- * SIGHUP: users, TLS files and the live settings are read again. What is wrong is logged and changes nothing; what cannot
- * change while running is named. Connected clients stay. Each part is taken or left by itself: a broken certificate does
- * not keep a new password out. A signal during the start waits until the node serves; of those that come while one is
- * being carried out, one more is, since it reads everything.
+ * Everything that can be read again, by SIGHUP, by `concordmq ctl reload`, and one value by `ctl settings set`.
+ *
+ * Each file is taken whole or left: what is wrong with one is told and changes nothing, and does not keep the others out (a
+ * broken certificate must not keep a new password out). Connected clients stay. Changes come one at a time, in order; of
+ * requests that wait one reading serves all, since it reads everything. Those that come during the start wait until the
+ * node serves.
+ *
+ * A value set at run time is in no file. The next reading of the files ends it, and says so: what a file says must be what
+ * is in force after "read the file again".
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { Broker, ListenerHandle, TlsMaterial } from '@concordmq/broker'
+import type { AccessOptions, Broker, ListenerHandle, Logger, TlsMaterial } from '@concordmq/broker'
+import type { Assignment } from '../config/assignment.ts'
+import { changeWords } from '../config/key-types.ts'
 import { allPaths, keys, type Path } from '../config/keys.ts'
-import type { Configuration } from '../config/settings.ts'
+import { type Configuration, withAssignment } from '../config/settings.ts'
 import type { Log } from '../log/log.ts'
 import { type Plan, prepareAccess } from './plan.ts'
 import { prepareTls } from './tls.ts'
@@ -18,74 +25,231 @@ export interface ReloadContext {
   readonly broker: Broker
   /** Those that are open. */
   readonly listeners: readonly ListenerHandle[]
+  /** Hands the broker what it can take over while running; throws and changes nothing if it refuses. */
+  readonly reconfigure: (configuration: Configuration) => void
+  /** Whether SIGHUP asks for it. */
+  readonly onHangup: boolean
+}
+
+export interface ChangedKey {
+  readonly path: Path
+  /** Never a secret's. */
+  readonly from: unknown
+  readonly to: unknown
+  /** `now`, `new connections`, `restart`, or `refused` where the file that goes with it was. */
+  readonly effect: string
+}
+
+export interface PartReport {
+  readonly part: string
+  readonly outcome: 'changed' | 'unchanged' | 'refused'
+  /** Why it was refused. */
+  readonly reason?: string
+  readonly keys?: readonly ChangedKey[]
+}
+
+export interface ReloadReport {
+  readonly parts: readonly PartReport[]
+  /** Keys whose value in the files waits for the next start. */
+  readonly waiting: readonly Path[]
+}
+
+export interface SetOptions {
+  readonly save: ((next: Configuration) => Promise<string>) | undefined
+}
+
+export interface SetReport extends ChangedKey {
+  readonly saved?: string
 }
 
 export interface Reload {
   /** The node serves: what was asked for meanwhile is done now. */
   begin(): void
-  /** From now on the signal does nothing. */
+  /** From now on nothing is read again. */
   close(): void
+  /** Reads everything again, after what is under way. */
+  request(): Promise<ReloadReport>
+  /** Reads the users file alone; rejects with the reason if it is refused. */
+  requestUsers(): Promise<void>
+  /**
+   * Sets one value at run time; rejects with the reason, and then nothing has changed. `save` is called with what comes of
+   * it before it is in force, and resolves with the file it was written to.
+   */
+  set(assignment: Assignment, options: SetOptions): Promise<SetReport>
+  /** What the files, flags and settings at run time say; keys that need a restart may differ from what is in force. */
+  readonly current: Configuration
+  /** What the node started with. */
+  readonly started: Configuration
 }
 
 export function openReload(plan: Plan, context: ReloadContext): Reload {
-  let state: 'starting' | 'idle' | 'busy' | 'closed' = 'starting'
-  let wanted = false
-  const run = async () => {
-    state = 'busy'
-    while (wanted && state === 'busy') {
-      wanted = false
-      await reload(plan, context)
-    }
-    if (state === 'busy') state = 'idle'
-  }
-  process.on('SIGHUP', () => {
-    wanted = true
-    if (state === 'idle') void run()
-  })
-  return {
-    begin: () => void run(),
-    close: () => {
-      state = 'closed'
-    },
-  }
-}
-
-async function reload(plan: Plan, { log, load, broker, listeners }: ReloadContext): Promise<void> {
-  const logger = log.logger('concordmq::reload')
-  const attempt = async (what: string, act: () => void | Promise<void>) => {
-    try {
-      await act()
-      logger.info({ event: 'reload.done', part: what }, `read ${what} again`)
-    } catch (error) {
-      logger.error({ event: 'reload.refused', part: what, reason: error }, `keeping the old ${what}`)
-    }
-  }
-  let configuration = plan.configuration
-  await attempt('configuration', () => {
-    configuration = load()
-    log.setLevel(configuration.settings['log.level'])
-    const waiting = changedUntilRestart(plan.configuration, configuration)
-    if (waiting.length > 0)
-      logger.warn({ event: 'reload.waiting', keys: waiting }, 'these changes take effect at the next start')
-  })
-  await attempt('users', () => broker.reloadAccess(prepareAccess(configuration, logger)))
-  if (plan.tls !== undefined) {
-    await attempt('certificates', async () => {
-      // Only the TLS files are live; which listeners exist and what they are called was decided at the start.
-      const material = await prepareTls(configuration, plan.key, { logger, writeFiles: true })
-      await reloadListeners(listeners, material)
+  const logger = context.log.logger('concordmq::reload')
+  const node = new ReloadedNode(plan, context, logger)
+  const { promise: serving, resolve: begin } = Promise.withResolvers<void>()
+  let tail: Promise<unknown> = serving
+  let next: Promise<ReloadReport> | undefined
+  let closed = false
+  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
+    const turn = tail.then(() => {
+      if (closed) throw new Error('The node is stopping')
+      return act()
     })
+    tail = turn.catch(() => {})
+    return turn
+  }
+  const request = (): Promise<ReloadReport> => {
+    next ??= inTurn(() => {
+      next = undefined
+      return node.readAll()
+    })
+    return next
+  }
+  // What a signal asks for is told by the log.
+  if (context.onHangup) process.on('SIGHUP', () => void request().catch(() => {}))
+  return {
+    begin,
+    close: () => {
+      closed = true
+    },
+    request,
+    requestUsers: () =>
+      inTurn(async () => {
+        node.readUsers(node.current)
+      }),
+    set: (assignment, options) => inTurn(() => node.set(assignment, options)),
+    get current() {
+      return node.current
+    },
+    started: plan.configuration,
   }
 }
 
-async function reloadListeners(listeners: readonly ListenerHandle[], material: TlsMaterial): Promise<void> {
-  for (const listener of listeners) {
-    if (listener.kind === 'tls' || listener.kind === 'wss') await listener.reloadTls(material)
+class ReloadedNode {
+  readonly #plan: Plan
+  readonly #context: ReloadContext
+  readonly #logger: Logger
+  #current: Configuration
+  #access: AccessOptions
+  #material: TlsMaterial | undefined
+
+  constructor(plan: Plan, context: ReloadContext, logger: Logger) {
+    this.#plan = plan
+    this.#context = context
+    this.#logger = logger
+    this.#current = plan.configuration
+    this.#access = plan.access
+    this.#material = plan.tls
+  }
+
+  get current(): Configuration {
+    return this.#current
+  }
+
+  async readAll(): Promise<ReloadReport> {
+    const { load } = this.#context
+    const before = this.#current
+    let keysChanged: readonly ChangedKey[] = []
+    const configuration = await this.#attempt('configuration', async () => {
+      const read = load()
+      keysChanged = changedKeys(before, read)
+      await this.#apply(read)
+      this.#current = read
+      return keysChanged.length > 0
+    })
+    const users = await this.#attempt('users', () => this.readUsers(this.#current))
+    const certificates =
+      this.#plan.tls === undefined
+        ? []
+        : [await this.#attempt('certificates', () => this.#readCertificates(this.#current))]
+    keysChanged = keysChanged.map((key) => {
+      const part = key.path.startsWith('auth.') ? users : key.path.startsWith('tls.') ? certificates[0] : undefined
+      return part?.outcome === 'refused' && key.effect !== 'restart' ? { ...key, effect: 'refused' } : key
+    })
+    const waiting = waitingKeys(this.#plan.configuration, this.#current)
+    for (const { path, from, to, effect } of keysChanged) {
+      this.#logger.info({ event: 'reload.key', key: path, from, to, effect }, `${path} has changed (${effect})`)
+    }
+    if (waiting.length > 0)
+      this.#logger.warn({ event: 'reload.waiting', keys: waiting }, 'these changes take effect at the next start')
+    return { parts: [{ ...configuration, keys: keysChanged }, users, ...certificates], waiting }
+  }
+
+  /** Whether anything changed; throws and changes nothing if a file is refused. */
+  readUsers(configuration: Configuration): boolean {
+    const access = prepareAccess(configuration, this.#logger, { starting: false })
+    if (isDeepStrictEqual(access, this.#access)) return false
+    this.#context.broker.reloadAccess(access)
+    this.#access = access
+    return true
+  }
+
+  async set(assignment: Assignment, { save }: SetOptions): Promise<SetReport> {
+    const { path } = assignment
+    const next = withAssignment(this.#current, assignment)
+    const changed: ChangedKey = {
+      path,
+      from: this.#current.settings[path],
+      to: next.settings[path],
+      effect: changeWords[keys[path].change],
+    }
+    const saved = await save?.(next)
+    if (path.startsWith('auth.')) this.readUsers(next)
+    if (path.startsWith('tls.') && this.#plan.tls !== undefined) await this.#readCertificates(next)
+    await this.#apply(next)
+    this.#current = next
+    const { from, to, effect } = changed
+    this.#logger.info({ event: 'settings.set', key: path, from, to, effect }, `${path} was set at run time (${effect})`)
+    return { ...changed, ...(saved !== undefined && { saved }) }
+  }
+
+  async #apply(next: Configuration): Promise<void> {
+    const { log, reconfigure } = this.#context
+    reconfigure(next)
+    log.setLevel(next.settings['log.level'])
+    await log.setFormat(next.settings['log.format'])
+  }
+
+  async #readCertificates(configuration: Configuration): Promise<boolean> {
+    // Only the TLS files are live; which listeners exist and what they are called was decided at the start.
+    const material = await prepareTls(configuration, this.#plan.key, { logger: this.#logger, writeFiles: true })
+    if (isDeepStrictEqual(material, this.#material)) return false
+    for (const listener of this.#context.listeners) {
+      if (listener.kind === 'tls' || listener.kind === 'wss') await listener.reloadTls(material)
+    }
+    this.#material = material
+    return true
+  }
+
+  /** `act` says whether anything changed. */
+  async #attempt(part: string, act: () => boolean | Promise<boolean>): Promise<PartReport> {
+    try {
+      const changed = await act()
+      this.#logger.info({ event: 'reload.done', part }, `read ${part} again`)
+      return { part, outcome: changed ? 'changed' : 'unchanged' }
+    } catch (error) {
+      this.#logger.error({ event: 'reload.refused', part, reason: error }, `keeping the old ${part}`)
+      return { part, outcome: 'refused', reason: error instanceof Error ? error.message : String(error) }
+    }
   }
 }
 
-function changedUntilRestart(before: Configuration, after: Configuration): Path[] {
+function changedKeys(before: Configuration, after: Configuration): ChangedKey[] {
+  return allPaths
+    .filter((path) => !isDeepStrictEqual(before.settings[path], after.settings[path]))
+    .map((path) => {
+      const { change, ...key }: { readonly change: keyof typeof changeWords; readonly secret?: true } = keys[path]
+      const shown = (value: unknown): unknown => (key.secret && value !== undefined ? '(hidden)' : (value ?? null))
+      return {
+        path,
+        from: shown(before.settings[path]),
+        to: shown(after.settings[path]),
+        effect: changeWords[change],
+      }
+    })
+}
+
+function waitingKeys(started: Configuration, current: Configuration): Path[] {
   return allPaths.filter(
-    (path) => keys[path].change === 'restart' && !isDeepStrictEqual(before.settings[path], after.settings[path]),
+    (path) => keys[path].change === 'restart' && !isDeepStrictEqual(started.settings[path], current.settings[path]),
   )
 }

@@ -15,6 +15,7 @@ import { CommandError, configurationError, errorCode } from '../command-error.ts
 import { formatAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
+import { type ControlHandle, openControl } from '../control/control.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
 import { programVersion } from '../version.ts'
@@ -29,6 +30,8 @@ export interface RunningNode {
   readonly listeners: readonly ListenerHandle[]
   /** `HOST:PORT` of `/healthz` and `/readyz`, or undefined if off. */
   readonly healthAddress: string | undefined
+  /** Path of the control socket, or undefined if off. */
+  readonly controlSocket: string | undefined
 }
 
 export interface ServeContext {
@@ -50,16 +53,31 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
   const listeners: ListenerHandle[] = []
   // Listening for signals comes before listening for clients: a stop during the start is a stop.
   const stopped = whenStopped({ logger, graceMs, hangupStops: onHangup === 'stop' })
-  const reload = onHangup === 'reload' ? openReload(plan, { log, load, broker, listeners }) : undefined
+  const reload = openReload(plan, {
+    log,
+    load,
+    broker,
+    listeners,
+    reconfigure: ({ settings: next }) => broker.reconfigure(reconfigurable(next, plan, logger)),
+    onHangup: onHangup === 'reload',
+  })
+  let control: ControlHandle | undefined
   try {
     await openListeners(broker, { plan, logger, listeners })
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
+    control = await openControl(plan, {
+      broker,
+      listeners,
+      reload,
+      logger: log.logger('concordmq::control'),
+      stop: () => stopped.request(),
+    })
     logger.info({ event: 'node.started', node: plan.key.id, version: programVersion() }, 'node is ready')
     keepYoungGenerationSmall()
-    announce?.({ broker, listeners, healthAddress: health?.address }, plan)
-    reload?.begin()
+    announce?.({ broker, listeners, healthAddress: health?.address, controlSocket: control?.path }, plan)
+    reload.begin()
     const signal = await stopped.signal
-    reload?.close()
+    reload.close()
     logger.info({ event: 'node.stopping', signal, clients: [...broker.clients()].length }, 'stopping')
     await broker.close({ graceMs: graceMs() })
     logger.info({ event: 'node.stopped' }, 'stopped')
@@ -67,6 +85,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     await broker.close({ graceMs: 0 })
     throw error
   } finally {
+    await control?.close()
     await health?.close()
     stopped.done()
   }
@@ -126,6 +145,12 @@ function listenError(error: unknown, options: ListenerOptions): Error {
 function startError(error: unknown): Error {
   if (errorCode(error)?.startsWith('CMQ_') && error instanceof Error) return configurationError(error.message)
   return error instanceof Error ? error : new Error(String(error))
+}
+
+/** What a running broker can be told. */
+function reconfigurable(settings: Settings, plan: Plan, logger: Logger) {
+  const { limits = {}, delivery = {}, sys = {} } = brokerOptions(settings, plan, logger)
+  return { limits, delivery, sys }
 }
 
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {

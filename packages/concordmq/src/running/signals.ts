@@ -13,6 +13,8 @@ import { ExitCode, exitCodeOfSignal } from '../exit-codes.ts'
 export interface Stopped {
   /** Resolves with the first signal. */
   readonly signal: Promise<'SIGINT' | 'SIGTERM'>
+  /** Asks for the graceful stop, as the first SIGTERM does. */
+  request(): void
   /** The graceful stop has ended, or there was nothing to stop. */
   done(): void
 }
@@ -60,6 +62,9 @@ export function whenStopped({ logger, graceMs, hangupStops }: StopOptions): Stop
   process.on('uncaughtException', onDefect)
   return {
     signal,
+    request: () => {
+      if (!stopping) onSignal('SIGTERM')
+    },
     done: () => {
       stopping = true
       clearTimeout(backstop)

@@ -45,19 +45,7 @@ export async function addUserTo(input: UserInput, { file, writeMode, replace, fo
     process.stdout.write(formatUser(name, record))
     return
   }
-  const replaced = await withLock(
-    file,
-    () => {
-      // Read again: while the password was typed and hashed, another command may have changed the file.
-      const { text, users } = read()
-      requireNew(name, users)
-      const known = users.has(name)
-      const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
-      writeAtomically([{ path: file, text: changed, mode: 0o600 }])
-      return known
-    },
-    waiting(say, file),
-  )
+  const replaced = await storeUser({ name, record }, { file, writeMode, replace }, waiting(say, file))
   say(`${replaced ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
 }
 
@@ -75,20 +63,49 @@ export async function deleteUserFrom(
   const read = () => readText(file, 'Give the path with --output-file').text
   // Where there is no file, none of its directories is made for a lock.
   read()
-  await withLock(
+  if (!(await removeUser(name, file, waiting(say, file)))) {
+    throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
+      remedy: '`concordmq user list` prints the names',
+    })
+  }
+  say(`Deleted user "${name}" from ${file}`)
+}
+
+/**
+ * Puts a record into the file, read at that moment: while a password was typed and hashed, another command may have changed
+ * it. Whether the user was there before; throws if so and `replace` is not asked for.
+ */
+export function storeUser(
+  { name, record }: { readonly name: string; readonly record: string },
+  { file, writeMode, replace }: Omit<AddOutput, 'format'>,
+  waits?: () => void,
+): Promise<boolean> {
+  return withLock(
     file,
     () => {
-      const text = read()
-      if (!parseUsersFile(text, file, recordProblem).users.has(name)) {
-        throw new CommandError(ExitCode.failed, `There is no user "${name}" in ${file}`, {
-          remedy: '`concordmq user list` prints the names',
-        })
-      }
-      writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+      const text = writeMode === 'append' ? (readTextIfPresent(file)?.text ?? '') : ''
+      const known = parseUsersFile(text, file, recordProblem).users.has(name)
+      if (known && !replace) throw alreadyThere(name, file)
+      const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
+      writeAtomically([{ path: file, text: changed, mode: 0o600 }])
+      return known
     },
-    waiting(say, file),
+    waits,
   )
-  say(`Deleted user "${name}" from ${file}`)
+}
+
+/** Takes a user out of the file; false if there is none of that name. */
+export function removeUser(name: string, file: string, waits?: () => void): Promise<boolean> {
+  return withLock(
+    file,
+    () => {
+      const text = readTextIfPresent(file)?.text ?? ''
+      if (!parseUsersFile(text, file, recordProblem).users.has(name)) return false
+      writeAtomically([{ path: file, text: deleteUser(text, name, file), mode: 0o600 }])
+      return true
+    },
+    waits,
+  )
 }
 
 function waiting(say: Say, file: string): () => void {

@@ -1,0 +1,239 @@
+/**
+ * `concordmq ctl …`: a running node on this machine, over its control socket. What FUBAR's users know by shorter names
+ * (`account`, `settings`, `state`) is the same commands at the top level.
+ */
+import { type Command, InvalidArgumentError } from 'commander'
+import { defaultDirectory } from '../config/flags.ts'
+
+interface NodeFlags {
+  readonly directory: string
+  readonly controlSocket?: string
+  readonly json?: true
+}
+interface PageFlags extends NodeFlags {
+  readonly filter?: string
+  readonly page: number
+  readonly size: number
+}
+
+export function addCtl(program: Command): void {
+  const ctl = program.command('ctl').description('look into a running node on this machine, and steer it')
+  addState(ctl)
+  addClients(ctl)
+  addSessions(ctl)
+  addRetained(ctl)
+  addAccount(ctl)
+  addSettings(ctl)
+  withNode(ctl.command('reload'))
+    .description('read every file again; an invalid one keeps what it had (also: SIGHUP)')
+    .action(async (options: NodeFlags) => (await work()).reload(nodeOf(options)))
+  withNode(ctl.command('drain'))
+    .description('no new connections, end those that are there spread over a time, then stop the node')
+    .option('--over <SECONDS>', 'time over which connections are ended', readSeconds, 30)
+    .option(
+      '--server-reference <HOST:PORT>',
+      'tell 5.0 clients to use this server (0x9C); else the node shuts down (0x8B)',
+    )
+    .action(async (options: NodeFlags & { readonly over: number; readonly serverReference?: string }) => {
+      const { over, serverReference } = options
+      await (await work()).drain(nodeOf(options), { over, serverReference })
+    })
+  withNode(ctl.command('log-level'))
+    .description('how much the node logs from now on')
+    .argument('<LEVEL>', 'error, warn, info, debug or trace')
+    .action(async (level: string, options: NodeFlags) => setSetting('log.level', level, options))
+  // The same without `ctl`.
+  addState(program)
+  addAccount(program)
+  addSettings(program)
+}
+
+function addState(parent: Command): void {
+  withNode(parent.command('state'))
+    .description('what a running node is and how it does')
+    .action((options: NodeFlags) => ask(options, 'GET', '/v1/state', 'showState'))
+}
+
+function addClients(ctl: Command): void {
+  withPage(ctl.command('clients'), 'whose identifier, user or address contains this')
+    .description('connected clients')
+    .action((options: PageFlags) => list(options, '/v1/clients', 'showClients'))
+  withNode(ctl.command('client'))
+    .description('one connected client')
+    .argument('<ID>', 'client identifier')
+    .action((id: string, options: NodeFlags) =>
+      ask(options, 'GET', `/v1/clients/${encodeURIComponent(id)}`, 'showClient'),
+    )
+  withNode(ctl.command('disconnect'))
+    .description('disconnect a client (5.0: reason 0x98); its session stays as it asked')
+    .argument('<ID>', 'client identifier')
+    .action((id: string, options: NodeFlags) =>
+      tell(options, 'DELETE', `/v1/clients/${encodeURIComponent(id)}`, `Disconnected "${id}"\n`),
+    )
+  withPage(ctl.command('subscriptions'), 'whose filter contains this')
+    .description('subscriptions of all sessions')
+    .option('--client <ID>', 'of one client')
+    .action((options: PageFlags & { readonly client?: string }) =>
+      list(options, '/v1/subscriptions', 'showSubscriptions', { client: options.client }),
+    )
+}
+
+function addSessions(ctl: Command): void {
+  const sessions = ctl.command('sessions').description('sessions, with or without a connection')
+  withPage(sessions.command('list'), 'whose client identifier contains this')
+    .description('list them')
+    .option('--offline', 'only those without a connection')
+    .action((options: PageFlags & { readonly offline?: true }) =>
+      list(options, '/v1/sessions', 'showSessions', { offline: options.offline }),
+    )
+  withNode(sessions.command('show'))
+    .description('one session and its subscriptions')
+    .argument('<ID>', 'client identifier')
+    .action((id: string, options: NodeFlags) =>
+      ask(options, 'GET', `/v1/sessions/${encodeURIComponent(id)}`, 'showSession'),
+    )
+  withNode(sessions.command('end'))
+    .description('end a session for good, its subscriptions and queue with it')
+    .argument('<ID>', 'client identifier')
+    .action((id: string, options: NodeFlags) =>
+      tell(options, 'DELETE', `/v1/sessions/${encodeURIComponent(id)}`, `Ended the session of "${id}"\n`),
+    )
+}
+
+function addRetained(ctl: Command): void {
+  const retained = ctl.command('retained').description('retained messages')
+  withPage(retained.command('list'), 'topic filter; # leaves out what begins with $')
+    .description('list them; payloads are not shown, a subscription shows those')
+    .action((options: PageFlags) => list(options, '/v1/retained', 'showRetained'))
+  withNode(retained.command('delete'))
+    .description('delete the retained message of one topic')
+    .argument('<TOPIC>', 'topic name')
+    .action(async (topic: string, options: NodeFlags) => {
+      const { query } = await work()
+      await tell(options, 'DELETE', `/v1/retained${query({ topic })}`, `Deleted the retained message of "${topic}"\n`)
+    })
+}
+
+function addAccount(parent: Command): void {
+  const account = parent
+    .command('account')
+    .description('accounts of a running node, kept in users.toml, in force at once')
+  withNode(account.command('set'))
+    .description('add an account or give it a new password; asks for the password, or reads a line of standard input')
+    .argument('<NAME>', 'user name')
+    .option('--password-stdin', 'read the password from standard input, which is also done when it is no terminal')
+    .action(async (name: string, options: NodeFlags) => (await work()).setAccount(nodeOf(options), name))
+  withNode(account.command('get'))
+    .description('whether there is such an account, how its password is kept, how many clients it has connected')
+    .argument('<NAME>', 'user name')
+    .action((name: string, options: NodeFlags) =>
+      ask(options, 'GET', `/v1/accounts/${encodeURIComponent(name)}`, 'showAccount'),
+    )
+  withPage(account.command('list').alias('all'), 'whose name contains this')
+    .description('names, never passwords')
+    .action((options: PageFlags) => list(options, '/v1/accounts', 'showAccounts'))
+  withNode(account.command('del'))
+    .description('delete an account')
+    .argument('<NAME>', 'user name')
+    .option('--disconnect', 'disconnect its clients, too')
+    .action(async (name: string, options: NodeFlags & { readonly disconnect?: true }) => {
+      const { query } = await work()
+      const path = `/v1/accounts/${encodeURIComponent(name)}${query({ disconnect: options.disconnect })}`
+      await tell(options, 'DELETE', path, `Deleted account "${name}"\n`)
+    })
+}
+
+function addSettings(parent: Command): void {
+  const settings = parent.command('settings').description('settings of a running node')
+  withNode(settings.command('list'))
+    .description('every key, its value, where it comes from, and when a change takes effect')
+    .option('--filter <TEXT>', 'keys that contain this')
+    .action(async (options: NodeFlags & { readonly filter?: string }) => {
+      const { query } = await work()
+      await ask(options, 'GET', `/v1/settings${query({ filter: options.filter })}`, 'showSettings')
+    })
+  withNode(settings.command('get'))
+    .description('one key')
+    .argument('<KEY>', 'such as limits.packet-bytes-max')
+    .action((key: string, options: NodeFlags) =>
+      ask(options, 'GET', `/v1/settings/${encodeURIComponent(key)}`, 'showSetting'),
+    )
+  withNode(settings.command('set'))
+    .description('change a value while the node runs; the file stays as it is without --save')
+    .argument('<KEY>', 'such as limits.packet-bytes-max')
+    .argument('<VALUE>', 'as in the environment: lists with commas')
+    .option('--save', 'write it to concordmq.toml, too')
+    .action((key: string, value: string, options: NodeFlags & { readonly save?: true }) =>
+      setSetting(key, value, options),
+    )
+  withNode(settings.command('reload'))
+    .description('read every file again, as `ctl reload` does')
+    .action(async (options: NodeFlags) => (await work()).reload(nodeOf(options)))
+}
+
+async function setSetting(key: string, value: string, options: NodeFlags & { readonly save?: true }): Promise<void> {
+  const body = { value, ...(options.save === true && { save: true }) }
+  const { askAndShow } = await work()
+  const { showSet } = await import('../ctl/show.ts')
+  await askAndShow(nodeOf(options), { method: 'PUT', path: `/v1/settings/${encodeURIComponent(key)}`, body }, showSet)
+}
+
+/** Which node is meant, and how it is shown: the flags of every command here. */
+export function withNode(command: Command): Command {
+  return command
+    .option('-d, --directory <DIR>', 'configuration directory of the node', defaultDirectory)
+    .option(
+      '--control-socket <PATH>',
+      'its control socket (env CONCORDMQ_CONTROL_SOCKET; default: that of the directory)',
+    )
+    .option('--json', 'print the answer as JSON')
+}
+
+function withPage(command: Command, filter: string): Command {
+  return withNode(command)
+    .option('--filter <TEXT>', filter)
+    .option('--page <NUMBER>', 'page, from 1', readPositive, 1)
+    .option('--size <NUMBER>', 'entries on a page, at most 1000', readPositive, 50)
+}
+
+export function nodeOf({ directory, controlSocket, json }: NodeFlags) {
+  return { directory, controlSocket, json: json === true }
+}
+
+async function work() {
+  return import('../ctl/run.ts')
+}
+
+type Renderer = Exclude<keyof typeof import('../ctl/show.ts'), 'default'>
+
+async function ask(options: NodeFlags, method: 'GET', path: string, renderer: Renderer): Promise<void> {
+  const { askAndShow } = await work()
+  const show = await import('../ctl/show.ts')
+  await askAndShow(nodeOf(options), { method, path }, show[renderer])
+}
+
+async function list(
+  options: PageFlags,
+  path: string,
+  renderer: Renderer,
+  more: Readonly<Record<string, string | boolean | undefined>> = {},
+): Promise<void> {
+  const { query } = await work()
+  const { filter, page, size } = options
+  await ask(options, 'GET', path + query({ filter, page, size, ...more }), renderer)
+}
+
+async function tell(options: NodeFlags, method: 'DELETE', path: string, text: string): Promise<void> {
+  const { askAndShow } = await work()
+  await askAndShow(nodeOf(options), { method, path }, () => text)
+}
+
+function readPositive(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a positive number.')
+}
+
+function readSeconds(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a number of seconds, at most 3600.')
+}
