@@ -142,5 +142,5 @@ test('drain() takes no more connections and ends those that are there spread ove
   }
   await drained
   await assert.rejects(connect(target, 5, { clientId: 'late' }))
-  assert.ok((ends.at(-1) ?? 0) - (ends[0] ?? 0) > 200, `not spread: ${ends}`)
+  assert.ok((ends.at(-1) ?? 0) - (ends[0] ?? 0) > 200, `not spread: ${ends.join(', ')}`)
 })
