@@ -1,5 +1,7 @@
 /** The embeddable broker. Every public name. */
 export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
+export type { Action, Grants, PermissionClient, Permissions } from './access/permissions.ts'
+export { type Explanation, permissionProblems, Rules } from './access/rules.ts'
 export type { DrainOptions } from './admin/drain.ts'
 export { type HealthHandle, type HealthOptions, openHealth } from './admin/health.ts'
 export type {

@@ -56,15 +56,18 @@ test('run refuses what its directory has wrong, naming file, rule and remedy', a
       message: /key_9\.pem: it does not exist/,
     },
     {
-      name: 'permissions that would not be enforced',
+      name: 'permissions that contradict themselves',
       args: ['d'],
       before: onlyPermissions,
-      message: /permissions\.toml exists, and this version cannot enforce/,
+      message: /permissions\.toml:2: the rule for "a" both allows and denies "publish"/,
     },
   ]
   function onlyPermissions() {
     rmSync(join(book, 'address-book.toml'))
-    writeFileSync(join(book, 'permissions.toml'), '')
+    writeFileSync(
+      join(book, 'permissions.toml'),
+      '[permissions.a]\ntopic = [{ filter = "a", allowed = ["publish"], denied = ["publish"] }]\n',
+    )
   }
   for (const { name, args, before, message } of cases) {
     before?.()
@@ -87,7 +90,7 @@ test('run reports everything that its directory has wrong at once', async () => 
   for (const [name, text] of [
     ['users.toml', '[users.a]\npassword-hash = "x"\n'],
     ['address-book.toml', 'addresses = 1\n'],
-    ['permissions.toml', ''],
+    ['permissions.toml', 'default = 1'],
     ['tls.crt', 'x'],
   ] as const) {
     writeFileSync(at('concordmq.d', name), text)

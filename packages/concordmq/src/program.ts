@@ -1,5 +1,6 @@
 /** The command tree. Each command declares its flags in its own file and loads its work only when it runs. */
 import { Command } from 'commander'
+import { addAcl } from './commands/acl.ts'
 import { addAddressBook } from './commands/address-book.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
   addDev(program)
   addAddressBook(program)
   addUser(program)
+  addAcl(program)
   addConfig(program)
   addPub(program)
   addSub(program)

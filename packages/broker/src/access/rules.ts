@@ -46,6 +46,13 @@ interface Rights {
   }
 }
 
+/** What is wrong with rules, each problem with its place; empty if they can be used. */
+export function permissionProblems(options: PermissionOptions): readonly string[] {
+  const problems: string[] = []
+  subjectsOf(options, { problems, notices: [] })
+  return problems
+}
+
 export class Rules implements Permissions {
   /** What is strange but usable: rules that are never reached. */
   readonly notices: readonly string[]

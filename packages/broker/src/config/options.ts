@@ -31,7 +31,7 @@ export interface AccessOptions {
   /** Enhanced authentication (AUTH); default: refused with 0x8C. */
   readonly enhanced?: EnhancedAuthenticator
   /** What clients may publish and subscribe to. Default: everything, at no cost. */
-  readonly permissions?: PermissionOptions
+  readonly permissions?: PermissionOptions | undefined
 }
 
 /**

@@ -107,7 +107,7 @@ export const flags: readonly Flag[] = [
   {
     flags: '--ignore-permissions',
     path: 'auth.ignore-permissions',
-    about: 'start although permissions.toml cannot be enforced yet',
+    about: 'do not enforce permissions.toml (default: off)',
   },
   {
     flags: '--max-keep-alive <SECONDS>',

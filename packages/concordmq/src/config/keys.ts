@@ -80,7 +80,8 @@ export const keys = {
   }),
   'auth.ignore-permissions': yesNo({
     fallback: false,
-    about: 'Start although permissions.toml exists, which this version cannot enforce: every client may do everything',
+    about: 'Do not enforce permissions.toml: every client that may log in may do everything',
+    change: 'live',
   }),
   'auth.password-checks-max': optionInteger(access.passwordChecksMax),
   'auth.password-queue-max': optionInteger(access.passwordQueueMax),

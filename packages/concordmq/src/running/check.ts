@@ -1,5 +1,5 @@
 /** `config check` and `config show`. A check reads everything that `run` reads and writes nothing. */
-import type { Logger } from '@concordmq/broker'
+import type { Logger, PermissionOptions } from '@concordmq/broker'
 import { formatAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
@@ -27,7 +27,15 @@ export async function checkConfiguration(args: RunArguments): Promise<string> {
     `Configuration of ${configuration.directory}${configuration.file === undefined ? '' : ` with ${configuration.file}`} is usable`,
     `Listeners: ${kinds.join(', ')}`,
     `Users: ${plan.access.users?.size ?? 0}${plan.access.allowAnonymous ? ', anonymous login allowed' : ''}`,
+    `Permissions: ${describePermissions(plan.access.permissions)}`,
   ].join('\n')}\n`
+}
+
+function describePermissions(permissions: PermissionOptions | undefined): string {
+  if (permissions === undefined) return 'everything is allowed'
+  const { users, clients, addresses, default: preset } = permissions
+  const tables = (users?.size ?? 0) + (clients?.size ?? 0) + (addresses?.size ?? 0)
+  return `${tables} ${tables === 1 ? 'table' : 'tables'}, what no rule matches is ${preset === 'allow' ? 'allowed' : 'denied'}`
 }
 
 export function showConfiguration(args: RunArguments, { json }: { readonly json: boolean }): string {

@@ -14,6 +14,7 @@ import { parseAddressBook } from '../identity/address-book.ts'
 import { loadKeyFile, type NodeKey, parseHexKey, randomKey } from '../identity/secret-key.ts'
 import { recordProblem } from '../users/password-record.ts'
 import { parseUsersFile } from '../users/users-file.ts'
+import { accessParts } from './access-parts.ts'
 import { prepareTls } from './tls.ts'
 
 export interface Plan {
@@ -51,8 +52,8 @@ export async function preparePlan(
   }
   const key = await attempt(() => prepareKey(configuration, logger))
   if (key !== undefined) await attempt(() => checkAddressBook(configuration, key, logger))
-  await attempt(() => checkPermissions(configuration, logger))
-  const access = await attempt(() => prepareAccess(configuration, logger))
+  const users = await attempt(() => prepareUsers(configuration, logger))
+  const parts = await Promise.all(accessParts.map(({ read }) => attempt(() => read(configuration, logger))))
   const wantsTls = settings['mqtts.enabled'] || settings['wss.enabled']
   // The certificate may be made for the key and written, so it comes last and only if the rest is right.
   const write = writeFiles && refused.length === 0
@@ -60,7 +61,8 @@ export async function preparePlan(
     key !== undefined && wantsTls
       ? await attempt(() => prepareTls(configuration, key, { logger, writeFiles: write }))
       : undefined
-  if (refused.length > 0 || key === undefined || access === undefined) throw together(refused)
+  if (refused.length > 0 || key === undefined || users === undefined) throw together(refused)
+  const access: AccessOptions = Object.assign({}, users, ...parts)
   return { configuration, key, access, tls, listeners: prepareListeners(settings, tls) }
 }
 
@@ -139,22 +141,6 @@ function checkAddressBook({ directory }: Configuration, key: NodeKey, logger: Lo
   }
 }
 
-/** A permissions file that is not enforced would be a promise broken in silence. */
-function checkPermissions({ directory, settings }: Configuration, logger: Logger): void {
-  const path = join(directory, 'permissions.toml')
-  if (!existsSync(path)) return
-  if (!settings['auth.ignore-permissions']) {
-    throw configurationError(
-      `The file ${path} exists, and this version cannot enforce permissions`,
-      'Remove the file, or add --ignore-permissions to let every client publish and subscribe everything',
-    )
-  }
-  logger.warn(
-    { event: 'permissions.ignored', file: path },
-    'permissions are not enforced, as --ignore-permissions asks',
-  )
-}
-
 /** `users.toml` of a directory; without the file, no users. */
 export function readUsersFile(directory: string) {
   const path = join(directory, 'users.toml')
@@ -164,7 +150,7 @@ export function readUsersFile(directory: string) {
 }
 
 /** Users and how they may log in; row F17: nobody at all is a mistake. */
-export function prepareAccess(
+export function prepareUsers(
   { directory, settings }: Configuration,
   logger: Logger,
   { starting }: { readonly starting: boolean } = { starting: true },

@@ -16,7 +16,8 @@ import { changeWords } from '../config/key-types.ts'
 import { allPaths, keys, type Path } from '../config/keys.ts'
 import { type Configuration, withAssignment } from '../config/settings.ts'
 import type { Log } from '../log/log.ts'
-import { type Plan, prepareAccess } from './plan.ts'
+import { type AccessPart, accessParts } from './access-parts.ts'
+import { type Plan, prepareUsers } from './plan.ts'
 import { prepareTls } from './tls.ts'
 
 export interface ReloadContext {
@@ -157,12 +158,19 @@ class ReloadedNode {
       return keysChanged.length > 0
     })
     const users = await this.#attempt('users', () => this.readUsers(this.#current))
+    const access: PartReport[] = []
+    for (const part of accessParts) {
+      access.push(await this.#attempt(part.name, () => this.#readAccess(part, this.#current)))
+    }
     const certificates =
       this.#plan.tls === undefined
         ? []
         : [await this.#attempt('certificates', () => this.#readCertificates(this.#current))]
     keysChanged = keysChanged.map((key) => {
-      const part = key.path.startsWith('auth.') ? users : key.path.startsWith('tls.') ? certificates[0] : undefined
+      const owner = accessParts.findIndex(({ owns }) => key.path.startsWith(owns))
+      const part =
+        access[owner] ??
+        (key.path.startsWith('auth.') ? users : key.path.startsWith('tls.') ? certificates[0] : undefined)
       return part?.outcome === 'refused' && key.effect !== 'restart' ? { ...key, effect: 'refused' } : key
     })
     const waiting = waitingKeys(this.#plan.configuration, this.#current)
@@ -171,12 +179,21 @@ class ReloadedNode {
     }
     if (waiting.length > 0)
       this.#logger.warn({ event: 'reload.waiting', keys: waiting }, 'these changes take effect at the next start')
-    return { parts: [{ ...configuration, keys: keysChanged }, users, ...certificates], waiting }
+    return { parts: [{ ...configuration, keys: keysChanged }, users, ...access, ...certificates], waiting }
   }
 
   /** Whether anything changed; throws and changes nothing if a file is refused. */
   readUsers(configuration: Configuration): boolean {
-    const access = prepareAccess(configuration, this.#logger, { starting: false })
+    return this.#takeAccess(prepareUsers(configuration, this.#logger, { starting: false }))
+  }
+
+  async #readAccess(part: AccessPart, configuration: Configuration): Promise<boolean> {
+    return this.#takeAccess(await part.read(configuration, this.#logger))
+  }
+
+  /** Options from one file take the place of what that file said before; the others stay. */
+  #takeAccess(options: AccessOptions): boolean {
+    const access = { ...this.#access, ...options }
     if (isDeepStrictEqual(access, this.#access)) return false
     this.#context.broker.reloadAccess(access)
     this.#access = access
@@ -194,6 +211,7 @@ class ReloadedNode {
     }
     const saved = await save?.(next)
     if (path.startsWith('auth.')) this.readUsers(next)
+    for (const part of accessParts) if (path.startsWith(part.owns)) await this.#readAccess(part, next)
     if (path.startsWith('tls.') && this.#plan.tls !== undefined) await this.#readCertificates(next)
     await this.#apply(next)
     this.#current = next
