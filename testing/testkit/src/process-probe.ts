@@ -1,0 +1,58 @@
+/**
+ * Loaded into a broker's process before its program (`--import`), so that a test can ask the process what it holds while the
+ * program runs exactly as its users run it. It speaks only when asked, over the channel to its parent, and keeps neither the
+ * channel nor the process alive.
+ */
+import { readdirSync } from 'node:fs'
+import process from 'node:process'
+
+export interface Footprint {
+  /** After a forced collection; equal to what is in use if the process was not started with `--expose-gc`. */
+  readonly heapBytes: number
+  readonly externalBytes: number
+  readonly residentBytes: number
+  /** Timers, sockets, servers and the like that the event loop knows. */
+  readonly handles: number
+  /** Open file descriptors; 0 where the system does not list them. */
+  readonly files: number
+  /** User and system time of all threads. */
+  readonly cpuSeconds: number
+}
+
+export interface FootprintRequest {
+  readonly footprint: 'collected' | 'asIs'
+}
+
+async function footprint(request: FootprintRequest): Promise<Footprint> {
+  if (request.footprint === 'collected') {
+    // Twice: what a finalizer lets go is garbage only after it ran.
+    for (let round = 0; round < 2; round++) {
+      globalThis.gc?.()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const { heapUsed, external, rss } = process.memoryUsage()
+  const { user, system } = process.cpuUsage()
+  return {
+    heapBytes: heapUsed,
+    externalBytes: external,
+    residentBytes: rss,
+    handles: process.getActiveResourcesInfo().length,
+    files: openFiles(),
+    cpuSeconds: (user + system) / 1e6,
+  }
+}
+
+function openFiles(): number {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return 0
+  }
+}
+
+process.on('message', (request) => {
+  if (typeof request !== 'object' || request === null || !('footprint' in request)) return
+  void footprint(request as FootprintRequest).then((answer) => process.send?.(answer))
+})
+process.channel?.unref()
