@@ -55,8 +55,8 @@ function boundsOf({
   return [
     ['heapBytes', growthBytesMax],
     ['externalBytes', growthBytesMax],
-    ['handles', 0.5],
-    ['files', 0.5],
+    ['handles', 0.9],
+    ['files', 0.9],
     // Segments of the log are deleted whole: one more or less is where the last sample happened to fall.
     ['dataBytes', 64 * mib],
   ]
