@@ -1,6 +1,7 @@
 /** The public face of a broker, as `createBroker()` returns it. */
 import type { Duplex } from 'node:stream'
 import type { Properties, QoS } from '@concordmq/protocol'
+import type { Ban, BanRequest } from './access/limits/bans.ts'
 import type { DrainOptions } from './admin/drain.ts'
 import type { Inspection } from './admin/inspection.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
@@ -40,10 +41,10 @@ export interface Broker {
   /** Replaces who may log in; connected clients stay. */
   reloadAccess(access: AccessOptions): void
   /**
-   * Takes over limits, delivery and `$SYS` settings as far as each can change while running (`optionKeys`: `live` at once,
+   * Takes over limits, bans, delivery and `$SYS` settings as far as each can change while running (`optionKeys`: `live` at once,
    * `new` for new connections); the rest waits for the next broker. Throws `CMQ_OPTIONS`, and then nothing has changed.
    */
-  reconfigure(options: Pick<BrokerOptions, 'limits' | 'delivery' | 'sys'>): void
+  reconfigure(options: Pick<BrokerOptions, 'limits' | 'bans' | 'delivery' | 'sys'>): void
   /** What an operator may see, and do to sessions. */
   readonly inspection: Inspection
   /**
@@ -51,6 +52,12 @@ export interface Broker {
    * over the time given. Resolves when the last was told; `close` is the caller's to call.
    */
   drain(options: DrainOptions): Promise<void>
+  /** Who is kept out now, oldest first. */
+  bans(): readonly Ban[]
+  /** Keeps an address (of IPv6 its network), a client identifier or a user name out; who is connected stays. */
+  ban(ban: BanRequest): void
+  /** False: there was no such ban. */
+  liftBan(ban: Pick<Ban, 'kind' | 'value'>): boolean
   /** Ready for clients: listeners open and not closing. */
   readonly ready: boolean
   /** Hash over the replicated state, 32 bytes; only kept when the options have a `commandLog`. */

@@ -25,6 +25,8 @@ import {
 } from '@concordmq/protocol'
 import { DIRECT_PREFIX, Machine } from '@concordmq/state'
 import { Access } from './access/access.ts'
+import { AddressTable } from './access/limits/address-table.ts'
+import { type Ban, type BanRequest, Bans } from './access/limits/bans.ts'
 import type { Guard } from './access/permissions.ts'
 import { type DrainOptions, endSpread } from './admin/drain.ts'
 import { type Inspection, inspectionOf } from './admin/inspection.ts'
@@ -33,9 +35,11 @@ import type { Broker, ClientInfo, PublishOptions } from './api.ts'
 import { resolveOptions, type Settings } from './config/check.ts'
 import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
+import type { Arrival } from './connections/arrival.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
 import { Entrance } from './connections/entrance.ts'
+import { Gate } from './connections/gate.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
@@ -45,12 +49,14 @@ import { Pressure } from './delivery/pressure.ts'
 import { ConcordError } from './errors.ts'
 import { Admission } from './listeners/admission.ts'
 import { openListener } from './listeners/listener.ts'
+import { keyOfAddress } from './model/address-key.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
 import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
 import { messageOf, orderOf, SessionDriver } from './sessions/session-driver.ts'
 import { MemoryJournal } from './storage/journal.ts'
 import { Counters } from './telemetry/counters.ts'
+import { LimitedLogger } from './telemetry/limited-logger.ts'
 import { silentLogger } from './telemetry/logger.ts'
 
 /** Topics whose subscriber lists are cached. */
@@ -70,7 +76,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly inspection: Inspection
   #settings: Settings
   readonly #options: BrokerOptions
-  readonly #logger
+  readonly #logger: LimitedLogger
   readonly #access: Access
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: LocalSequencer
@@ -80,6 +86,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #wheel = new DeadlineWheel(monotonicMs)
   readonly #pressure = new Pressure(monotonicMs)
   readonly #admission: Admission
+  readonly #bans: Bans
+  readonly #gate: Gate
   readonly #sys: SysDriver
   readonly #connections = new Set<Connection>()
   readonly #listeners = new Set<ListenerHandle>()
@@ -90,13 +98,24 @@ class ConcordBroker implements Broker, ConnectionHandler {
   #closing: Promise<void> | undefined
 
   constructor(settings: Settings, options: BrokerOptions) {
-    const logger = options.logger ?? silentLogger
+    const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
     this.#options = options
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
     this.#access = new Access(settings.access, logger)
-    this.#admission = new Admission(settings.limits.connectionsMax, logger)
+    const limits = (): Settings['limits'] => this.#settings.limits
+    const shared = { counters: this.counters.limits, logger, nowMs: monotonicMs }
+    const bans = new Bans({ ...shared, limits: () => this.#settings.bans })
+    this.#bans = bans
+    this.#admission = new Admission({
+      ...shared,
+      limits,
+      bans,
+      addresses: new AddressTable({ ...shared, limits, windowMs: () => this.#settings.bans.failuresWindowMs }),
+      silent: () => this.#silent,
+    })
+    this.#gate = new Gate({ ...shared, limits, bans })
     // Shared with every outbox, so that a change reaches them all.
     const outboxLimits = { ...settings.delivery }
     this.#outboxLimits = outboxLimits
@@ -128,12 +147,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
       guard: this.#access.guard,
       directMessages: settings.features.directMessages,
       topicLevelsMax: settings.limits.topicLevelsMax,
+      messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
       nowMs: monotonicMs,
     })
     this.#entrance = new Entrance({
       driver: this.#driver,
       access: this.#access,
       enhanced: options.access?.enhanced,
+      gate: this.#gate,
       counters: this.counters,
       logger,
       silent: () => this.#silent,
@@ -141,6 +162,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       topicProblem: (topic) => this.#pipeline.topicProblem(Buffer.from(topic)),
       sessionExpiryMax: settings.sessions.expiryMax,
       clientIdBytesMax: () => this.#settings.limits.clientIdBytesMax,
+      messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
       node: 0,
       incarnation,
     })
@@ -180,28 +202,26 @@ class ConcordBroker implements Broker, ConnectionHandler {
       throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
     const packetBytesMax = (): number => this.#settings.limits.packetBytesMax
     const handle = await openListener(options, {
-      accept: (transport) => this.#accept(transport),
+      accept: (transport, arrival) => this.#accept(transport, arrival),
       logger: this.#logger,
+      counters: this.counters.limits,
       admission: this.#admission,
       get packetBytesMax() {
         return packetBytesMax()
       },
       silent: () => this.#silent,
+      handshakeTimeoutMs: this.#settings.limits.handshakeTimeoutMs,
     })
     this.#listeners.add(handle)
     return handle
   }
 
   handle(stream: Duplex, info: { readonly remoteAddress?: string } = {}): void {
-    if (!this.#admission.admit(stream)) return
-    this.#accept(
-      new StreamTransport(stream, {
-        listener: 'stream',
-        remoteAddress: info.remoteAddress ?? '',
-        remotePort: 0,
-        encrypted: false,
-      }),
-    )
+    const { remoteAddress = '' } = info
+    const arrival = this.#admission.admit(stream, { address: remoteAddress, port: 0 })
+    if (arrival === undefined) return
+    const known = { listener: 'stream', remoteAddress, remotePort: 0, encrypted: false }
+    this.#accept(new StreamTransport(stream, known), arrival)
   }
 
   publish(options: PublishOptions): Promise<void> {
@@ -211,10 +231,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
       return Promise.reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${problem}`))
     }
     const payload = typeof options.payload === 'string' ? Buffer.from(options.payload) : new Uint8Array(options.payload)
-    const message = messageOf({ topic, payload, qos, retain }, properties, '')
+    const message = messageOf({ topic, payload, qos, retain }, properties, '', this.#settings.limits.messageExpiryMax)
     return new Promise((resolve, reject) =>
       this.#sequencer.submit({ type: 'publish', message }, (outcome) => {
-        if (outcome.type !== 'malformed') resolve()
+        if (outcome.type === 'refused')
+          reject(
+            new ConcordError('CMQ_QUOTA', `Cannot publish to ${JSON.stringify(topic)}: there is no room to keep it`),
+          )
+        else if (outcome.type !== 'malformed') resolve()
         else reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${outcome.detail}`))
       }),
     )
@@ -245,14 +269,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#silent = access.silentConnectErrors ?? false
   }
 
-  reconfigure(options: Pick<BrokerOptions, 'limits' | 'delivery' | 'sys'>): void {
-    const { limits, delivery, sys } = resolveOptions(options)
-    const { topicLevelsMax } = this.#settings.limits
+  reconfigure(options: Pick<BrokerOptions, 'limits' | 'bans' | 'delivery' | 'sys'>): void {
+    const { limits, bans, delivery, sys } = resolveOptions(options)
+    const { topicLevelsMax, ipv6PrefixBits, handshakeTimeoutMs } = this.#settings.limits
     const { intervalSeconds } = this.#settings.sys
-    // The machine was told the depth of topics once and for all.
-    this.#settings = { ...this.#settings, limits: { ...limits, topicLevelsMax }, delivery, sys }
+    // The machine was told the depth of topics once and for all, and addresses are known by their prefixes.
+    const fixed = { topicLevelsMax, ipv6PrefixBits, handshakeTimeoutMs }
+    this.#settings = { ...this.#settings, limits: { ...limits, ...fixed }, bans, delivery, sys }
     Object.assign(this.#outboxLimits, delivery)
-    this.#admission.max = limits.connectionsMax
     // Connections hold on to what they were accepted with: theirs was told to the client.
     const { inflightMax, connectTimeoutMs } = limits
     this.#shared = { ...this.#shared, settings: this.#serverSettings(), inflightMax, connectTimeoutMs }
@@ -265,6 +289,25 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#sys.notice('shutting down')
     await Promise.all([...this.#listeners].map((listener) => listener.close()))
     await endSpread(this.#connections, options)
+  }
+
+  bans(): readonly Ban[] {
+    return this.#bans.list()
+  }
+
+  ban({ kind, value, forMs }: BanRequest): void {
+    this.#bans.ban(kind, this.#banned(kind, value), forMs)
+  }
+
+  liftBan({ kind, value }: Pick<Ban, 'kind' | 'value'>): boolean {
+    return this.#bans.lift(kind, this.#banned(kind, value))
+  }
+
+  /** What stands for it in the list: of an IPv6 address its network. */
+  #banned(kind: Ban['kind'], value: string): string {
+    const key = kind === 'address' ? keyOfAddress(value, this.#settings.limits) : value
+    if (key !== undefined && key !== '') return key
+    throw new ConcordError('CMQ_BANS', `Cannot ban ${kind} ${JSON.stringify(value)}: it is not one`)
   }
 
   get ready(): boolean {
@@ -303,6 +346,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#sequencer.close()
     this.#wheel.close()
     this.#pressure.close()
+    this.#logger.close()
   }
 
   #allGone: (() => void) | undefined
@@ -337,6 +381,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       .map((request) => orderOf(request, limits.maximumQoS, id))
     const answer = (codes: readonly number[]): void => {
       let granted = 0
+      for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
       const reasonCodes = problems.map((problem) => (problem === 0 ? (codes[granted++] as number) : problem))
       connection.conversation.send({
         type: PacketType.suback,
@@ -368,7 +413,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
     if (this.#logger.debugEnabled) {
       this.#logger.debug({ event: 'client.disconnected', clientId: connection.clientId }, 'Client disconnected')
     }
+    this.#gate.left(connection)
     this.#driver.leave(connection, packet, reasonCode)
+  }
+
+  expelled(connection: Connection): void {
+    this.#gate.left(connection)
   }
 
   gone(connection: Connection): void {
@@ -378,13 +428,13 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   // ---------------------------------------------------------------- private
 
-  #accept(transport: Transport): void {
+  #accept(transport: Transport, arrival: Arrival | undefined): void {
     if (this.#closing !== undefined) {
       transport.destroy()
       return
     }
     this.counters.connectionsAccepted++
-    this.#connections.add(new Connection(transport, this.#shared))
+    this.#connections.add(new Connection(transport, this.#shared, arrival))
   }
 
   /** 0, or the reason code for which the client may not subscribe. */
@@ -434,6 +484,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
       retainedMessages: ordered.retained.count,
       storedMessages: ordered.queuesMessages + ordered.retained.count,
       storedBytes: ordered.queuesBytes + ordered.retained.bytes,
+      machine: ordered.counters,
+      halfOpen: this.#admission.halfOpen,
+      bans: this.#bans.list().length,
     }
   }
 
@@ -441,6 +494,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const { limits } = this.#settings
     return {
       packetBytesMax: limits.packetBytesMax,
+      connectBytesMax: limits.connectBytesMax,
+      protocolVersionMin: limits.protocolVersionMin,
       receiveMaximum: limits.receiveMaximum,
       topicAliasMaximum: limits.topicAliasMaximum,
       keepAliveMax: limits.keepAliveMax,

@@ -34,6 +34,8 @@ export const errorKinds = {
   CMQ_PERMISSIONS: { remedy: 'correct the listed rules', retryable: false },
   CMQ_PASSWORD: { remedy: 'choose another password', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
+  CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
+  CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },
   CMQ_TOPIC: { remedy: 'use a topic name without wildcards, of 1 to 65,535 bytes', retryable: false },
 } as const satisfies Readonly<Record<`CMQ_${string}`, ErrorKind>>
 

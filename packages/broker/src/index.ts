@@ -1,4 +1,5 @@
 /** The embeddable broker. Every public name. */
+export type { Ban, BanKind, BanRequest } from './access/limits/bans.ts'
 export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
 export type { Action, Grants, PermissionClient, Permissions } from './access/permissions.ts'
 export { type Explanation, permissionProblems, Rules } from './access/rules.ts'
@@ -16,6 +17,7 @@ export { createBroker } from './broker.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
   AccessOptions,
+  BanOptions,
   BrokerOptions,
   DeliveryOptions,
   EnhancedAuthenticator,
@@ -29,10 +31,13 @@ export type {
   PermissionOptions,
   PermissionRule,
   PermissionTable,
+  Proxied,
+  RetainedOptions,
   SessionOptions,
   SysOptions,
   TlsMaterial,
 } from './config/options.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
 export type { CommandLog } from './model/command-log.ts'
+export { networkProblem, networksRule } from './model/networks.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

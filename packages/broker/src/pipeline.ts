@@ -42,6 +42,8 @@ export interface PipelineOptions {
   readonly guard: Guard
   readonly directMessages: 'off' | 'prefix' | 'bare'
   readonly topicLevelsMax: number
+  /** Seconds; 0: no limit. */
+  readonly messageExpiryMax: () => number
   readonly nowMs: () => number
 }
 
@@ -265,8 +267,14 @@ export class Pipeline {
     let i = 0
     this.#each(run, (single) => {
       if (i < fresh || (i > fresh && this.#receipt(from, single.packetId(0)))) {
-        if (ordered) this.#submit(from, single, route, false)
-        else {
+        if (ordered) {
+          if (!this.#submit(from, single, route, false)) {
+            // A refused publish leaves no receipt.
+            from.receipts?.delete(single.packetId(0))
+            i++
+            return
+          }
+        } else {
           this.#o.driver.sequencer.take(1)
           this.#fanOut(from, single, route)
         }
@@ -290,8 +298,8 @@ export class Pipeline {
     this.#each(run, (single) => this.#submit(from, single, route, true))
   }
 
-  /** One message as a command, and its run to the transient subscribers. */
-  #submit(from: Connection, run: PublishRun, route: Route<Connection>, acknowledge: boolean): void {
+  /** One message as a command, and its run to the transient subscribers. False: refused, and the publisher was told. */
+  #submit(from: Connection, run: PublishRun, route: Route<Connection>, acknowledge: boolean): boolean {
     const { driver } = this.#o
     const { qos } = run
     const packetId = qos > 0 ? run.packetId(0) : 0
@@ -305,7 +313,13 @@ export class Pipeline {
     driver.runMessage = run.retain ? undefined : command.message
     driver.runPlaced = false
     const { dup } = run
+    let accepted = true
     driver.sequencer.submit(command, (outcome: Outcome) => {
+      if (outcome.type === 'refused') {
+        accepted = false
+        this.#refuseFull(from, qos, packetId, outcome.reasonCode)
+        return
+      }
       // A resend without DUP was counted as a message of its own.
       if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
@@ -326,6 +340,19 @@ export class Pipeline {
     driver.runMessage = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
     if (driver.runPlaced) this.#fanOut(from, run, route, this.#direct(route))
+    return accepted
+  }
+
+  /** There is no room for what the message asks for: 5.0 publishers are told, earlier ones send it again when they are back. */
+  #refuseFull(from: Connection, qos: QoS, packetId: number, reasonCode: number): void {
+    this.#o.counters.publishDropped++
+    if (qos === 0) return
+    if (!from.v5) {
+      from.conversation.disconnect(reasonCode)
+      return
+    }
+    from.conversation.settledIn(1)
+    from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
   }
 
   #message(from: Connection, run: PublishRun, route: Route<Connection>): Message {
@@ -341,6 +368,7 @@ export class Pipeline {
       { topic: route.topic, payload: run.copyPayload(0), qos: run.qos, retain: run.retain },
       properties,
       from.clientId,
+      this.#o.messageExpiryMax(),
     )
   }
 

@@ -192,10 +192,10 @@ test('TLS: certificate and key that do not belong together are refused by their 
 })
 
 test('user add refuses a second one, --replace changes it, list and del follow [row F16]', async () => {
-  assert.equal((await run(['user', 'add', 'alice'], { input: 'pw\n' })).code, 0)
+  assert.equal((await run(['user', 'add', 'alice'], { input: 'p w!\n' })).code, 0)
   const path = at('concordmq.d', 'users.toml')
   const before = readFileSync(path, 'utf8')
-  assert.doesNotMatch(before, /pw/)
+  assert.doesNotMatch(before, /p w!/)
   const again = await run(['user', 'add', 'alice', 'other'])
   assert.equal(again.code, 73)
   assert.match(again.stderr, /already in .*; nothing was changed/)

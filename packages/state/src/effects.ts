@@ -44,7 +44,7 @@ export type Outcome =
   | { readonly type: 'stale' }
   /** Malformed: nothing happened. */
   | { readonly type: 'malformed'; readonly detail: string }
-  /** A maximum is reached: CONNECT cannot be accepted. */
+  /** A maximum is reached: CONNECT or the message cannot be accepted, and nothing happened. */
   | { readonly type: 'refused'; readonly reasonCode: number }
   | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }
   /** `duplicate`: the receipt was there already, nothing was published a second time. */

@@ -11,6 +11,7 @@ import { commandProblem } from './commands/validity.ts'
 import type { Effects, Outcome } from './effects.ts'
 import type { PlacedMessage } from './messages/message.ts'
 import { publishMessage } from './messages/publishing.ts'
+import { isRefused } from './messages/refusing.ts'
 import { acknowledge, releaseReceipts } from './queue/settling.ts'
 import type { RetainedView } from './retained/retained.ts'
 import { forgetRetained } from './retained/retaining.ts'
@@ -25,6 +26,8 @@ import type { FilterTree } from './subscriptions/filter-tree.ts'
 import { subscribe, unsubscribe } from './subscriptions/subscribing.ts'
 
 const TIME_MAX = 2 ** 52
+/** Quota exceeded. */
+const REFUSED: Outcome = { type: 'refused', reasonCode: 0x97 }
 
 /**
  * ```ts
@@ -213,8 +216,10 @@ function publish(state: State, command: PublishCommand, effects: Effects): Outco
     const session = state.sessions.get(message.publisher)
     if (!isCurrent(session, connection)) return { type: 'stale' }
     if (session.receipts.has(receipt)) return { type: 'published', duplicate: true, matched: 1 }
+    // A refused publish leaves no receipt.
+    if (isRefused(state, message)) return REFUSED
     state.records.touch(session)
     session.receipts.add(receipt)
-  }
+  } else if (isRefused(state, message)) return REFUSED
   return { type: 'published', duplicate: false, matched: publishMessage(state, message, connection, effects) }
 }

@@ -14,7 +14,7 @@ export interface MachineSettings {
   readonly queueMessagesMax: number
   /** Bytes that one session's queue refers to. */
   readonly queueBytesMax: number
-  /** Bytes that all queues together refer to; above, nothing more is queued. */
+  /** Bytes that all queues together refer to; above, a publish that would be queued is refused with 0x97. */
   readonly queuesBytesMax: number
   /**
    * What a full queue does. `dropOldest` drops what surely was not sent; while the client is connected, or when there is
@@ -24,9 +24,12 @@ export interface MachineSettings {
   readonly shareStrategy: 'roundRobin' | 'leastInflight' | 'stickyByPublisher' | 'random'
   /** For the share strategy `random`; an integer below 2^32. */
   readonly seed: number
-  /** Retained messages; above, a new topic is not retained. */
+  /** Retained messages; above, a publish that would retain one more is refused with 0x97, and a will is not retained. */
   readonly retainedMessagesMax: number
+  /** Bytes of all retained messages; the same. */
   readonly retainedBytesMax: number
+  /** Bytes of one retained message; the same. */
+  readonly retainedMessageBytesMax: number
   /** `prefix`: `$direct/<clientId>`; `bare`: in addition a topic equal to a client identifier. */
   readonly directMessages: 'off' | 'prefix' | 'bare'
   /** Levels of a topic or filter. */
@@ -54,6 +57,7 @@ export function machineSettings(given: Partial<MachineSettings> = {}): MachineSe
     seed: 0,
     retainedMessagesMax: 1_000_000,
     retainedBytesMax: 1024 * 1024 * 1024,
+    retainedMessageBytesMax: 268_435_460,
     directMessages: 'off',
     topicLevelsMax: 128,
     settlementLagMax: 256,

@@ -67,8 +67,10 @@ export interface Counters {
   idle: number
   queueFull: number
   expired: number
-  /** Messages not retained because a maximum was reached. */
+  /** Messages refused, or not retained, because a maximum of retained messages was reached. */
   retainedFull: number
+  /** Messages refused because all queues together are full. */
+  queuesFull: number
 }
 
 export class State {
@@ -86,7 +88,15 @@ export class State {
   /** Entries of all queues, and the bytes they refer to. */
   queuesMessages = 0
   queuesBytes = 0
-  readonly counters: Counters = { malformed: 0, stale: 0, idle: 0, queueFull: 0, expired: 0, retainedFull: 0 }
+  readonly counters: Counters = {
+    malformed: 0,
+    stale: 0,
+    idle: 0,
+    queueFull: 0,
+    expired: 0,
+    retainedFull: 0,
+    queuesFull: 0,
+  }
 
   constructor(settings: MachineSettings) {
     this.settings = settings

@@ -19,8 +19,6 @@ export interface Credentials {
   readonly clientId: string
   readonly username?: string
   readonly password?: Uint8Array
-  /** Whether nobody waits for the answer any more. */
-  readonly gone?: () => boolean
   readonly info: { readonly listener: string; readonly remoteAddress: string; readonly encrypted: boolean }
 }
 
@@ -63,7 +61,7 @@ export class Access {
       return this.#allowAnonymous ? anonymous : anonymousRefused
     }
     const record = this.#users.get(username)
-    const outcome = this.#checks.check(record ?? this.#dummy, password ?? noPassword, credentials.gone)
+    const outcome = this.#checks.check(record ?? this.#dummy, password ?? noPassword)
     if (outcome === 'busy') {
       this.#nowBusy()
       return busy

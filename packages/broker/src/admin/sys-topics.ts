@@ -8,6 +8,7 @@
  * log topics.
  */
 import type { Counters } from '../telemetry/counters.ts'
+import { limitSysValues, type MachineLimits } from './limit-sys-values.ts'
 
 /** What is true at one moment; everything that only ever grows is in `Counters`. */
 export interface SysGauges {
@@ -28,6 +29,10 @@ export interface SysGauges {
   /** Packets and bytes queued for sockets that are slow; without them the topics are absent. */
   readonly outPackets?: number
   readonly outBytes?: number
+  /** Connections without CONNECT, bans in force, what the machine refused; without them the topics are absent. */
+  readonly halfOpen?: number
+  readonly bans?: number
+  readonly machine?: MachineLimits
 }
 
 export interface ProcessGauges {
@@ -117,6 +122,8 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
   'load/bytes/sent': ["comqtt's name of `bytes/sent`", (m) => m.counters.bytesSent],
   retained: ["comqtt's name of `retained messages/count`", (m) => m.gauges.retainedMessages],
   subscriptions: ["comqtt's name of `subscriptions/count`", (m) => m.gauges.subscriptions],
+
+  ...limitSysValues,
 
   'heap/current': ['bytes of the JavaScript heap in use', (m) => m.process.heapBytes],
   'heap/maximum': ['most bytes of it seen', (m) => m.heapBytesMax],

@@ -6,14 +6,17 @@
  */
 import { z } from 'zod'
 import { ConcordError } from '../errors.ts'
+import { isNetworks, networksRule } from '../model/networks.ts'
 import { type OptionKey, optionKeys } from './defaults.ts'
 import type {
   AccessOptions,
+  BanOptions,
   BrokerOptions,
   DeliveryOptions,
   FeatureOptions,
   LimitOptions,
   ListenerOptions,
+  RetainedOptions,
   SessionOptions,
   SysOptions,
 } from './options.ts'
@@ -23,7 +26,9 @@ import { suggest } from './suggest.ts'
 export interface Settings {
   readonly access: AccessSettings
   readonly limits: Required<LimitOptions>
+  readonly bans: Required<BanOptions>
   readonly sessions: Required<SessionOptions>
+  readonly retained: Required<RetainedOptions>
   readonly delivery: Required<DeliveryOptions>
   readonly features: Required<FeatureOptions>
   readonly sys: Required<SysOptions>
@@ -85,7 +90,9 @@ const brokerSchema = z.strictObject({
   commandLog: z.custom((value) => typeof value === 'function', { error: 'a function' }).optional(),
   access: accessSchema.prefault({}),
   limits: section(optionKeys.limits).prefault({}),
+  bans: section(optionKeys.bans).prefault({}),
   sessions: section(optionKeys.sessions).prefault({}),
+  retained: section(optionKeys.retained).prefault({}),
   delivery: section(optionKeys.delivery).prefault({}),
   features: section(optionKeys.features).prefault({}),
   sys: section(optionKeys.sys).prefault({}),
@@ -96,6 +103,7 @@ const port = z.custom((value) => Number.isInteger(value) && Number(value) >= 0 &
   error: 'an integer from 0 to 65535',
 })
 const hostPort = { host: text.optional(), port, name: text.optional() }
+const proxied = { proxyProtocol: z.strictObject({ from: z.custom(isNetworks, { error: networksRule }) }).optional() }
 const tls = z.strictObject({
   cert: z.string({ error: 'a PEM text' }),
   key: z.string({ error: 'a PEM text' }),
@@ -103,10 +111,10 @@ const tls = z.strictObject({
   requireClientCertificate: z.boolean({ error: 'true or false' }).optional(),
 })
 const listenerSchemas = {
-  tcp: z.strictObject({ kind: z.literal('tcp'), ...hostPort }),
-  tls: z.strictObject({ kind: z.literal('tls'), ...hostPort, tls }),
-  ws: z.strictObject({ kind: z.literal('ws'), ...hostPort }),
-  wss: z.strictObject({ kind: z.literal('wss'), ...hostPort, tls }),
+  tcp: z.strictObject({ kind: z.literal('tcp'), ...hostPort, ...proxied }),
+  tls: z.strictObject({ kind: z.literal('tls'), ...hostPort, ...proxied, tls }),
+  ws: z.strictObject({ kind: z.literal('ws'), ...hostPort, ...proxied }),
+  wss: z.strictObject({ kind: z.literal('wss'), ...hostPort, ...proxied, tls }),
   unix: z.strictObject({ kind: z.literal('unix'), path: text, name: text.optional() }),
 } as const satisfies Record<ListenerOptions['kind'], z.ZodType>
 const kinds = Object.keys(listenerSchemas) as ListenerOptions['kind'][]
@@ -130,11 +138,13 @@ function section(
 }
 
 function schemaOf(key: OptionKey<unknown>): z.ZodType {
-  const { range, choices, rule } = key
+  const { range, choices, rule, fits: special } = key
   const fits = (value: unknown): boolean =>
-    range !== undefined
-      ? Number.isInteger(value) && (value as number) >= range.min && (value as number) <= range.max
-      : (choices ?? []).includes(value)
+    special !== undefined
+      ? special(value)
+      : range !== undefined
+        ? Number.isInteger(value) && (value as number) >= range.min && (value as number) <= range.max
+        : (choices ?? []).includes(value)
   return z.custom(fits, { error: rule }).default(key.default)
 }
 

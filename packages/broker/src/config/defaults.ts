@@ -7,22 +7,10 @@
  * unasked, and every queue has an end, but the ends lie beyond what an honest client reaches.
  */
 import { availableParallelism } from 'node:os'
+import { banKeys, clientLimitKeys, connectionLimitKeys, retainedKeys, sessionLimitKeys } from './limit-keys.ts'
+import { choice, gib, kib, mib, number, type OptionKey, yesNo } from './option-key.ts'
 
-/** One option. `rule` ends the sentence "must be …". */
-export interface OptionKey<T> {
-  readonly default: T
-  /** The default in words, where it depends on the machine. */
-  readonly defaultRule?: string
-  readonly about: string
-  readonly change: 'live' | 'new' | 'restart'
-  readonly rule: string
-  readonly range?: { readonly min: number; readonly max: number; readonly unit: string }
-  readonly choices?: readonly T[]
-}
-
-const kib = 1_024
-const mib = 1_024 * kib
-const gib = 1_024 * mib
+export type { OptionKey } from './option-key.ts'
 
 /** Largest packet MQTT can write: a remaining length of 268,435,455 and its five bytes of header. */
 const packetBytesCeiling = 268_435_460
@@ -116,7 +104,10 @@ export const optionKeys = {
       'restart',
       'Deepest topic name or topic filter',
     ),
+    ...connectionLimitKeys,
+    ...clientLimitKeys,
   },
+  bans: banKeys,
   sessions: {
     expiryMax: number(
       4_294_967_295,
@@ -142,7 +133,9 @@ export const optionKeys = {
       'restart',
       "What happens when a kept session's queue is full",
     ),
+    ...sessionLimitKeys,
   },
+  retained: retainedKeys,
   delivery: {
     queueBytesMax: number(
       64 * mib,
@@ -186,33 +179,3 @@ export const optionKeys = {
     ),
   },
 } as const
-
-type Change = OptionKey<unknown>['change']
-
-function yesNo(value: boolean, change: Change, about: string): OptionKey<boolean> {
-  return { default: value, about, change, rule: 'true or false', choices: [true, false] }
-}
-
-function number(
-  value: number,
-  range: NonNullable<OptionKey<number>['range']>,
-  change: Change,
-  about: string,
-): OptionKey<number> {
-  return { default: value, about, change, range, rule: `an integer from ${range.min} to ${range.max} (${range.unit})` }
-}
-
-function choice<T extends string | number>(
-  value: T,
-  choices: readonly T[],
-  change: Change,
-  about: string,
-): OptionKey<T> {
-  return {
-    default: value,
-    about,
-    change,
-    choices,
-    rule: `one of ${choices.map((one) => JSON.stringify(one)).join(', ')}`,
-  }
-}

@@ -9,12 +9,17 @@ export function orderedMachineSettings(
   settings: Settings,
   { hashing }: { readonly hashing: boolean },
 ): MachineSettings {
-  const { sessions, features } = settings
+  const { sessions, retained, features } = settings
   return machineSettings({
     ...shared(settings),
     queueMessagesMax: sessions.queueMessagesMax,
     queueBytesMax: sessions.queueBytesMax,
     queueFull: sessions.queueFull,
+    queuesBytesMax: sessions.queuesBytesMax,
+    sessionsMax: sessions.sessionsMax,
+    retainedMessagesMax: retained.messagesMax,
+    retainedBytesMax: retained.bytesMax,
+    retainedMessageBytesMax: retained.messageBytesMax,
     shareStrategy: features.shareStrategy,
     directMessages: features.directMessages,
     hashing,
@@ -27,5 +32,9 @@ export function localMachineSettings(settings: Settings): MachineSettings {
 }
 
 function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
-  return { sessionExpirySecondsMax: sessions.expiryMax, topicLevelsMax: limits.topicLevelsMax }
+  return {
+    sessionExpirySecondsMax: sessions.expiryMax,
+    subscriptionsMax: sessions.subscriptionsMax,
+    topicLevelsMax: limits.topicLevelsMax,
+  }
 }

@@ -4,12 +4,17 @@
  */
 import type { CommandLog } from '../model/command-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
+
+export type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
 
 export interface BrokerOptions {
   readonly logger?: Logger
   readonly access?: AccessOptions
   readonly limits?: LimitOptions
+  readonly bans?: BanOptions
   readonly sessions?: SessionOptions
+  readonly retained?: RetainedOptions
   readonly delivery?: DeliveryOptions
   readonly features?: FeatureOptions
   readonly sys?: SysOptions
@@ -87,34 +92,6 @@ export interface EnhancedAuthenticator {
   step(exchange: EnhancedExchange): EnhancedVerdict | Promise<EnhancedVerdict>
 }
 
-export interface LimitOptions {
-  /** Largest packet taken from a client, bytes, fixed header included. Default 16,777,216. */
-  readonly packetBytesMax?: number
-  /** Milliseconds from accept to CONNECT. Default 30,000. */
-  readonly connectTimeoutMs?: number
-  /** Seconds; larger or zero requests are lowered to it; 0: no limit. Default 3,600 (row F27). */
-  readonly keepAliveMax?: number
-  /** QoS 1 and 2 messages a client may have unsettled towards the broker. Default 1,024; 5.0 clients are told. */
-  readonly receiveMaximum?: number
-  /** Topic aliases a 5.0 client may use. Default 100. */
-  readonly topicAliasMaximum?: number
-  /** Inflight limit towards 3.1 and 3.1.1 clients and ceiling for 5.0 clients, 1..65535. Default 65,535. */
-  readonly inflightMax?: number
-  /** Connections at once, all listeners together. Default 1,000,000. */
-  readonly connectionsMax?: number
-  /** Highest QoS a client may publish with. Default 2. */
-  readonly maximumQoS?: 0 | 1 | 2
-  /** The four features a server may leave out; 5.0 clients are told. Default true. */
-  readonly retainAvailable?: boolean
-  readonly wildcardSubscriptionAvailable?: boolean
-  readonly subscriptionIdentifierAvailable?: boolean
-  readonly sharedSubscriptionAvailable?: boolean
-  /** Longest client identifier, bytes, at least 23. Default 65,535. */
-  readonly clientIdBytesMax?: number
-  /** Deepest topic or filter, levels. Default 128. */
-  readonly topicLevelsMax?: number
-}
-
 export interface SessionOptions {
   /** Seconds; longer requests are lowered to it, and 3.1 and 3.1.1 sessions with clean session 0 get it. Default 2^32-1 (never). */
   readonly expiryMax?: number
@@ -124,6 +101,12 @@ export interface SessionOptions {
   readonly queueBytesMax?: number
   /** What happens when a kept session's queue is full. Default `dropNewest`. */
   readonly queueFull?: 'dropNewest' | 'dropOldest'
+  /** Bytes queued for all kept sessions together. Default 8,589,934,592. */
+  readonly queuesBytesMax?: number
+  /** Sessions at once. Default 10,000,000. */
+  readonly sessionsMax?: number
+  /** Subscriptions of one session, kept or not. Default 100,000. */
+  readonly subscriptionsMax?: number
 }
 
 export interface DeliveryOptions {
@@ -149,10 +132,10 @@ export interface SysOptions {
 
 /** Where clients come in. */
 export type ListenerOptions =
-  | ({ readonly kind: 'tcp' } & HostPort)
-  | ({ readonly kind: 'tls'; readonly tls: TlsMaterial } & HostPort)
-  | ({ readonly kind: 'ws' } & HostPort)
-  | ({ readonly kind: 'wss'; readonly tls: TlsMaterial } & HostPort)
+  | ({ readonly kind: 'tcp' } & HostPort & Proxied)
+  | ({ readonly kind: 'tls'; readonly tls: TlsMaterial } & HostPort & Proxied)
+  | ({ readonly kind: 'ws' } & HostPort & Proxied)
+  | ({ readonly kind: 'wss'; readonly tls: TlsMaterial } & HostPort & Proxied)
   | { readonly kind: 'unix'; readonly path: string; readonly name?: string }
 
 export interface HostPort {
@@ -161,6 +144,14 @@ export interface HostPort {
   /** 0 picks a free port. */
   readonly port: number
   readonly name?: string
+}
+
+export interface Proxied {
+  /**
+   * Proxies in front of this listener, as addresses and networks (`10.0.0.0/8`): each of their connections must begin with a
+   * PROXY protocol header (version 1 or 2), and the client is who that says. Others must not send one.
+   */
+  readonly proxyProtocol?: { readonly from: readonly string[] }
 }
 
 export interface TlsMaterial {

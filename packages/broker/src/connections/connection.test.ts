@@ -67,6 +67,7 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
       unsubscribe() {},
       sharedSettled() {},
       left() {},
+      expelled() {},
       gone() {},
     },
     counters,

@@ -34,6 +34,7 @@ import type { Route } from '../routing/route-table.ts'
 import type { KeptFeed } from '../sessions/kept-feed.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { Arrival } from './arrival.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
 import type { Transport, TransportSink } from './transport.ts'
 
@@ -71,6 +72,8 @@ export interface ConnectionHandler {
   ): void
   /** The session's connection is over. `packet`: the client's DISCONNECT, if it sent one. Once, and only after `entered`. */
   left(connection: Connection, packet: DisconnectPacket | undefined, reasonCode: number): void
+  /** The order ended the session's connection; in place of `left`. */
+  expelled(connection: Connection): void
   /** The transport is closed. Once for every connection. */
   gone(connection: Connection): void
 }
@@ -94,6 +97,8 @@ export interface Asked {
 
 export class Connection implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner, PermissionClient {
   readonly transport: Transport
+  /** What the limits know of it; a test's connection has none. */
+  readonly arrival: Arrival | undefined
   readonly conversation: ServerConversation
   readonly output: Output
   clientId = ''
@@ -124,9 +129,10 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   #paused = false
   #closeReason: number = ReasonCode.unspecifiedError
 
-  constructor(transport: Transport, shared: ConnectionShared) {
+  constructor(transport: Transport, shared: ConnectionShared, arrival?: Arrival) {
     const now = shared.nowMs()
     this.transport = transport
+    this.arrival = arrival
     this.#shared = shared
     this.#acceptedMs = now
     this.output = new Output(transport, shared.flushQueue)
@@ -457,6 +463,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   /** Another connection took the session over, or an operator ended it: the order knows already. */
   expel(reasonCode: number): void {
+    if (!this.#left) this.#shared.handler.expelled(this)
     this.#left = true
     this.conversation.disconnect(reasonCode)
   }
@@ -478,6 +485,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
       'Client reads too slowly: its queue is full and it is disconnected',
     )
     this.#closeReason = ReasonCode.quotaExceeded
+    this.#shared.counters.limits.queueDisconnected++
     // Not from within a delivery to many: the connection leaves at the end of the turn.
     queueMicrotask(() => {
       if (this.#closed) return

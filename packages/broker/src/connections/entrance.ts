@@ -15,11 +15,13 @@ import { type SessionDriver, willMessage } from '../sessions/session-driver.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Connection } from './connection.ts'
+import type { Gate } from './gate.ts'
 
 export interface EntranceOptions {
   readonly driver: SessionDriver<Connection>
   readonly access: Access
   readonly enhanced: EnhancedAuthenticator | undefined
+  readonly gate: Gate
   readonly counters: Counters
   readonly logger: Logger
   readonly silent: () => boolean
@@ -31,6 +33,8 @@ export interface EntranceOptions {
   readonly sessionExpiryMax: number
   /** Bytes. */
   readonly clientIdBytesMax: () => number
+  /** Seconds; 0: no limit. */
+  readonly messageExpiryMax: () => number
   readonly node: number
   readonly incarnation: number
 }
@@ -68,6 +72,12 @@ export class Entrance {
     const { access, closing } = this.#o
     const clientIdBytesMax = this.#o.clientIdBytesMax()
     this.#o.counters.packetsReceived++
+    const { clientId, username } = packet
+    const kept = this.#o.gate.knock(connection.arrival, { clientId, username })
+    if (kept !== undefined) {
+      this.#refuse(connection, packet, kept.reasonCode, kept.why)
+      return
+    }
     if (closing()) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'the broker is closing')
       return
@@ -89,7 +99,6 @@ export class Entrance {
       clientId: packet.clientId,
       ...(packet.username !== undefined && { username: packet.username }),
       ...(packet.password !== undefined && { password: packet.password }),
-      gone: () => connection.conversation.closed,
       info: connection.transport.info,
     })
     if (!(verdict instanceof Promise)) {
@@ -228,6 +237,11 @@ export class Entrance {
     const sessionExpirySeconds = Math.min(asked ?? before5, sessionExpiryMax)
     // [MQTT-3.14.2-2] what counts is what the client asked for
     conversation.sessionExpiryAllowed = (asked ?? 0) > 0
+    const full = this.#o.gate.refusesUser({ clientId, principal }, driver.byClient(clientId))
+    if (full !== undefined) {
+      this.#refuse(connection, packet, full.reasonCode, full.why)
+      return
+    }
     const id = this.nextId()
     const command: ConnectCommand = {
       type: 'connect',
@@ -240,18 +254,20 @@ export class Entrance {
       receiveMaximum: Math.min(conversation.clientReceiveMaximum, connection.inflightMax),
       ...(packet.will !== undefined && {
         will: {
-          message: willMessage(packet.will, clientId),
+          message: willMessage(packet.will, clientId, this.#o.messageExpiryMax()),
           delaySeconds: packet.will.properties?.willDelayInterval ?? 0,
         },
       }),
     }
     driver.enter(connection, command, (outcome) => {
       if (outcome.type === 'refused') {
-        this.#refuse(connection, packet, outcome.reasonCode, 'the state machine is full')
+        counters.limits.sessionsFull++
+        this.#refuse(connection, packet, outcome.reasonCode, 'there are as many sessions as there may be')
         return
       }
       counters.connectsAccepted++
       connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic })
+      this.#o.gate.entered({ clientId, principal }, connection.arrival)
       conversation.accept({
         sessionPresent: outcome.sessionPresent,
         ...(assigned !== undefined && packet.version === 5 && { assignedClientIdentifier: assigned }),
@@ -268,6 +284,7 @@ export class Entrance {
     const { counters, logger, silent } = this.#o
     if (connection.conversation.closed) return
     counters.connectsRefused++
+    this.#o.gate.refused(connection.arrival, { clientId: packet.clientId, username: packet.username }, reasonCode)
     const fields = {
       event: 'connect.refused',
       clientId: packet.clientId,

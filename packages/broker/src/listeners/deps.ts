@@ -1,18 +1,21 @@
 /** What a listener needs of the broker around it. */
+import type { Arrival } from '../connections/arrival.ts'
 import type { Transport } from '../connections/transport.ts'
+import type { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Admission } from './admission.ts'
 
 export interface ListenerDeps {
   /** Takes over a connection that is ready for MQTT bytes; must set the transport's sink before it returns. */
-  accept(transport: Transport): void
+  accept(transport: Transport, arrival: Arrival | undefined): void
   readonly logger: Logger
+  readonly counters: LimitCounters
   readonly admission: Admission
   /** Largest MQTT packet taken, bytes; bounds WebSocket messages. */
   readonly packetBytesMax: number
   /** Whether refused WebSocket requests are closed without a byte (row F25). */
   silent(): boolean
-  /** Longest TLS handshake and longest HTTP request head, milliseconds. Default 10,000. */
+  /** Longest time for a PROXY header, a TLS handshake, the head of an HTTP request, milliseconds. Default 10,000. */
   readonly handshakeTimeoutMs?: number
 }
 

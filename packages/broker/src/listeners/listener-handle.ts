@@ -6,6 +6,7 @@ import type { Server, Socket } from 'node:net'
 import { type TLSSocket, Server as TlsServer } from 'node:tls'
 import type { ListenerHandle, ListenerOptions } from '../config/options.ts'
 import { boundAddress, listenerName, remoteAddressOf } from '../connections/addresses.ts'
+import type { Arrival } from '../connections/arrival.ts'
 import type { TransportInfo } from '../connections/transport.ts'
 import type { ListenerDeps } from './deps.ts'
 import { reloadTlsOf, verifiedCertificate } from './tls-material.ts'
@@ -49,13 +50,13 @@ export function listenerHandle(
   }
 }
 
-export function transportInfo(socket: Socket, options: ListenerOptions): TransportInfo {
+export function transportInfo(socket: Socket, options: ListenerOptions, arrival: Arrival | undefined): TransportInfo {
   const encrypted = options.kind === 'tls' || options.kind === 'wss'
   const certificate = encrypted ? verifiedCertificate(socket as TLSSocket) : undefined
   return {
     listener: listenerName(options),
-    remoteAddress: options.kind === 'unix' ? options.path : remoteAddressOf(socket),
-    remotePort: socket.remotePort ?? 0,
+    remoteAddress: arrival?.address ?? remoteAddressOf(socket),
+    remotePort: arrival?.port ?? socket.remotePort ?? 0,
     encrypted,
     ...(certificate === undefined ? {} : { certificate }),
   }

@@ -1,8 +1,14 @@
 /** What the tests of listeners and transports share: recording sinks, real certificates, a log that can be read back. */
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
 import * as x509 from '@peculiar/x509'
+import { AddressTable } from '../access/limits/address-table.ts'
+import { Bans } from '../access/limits/bans.ts'
+import { resolveOptions } from '../config/check.ts'
+import type { BrokerOptions, LimitOptions } from '../config/options.ts'
 import type { Transport, TransportSink } from '../connections/transport.ts'
+import { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { LogFields, Logger } from '../telemetry/logger.ts'
 import { Admission } from './admission.ts'
 import type { ListenerDeps } from './deps.ts'
@@ -77,7 +83,7 @@ export function recordingLogger(): Logger & { readonly lines: LogLine[] } {
 
 /** Dependencies whose accepted transports can be awaited in turn, each with a recording sink. */
 export function recordingDeps(
-  overrides: Partial<ListenerDeps> & { readonly connectionsMax?: number } = {},
+  overrides: Partial<ListenerDeps> & { readonly connectionsMax?: number; readonly limits?: LimitOptions } = {},
 ): ListenerDeps & {
   readonly logger: ReturnType<typeof recordingLogger>
   readonly accepted: Transport[]
@@ -87,11 +93,16 @@ export function recordingDeps(
   const accepted: Transport[] = []
   const ready: { transport: Transport; sink: RecordingSink }[] = []
   const waiting: ((value: { transport: Transport; sink: RecordingSink }) => void)[] = []
-  const { connectionsMax = 1_000, ...rest } = overrides
+  const { connectionsMax = 1_000, limits, ...rest } = overrides
+  const counters = new LimitCounters()
   return {
     packetBytesMax: 65_536,
     silent: () => false,
-    admission: new Admission(connectionsMax, logger),
+    counters,
+    admission: testAdmission(
+      { limits: { connectionsMax, ...limits } },
+      { counters, logger, silent: rest.silent ?? (() => false) },
+    ).admission,
     accept(transport) {
       const sink = new RecordingSink()
       transport.sink = sink
@@ -108,6 +119,28 @@ export function recordingDeps(
       return first !== undefined ? Promise.resolve(first) : new Promise((resolve) => waiting.push(resolve))
     },
   }
+}
+
+/** Admission with the limits of a broker, and what it stands on. */
+export function testAdmission(
+  options: Pick<BrokerOptions, 'limits' | 'bans'>,
+  {
+    counters,
+    logger,
+    nowMs = () => performance.now(),
+    silent = () => false,
+  }: {
+    readonly counters: LimitCounters
+    readonly logger: Logger
+    readonly nowMs?: () => number
+    readonly silent?: () => boolean
+  },
+): { readonly admission: Admission; readonly bans: Bans; readonly addresses: AddressTable } {
+  const settings = resolveOptions(options)
+  const limits = () => settings.limits
+  const bans = new Bans({ limits: () => settings.bans, counters, logger, nowMs })
+  const addresses = new AddressTable({ limits, windowMs: () => settings.bans.failuresWindowMs, counters, nowMs })
+  return { admission: new Admission({ limits, addresses, bans, counters, logger, silent, nowMs }), bans, addresses }
 }
 
 export interface TestIdentity {

@@ -116,7 +116,7 @@ describe('openListener() for tcp', () => {
     await deps.next()
     for (let i = 0; i < 3; i++) assert.equal((await closing(await dial({ port: handle.port }))).length, 0)
     assert.equal(deps.accepted.length, 2)
-    assert.equal(deps.admission.refused, 3)
+    assert.equal(deps.counters.connectionsFull, 3)
     assert.equal(deps.logger.lines.filter(({ level }) => level === 'warn').length, 1)
     const gone = closing(first)
     transport.destroy()

@@ -1,13 +1,15 @@
 /**
  * Listeners that speak MQTT directly: tcp, tls, unix. Everything a connection needs afterwards is in `StreamTransport`;
- * here are accepting and the TLS handshake with its time-out.
+ * here is the TLS handshake with its time-out.
  */
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import type { ListenerHandle, ListenerOptions, TlsMaterial } from '../config/options.ts'
+import type { ListenerHandle, ListenerOptions } from '../config/options.ts'
 import { bind, listenerName, remoteAddressOf } from '../connections/addresses.ts'
+import type { Arrival } from '../connections/arrival.ts'
 import { StreamTransport } from '../connections/stream-transport.ts'
 import { handshakeTimeoutMsDefault, type ListenerDeps } from './deps.ts'
+import { onIncoming } from './incoming.ts'
 import { listenerHandle, type Openness, transportInfo } from './listener-handle.ts'
 import { TlsHandshakes } from './tls-handshakes.ts'
 import { clientCertificatePolicy, tlsServerOptions } from './tls-material.ts'
@@ -17,39 +19,35 @@ type StreamListenerOptions = Extract<ListenerOptions, { readonly kind: 'tcp' | '
 
 export async function openStreamListener(options: StreamListenerOptions, deps: ListenerDeps): Promise<ListenerHandle> {
   const openness: Openness = { closed: false }
-  const accept = (socket: Socket): void => {
+  const accept = (socket: Socket, arrival: Arrival | undefined): void => {
     if (openness.closed) socket.destroy()
-    else deps.accept(new StreamTransport(socket, transportInfo(socket, options)))
+    else deps.accept(new StreamTransport(socket, transportInfo(socket, options, arrival)), arrival)
   }
-
-  const tls = options.kind === 'tls' ? createSecureServer(options.tls, listenerName(options), deps, accept) : undefined
-  const server = tls?.server ?? createPlainServer(deps, accept)
+  const tls = options.kind === 'tls' ? createSecureServer(options, deps, accept) : undefined
+  const server = tls?.server ?? createServer()
+  onIncoming(server, options, deps, (socket, arrival) => {
+    if (tls === undefined) accept(socket, arrival)
+    else tls.handshakes.begin(socket, arrival)
+  })
   if (options.kind === 'unix') await clearStaleSocket(options.path)
   await bind(server, options)
   if (options.kind === 'unix') await restrictSocket(options.path)
   return listenerHandle(server, options, deps, openness, () => tls?.handshakes.destroyAll())
 }
 
-function createPlainServer(deps: ListenerDeps, accept: (socket: Socket) => void): Server {
-  return createServer((socket) => {
-    if (deps.admission.admit(socket)) accept(socket)
-  })
-}
-
 function createSecureServer(
-  material: TlsMaterial,
-  name: string,
+  options: Extract<ListenerOptions, { readonly kind: 'tls' }>,
   deps: ListenerDeps,
-  accept: (socket: Socket) => void,
+  accept: (socket: Socket, arrival: Arrival | undefined) => void,
 ): { readonly server: TlsServer; readonly handshakes: TlsHandshakes } {
+  const name = listenerName(options)
   const server = createTlsServer({
-    ...tlsServerOptions(material, name, deps.logger),
-    ...clientCertificatePolicy(material),
+    ...tlsServerOptions(options.tls, name, deps.logger),
+    ...clientCertificatePolicy(options.tls),
     handshakeTimeout: deps.handshakeTimeoutMs ?? handshakeTimeoutMsDefault,
   })
   const handshakes = new TlsHandshakes(server)
-  server.on('connection', (socket: Socket) => deps.admission.admit(socket))
-  server.on('secureConnection', (socket: TLSSocket) => accept(socket))
+  server.on('secureConnection', (socket: TLSSocket) => accept(socket, handshakes.arrivalOf(socket)))
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     if (deps.logger.debugEnabled) {
       deps.logger.debug(

@@ -329,7 +329,7 @@ describe('WebSocketTransport', () => {
     client.ping()
     while (early === undefined) await new Promise(setImmediate)
     for (let i = 0; i < 20; i++) await new Promise(setImmediate)
-    deps.accept(early)
+    deps.accept(early, undefined)
     const { sink } = await deps.next()
     await sink.bytes(6)
     assert.equal(sink.received.toString(), 'onetwo')

@@ -4,7 +4,7 @@
  *
  * On purpose: compression is off (MQTT payloads seldom gain, and each connection would hold two zlib windows); the
  * `Origin` header is not checked, since access is decided by CONNECT and never by a cookie; `X-Forwarded-For` is not
- * believed, since any client can send it. A client that offers neither `mqtt` nor `mqttv3.1` is refused with 400:
+ * believed, since any client can send it (a proxy's PROXY header is, `incoming.ts`). A client that offers neither `mqtt` nor `mqttv3.1` is refused with 400:
  * [MQTT-6.0.0-3] obliges the client to offer `mqtt`, and [MQTT-6.0.0-4] leaves nothing else to answer.
  */
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
@@ -15,8 +15,10 @@ import type { TLSSocket } from 'node:tls'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import type { ListenerHandle, ListenerOptions } from '../config/options.ts'
 import { bind, listenerName } from '../connections/addresses.ts'
+import type { Arrival } from '../connections/arrival.ts'
 import { endGraceMs } from '../connections/stream-transport.ts'
 import { handshakeTimeoutMsDefault, type ListenerDeps } from './deps.ts'
+import { onIncoming } from './incoming.ts'
 import { listenerHandle, type Openness, transportInfo } from './listener-handle.ts'
 import { TlsHandshakes } from './tls-handshakes.ts'
 import { clientCertificatePolicy, tlsServerOptions } from './tls-material.ts'
@@ -45,7 +47,11 @@ export async function openWebSocketListener(
   const webSockets = new WebSocketServer(webSocketOptions(deps))
   const openness: Openness = { closed: false }
 
-  server.on('connection', (socket: Socket) => deps.admission.admit(socket))
+  const arrivals = new WeakMap<Socket, Arrival>()
+  onIncoming(server, options, deps, (socket, arrival) => {
+    if (secure === undefined) arrivals.set(socket, arrival)
+    else secure.handshakes.begin(socket, arrival)
+  })
   server.on('request', (request, response) => answer(request, response, deps.silent()))
   server.on('clientError', (error: Error, socket: Duplex) => refuse(socket, 400, error.message))
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -58,7 +64,8 @@ export async function openWebSocketListener(
     // It may have changed since the last one.
     webSockets.options.maxPayload = deps.packetBytesMax + messageBytesSlack
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      deps.accept(new WebSocketTransport(webSocket, transportInfo(socket, options)))
+      const arrival = secure === undefined ? arrivals.get(socket) : secure.handshakes.arrivalOf(socket as TLSSocket)
+      deps.accept(new WebSocketTransport(webSocket, transportInfo(socket, options, arrival)), arrival)
     })
   })
   // What `ws` itself finds wrong with the request (version, key, method) comes here instead of being answered by it.

@@ -432,21 +432,25 @@ class IgnoredEffects implements Effects {
 }
 
 /** A will as the machine takes it. */
-export function willMessage(will: Will, publisher: string): Message {
+export function willMessage(will: Will, publisher: string, expirySecondsMax = 0): Message {
   return messageOf(
     { topic: will.topic, payload: will.payload, qos: will.qos, retain: will.retain },
     will.properties,
     publisher,
+    expirySecondsMax,
   )
 }
 
-/** Splits off what is not carried with a message. */
+/** Splits off what is not carried with a message. `expirySecondsMax`: longest message expiry, 0: any. */
 export function messageOf(
   base: { readonly topic: string; readonly payload: Uint8Array; readonly qos: QoS; readonly retain: boolean },
   properties: Properties | undefined,
   publisher: string,
+  expirySecondsMax = 0,
 ): Message {
-  if (properties === undefined) return { ...base, publisher }
+  if (properties === undefined) {
+    return expirySecondsMax === 0 ? { ...base, publisher } : { ...base, publisher, expirySeconds: expirySecondsMax }
+  }
   const {
     topicAlias: _alias,
     subscriptionIdentifiers: _ids,
@@ -454,11 +458,13 @@ export function messageOf(
     willDelayInterval: _delay,
     ...carried
   } = properties
+  const ceiling = expirySecondsMax === 0 ? messageExpiryInterval : expirySecondsMax
+  const expirySeconds = Math.min(messageExpiryInterval ?? Infinity, ceiling ?? Infinity)
   return {
     ...base,
     publisher,
     ...(Object.keys(carried).length > 0 && { properties: carried }),
-    ...(messageExpiryInterval !== undefined && { expirySeconds: messageExpiryInterval }),
+    ...(expirySeconds < Infinity && { expirySeconds }),
   }
 }
 

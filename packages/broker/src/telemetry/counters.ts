@@ -2,7 +2,10 @@
  * What the broker counts: plain numbers on the hot path, read by `$SYS` (and by metrics later). Gauges are computed by
  * whoever shows them.
  */
+import { LimitCounters } from './limit-counters.ts'
+
 export class Counters {
+  readonly limits = new LimitCounters()
   bytesReceived = 0
   bytesSent = 0
   /** Control packets of any type. */

@@ -2,7 +2,7 @@
  * What a configuration value can be: a zod schema, the rule in words for people, and how a string from the environment or
  * the command line becomes such a value. Few forms on purpose: whoever knows five keys knows all of them.
  */
-import type { OptionKey } from '@concordmq/broker'
+import { networkProblem, networksRule, type OptionKey } from '@concordmq/broker'
 import { z } from 'zod'
 import { looksLikeKey } from '../files/secrets.ts'
 import { parseAddress } from './host-port.ts'
@@ -144,6 +144,22 @@ export function optionYesNo({ default: fallback, about, change }: OptionKey<bool
   return { form: 'boolean', schema: z.boolean(), rule: 'true or false', fallback, about, change }
 }
 
+/** A list of addresses and networks that the library has an option for. */
+export function optionNetworks({
+  default: fallback,
+  fits,
+  ...option
+}: OptionKey<readonly string[]>): Key<readonly string[]> {
+  const list = z.custom<readonly string[]>((value) => fits?.(value) === true)
+  return { ...option, form: 'list', schema: z.preprocess(asList, list), fallback }
+}
+
+/** The same where the library has it per listener; `"off"` and `[]` are none. */
+export function networks(about: About<readonly string[]>): Key<readonly string[]> {
+  const list = z.array(z.string().superRefine(requireNetwork)).max(1_000)
+  return key<readonly string[]>('list', z.preprocess(asList, list), `${networksRule}, or "off"`, about)
+}
+
 export function optionChoice<T extends string>({ default: fallback, choices = [], ...option }: OptionKey<T>): Key<T> {
   return { ...option, form: 'text', schema: z.enum(choices as readonly T[]) as unknown as z.ZodType<T>, fallback }
 }
@@ -151,6 +167,11 @@ export function optionChoice<T extends string>({ default: fallback, choices = []
 /** A key whose feature does not exist yet: any value is refused with the reason, rather than ignored. */
 export function notYet(form: Form, reason: string, about: string): Key<undefined> {
   return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
+}
+
+function requireNetwork(value: string, context: z.RefinementCtx<string>): void {
+  const problem = networkProblem(value)
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
 }
 
 function requireAddress(value: string, context: z.RefinementCtx<string>): void {

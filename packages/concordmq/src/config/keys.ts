@@ -11,6 +11,7 @@ import {
   addressOrOff,
   integer,
   type Key,
+  networks,
   notYet,
   oneOf,
   optionChoice,
@@ -23,9 +24,11 @@ import {
   text,
   yesNo,
 } from './key-types.ts'
+import { limitKeys, sessionLimitKeys } from './limit-keys.ts'
 
 const { access, limits, sessions, delivery, features, sys } = optionKeys
 
+const proxies = 'Proxies that put a PROXY protocol header in front of each connection'
 const clusterLater = 'this version runs single nodes only and cannot form a cluster'
 
 export const keys = {
@@ -49,12 +52,16 @@ export const keys = {
   }),
 
   'mqtt.addr': addresses({ fallback: ['0.0.0.0:1883'], about: 'Where MQTT over TCP listens' }),
+  'mqtt.proxy-from': networks({ fallback: [], about: `${proxies}, on \`mqtt.addr\`` }),
   'mqtts.enabled': yesNo({ fallback: false, about: 'MQTT over TLS' }),
   'mqtts.addr': addresses({ fallback: ['0.0.0.0:8883'], about: 'Where MQTT over TLS listens' }),
+  'mqtts.proxy-from': networks({ fallback: [], about: `${proxies}, on \`mqtts.addr\`` }),
   'websockets.enabled': yesNo({ fallback: false, about: 'MQTT over WebSocket' }),
   'websockets.addr': addresses({ fallback: ['0.0.0.0:8080'], about: 'Where MQTT over WebSocket listens' }),
+  'websockets.proxy-from': networks({ fallback: [], about: `${proxies}, on \`websockets.addr\`` }),
   'wss.enabled': yesNo({ fallback: false, about: 'MQTT over WebSocket over TLS' }),
   'wss.addr': addresses({ fallback: ['0.0.0.0:8084'], about: 'Where MQTT over WebSocket over TLS listens' }),
+  'wss.proxy-from': networks({ fallback: [], about: `${proxies}, on \`wss.addr\`` }),
   'unix.paths': paths('Unix sockets that speak MQTT'),
 
   'tls.cert-file': path('PEM certificate chain. None: a self-signed one is made once and kept beside the key', 'live'),
@@ -100,11 +107,13 @@ export const keys = {
   'limits.shared-subscription-available': optionYesNo(limits.sharedSubscriptionAvailable),
   'limits.client-id-bytes-max': optionInteger(limits.clientIdBytesMax),
   'limits.topic-levels-max': optionInteger(limits.topicLevelsMax),
+  ...limitKeys,
 
   'sessions.expiry-max': optionInteger(sessions.expiryMax),
   'sessions.queue-messages-max': optionInteger(sessions.queueMessagesMax),
   'sessions.queue-bytes-max': optionInteger(sessions.queueBytesMax),
   'sessions.queue-full': optionChoice(sessions.queueFull),
+  ...sessionLimitKeys,
 
   'delivery.queue-bytes-max': optionInteger(delivery.queueBytesMax),
   'delivery.queue-messages-max': optionInteger(delivery.queueMessagesMax),

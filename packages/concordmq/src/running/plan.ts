@@ -188,15 +188,20 @@ function foxmqHint(directory: string): string {
 }
 
 function prepareListeners(settings: Settings, tls: TlsMaterial | undefined): ListenerOptions[] {
-  const listeners: ListenerOptions[] = settings['mqtt.addr'].map((text) => ({ kind: 'tcp', ...readAddress(text) }))
+  const at = (kind: 'mqtt' | 'mqtts' | 'websockets' | 'wss') => {
+    const from = settings[`${kind}.proxy-from`]
+    const proxied = from.length === 0 ? {} : { proxyProtocol: { from } }
+    return settings[`${kind}.addr`].map((text) => ({ ...readAddress(text), ...proxied }))
+  }
+  const listeners: ListenerOptions[] = at('mqtt').map((where) => ({ kind: 'tcp', ...where }))
   if (settings['mqtts.enabled'] && tls !== undefined) {
-    listeners.push(...settings['mqtts.addr'].map((text) => ({ kind: 'tls', tls, ...readAddress(text) }) as const))
+    listeners.push(...at('mqtts').map((where) => ({ kind: 'tls', tls, ...where }) as const))
   }
   if (settings['websockets.enabled']) {
-    listeners.push(...settings['websockets.addr'].map((text) => ({ kind: 'ws', ...readAddress(text) }) as const))
+    listeners.push(...at('websockets').map((where) => ({ kind: 'ws', ...where }) as const))
   }
   if (settings['wss.enabled'] && tls !== undefined) {
-    listeners.push(...settings['wss.addr'].map((text) => ({ kind: 'wss', tls, ...readAddress(text) }) as const))
+    listeners.push(...at('wss').map((where) => ({ kind: 'wss', tls, ...where }) as const))
   }
   listeners.push(...settings['unix.paths'].map((path) => ({ kind: 'unix', path }) as const))
   return listeners

@@ -20,6 +20,7 @@ import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
 import { programVersion } from '../version.ts'
 import { openHealthServer } from './health.ts'
+import { optionsOf } from './option-sections.ts'
 import type { Plan } from './plan.ts'
 import { openReload } from './reload.ts'
 import { whenStopped } from './signals.ts'
@@ -58,7 +59,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     load,
     broker,
     listeners,
-    reconfigure: ({ settings: next }) => broker.reconfigure(reconfigurable(next, plan, logger)),
+    reconfigure: ({ settings: next }) => broker.reconfigure(reconfigurable(next)),
     onHangup: onHangup === 'reload',
   })
   let control: ControlHandle | undefined
@@ -148,46 +149,25 @@ function startError(error: unknown): Error {
 }
 
 /** What a running broker can be told. */
-function reconfigurable(settings: Settings, plan: Plan, logger: Logger) {
-  const { limits = {}, delivery = {}, sys = {} } = brokerOptions(settings, plan, logger)
-  return { limits, delivery, sys }
+function reconfigurable(settings: Settings) {
+  return {
+    limits: optionsOf('limits', settings),
+    bans: optionsOf('bans', settings),
+    delivery: optionsOf('delivery', settings),
+    sys: optionsOf('sys', settings),
+  }
 }
 
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {
   return {
     logger,
     access: plan.access,
-    limits: {
-      packetBytesMax: settings['limits.packet-bytes-max'],
-      connectTimeoutMs: settings['limits.connect-timeout-ms'],
-      keepAliveMax: settings['limits.keep-alive-max'],
-      receiveMaximum: settings['limits.receive-maximum'],
-      topicAliasMaximum: settings['limits.topic-alias-maximum'],
-      inflightMax: settings['limits.inflight-max'],
-      connectionsMax: settings['limits.connections-max'],
-      maximumQoS: settings['limits.maximum-qos'],
-      retainAvailable: settings['limits.retain-available'],
-      wildcardSubscriptionAvailable: settings['limits.wildcard-subscription-available'],
-      subscriptionIdentifierAvailable: settings['limits.subscription-identifier-available'],
-      sharedSubscriptionAvailable: settings['limits.shared-subscription-available'],
-      clientIdBytesMax: settings['limits.client-id-bytes-max'],
-      topicLevelsMax: settings['limits.topic-levels-max'],
-    },
-    sessions: {
-      expiryMax: settings['sessions.expiry-max'],
-      queueMessagesMax: settings['sessions.queue-messages-max'],
-      queueBytesMax: settings['sessions.queue-bytes-max'],
-      queueFull: settings['sessions.queue-full'],
-    },
-    delivery: {
-      queueBytesMax: settings['delivery.queue-bytes-max'],
-      queueMessagesMax: settings['delivery.queue-messages-max'],
-      queueFull: settings['delivery.queue-full'],
-    },
-    features: {
-      directMessages: settings['features.direct-messages'],
-      shareStrategy: settings['features.share-strategy'],
-    },
-    sys: { intervalSeconds: settings['sys.interval-seconds'] },
+    limits: optionsOf('limits', settings),
+    bans: optionsOf('bans', settings),
+    sessions: optionsOf('sessions', settings),
+    retained: optionsOf('retained', settings),
+    delivery: optionsOf('delivery', settings),
+    features: optionsOf('features', settings),
+    sys: optionsOf('sys', settings),
   }
 }

@@ -3,6 +3,7 @@ import type {
   AuthPacket,
   ConnectPacket,
   DisconnectPacket,
+  ProtocolVersion,
   QoS,
   SubscribePacket,
   UnsubscribePacket,
@@ -14,6 +15,10 @@ import type { PublishRun } from './publish-run.ts'
 export interface ServerSettings {
   /** Largest packet taken, bytes, fixed header included: 5 and above. */
   readonly packetBytesMax: number
+  /** Largest CONNECT taken, bytes; default: `packetBytesMax`. */
+  readonly connectBytesMax?: number
+  /** Lowest protocol level taken; default 3. */
+  readonly protocolVersionMin?: ProtocolVersion
   /** QoS 1 and 2 messages a 5.0 client may have unsettled towards us, 1..65535. */
   readonly receiveMaximum: number
   /** 0..65535: aliases a 5.0 client may use towards us. */

@@ -402,15 +402,16 @@ export class ServerConversation {
   }
 
   #sizeAllowed(bytes: number): boolean {
-    if (bytes <= this.#settings.packetBytesMax) return true
-    this.#refuse(
-      refuse(
-        ReasonCode.packetTooLarge,
-        'MQTT-3.2.2-15',
-        `packet of ${bytes} bytes, maximum is ${this.#settings.packetBytesMax}`,
-      ),
-    )
+    const max = this.#packetBytesMax
+    if (bytes <= max) return true
+    this.#refuse(refuse(ReasonCode.packetTooLarge, 'MQTT-3.2.2-15', `packet of ${bytes} bytes, maximum is ${max}`))
     return false
+  }
+
+  /** Less from those that nobody knows yet. */
+  get #packetBytesMax(): number {
+    const { packetBytesMax, connectBytesMax = packetBytesMax } = this.#settings
+    return this.#state === 'waiting' && connectBytesMax < packetBytesMax ? connectBytesMax : packetBytesMax
   }
 
   /** What follows waits for the owner's decision. */
@@ -430,6 +431,7 @@ export class ServerConversation {
     const run = this.#run
     const end = buf.length
     let p = from
+    let bytesMax = this.#packetBytesMax
     run.count = 0
     while (end - p >= 2) {
       const first = buf[p] as number
@@ -452,7 +454,7 @@ export class ServerConversation {
         }
       }
       const next = body + length
-      if (next - p > this.#settings.packetBytesMax) {
+      if (next - p > bytesMax) {
         this.#endRun(p)
         if (this.#state !== 'closed' && this.#headerAllowed(first)) this.#sizeAllowed(next - p)
         return
@@ -477,6 +479,7 @@ export class ServerConversation {
         }
         this.#packet(buf, p, first, body, next)
         if (this.#state === 'closed') return
+        bytesMax = this.#packetBytesMax
         if (this.#held) {
           if (next < end) this.#putBack(buf.subarray(next))
           return

@@ -157,3 +157,24 @@ test('$direct is a topic like any other while direct messages are off', () => {
   h.publish('$direct/a')
   assert.deepEqual([h.queue('a').length, h.queue('b').length], [0, 1])
 })
+
+test('a message that all queues together have no room for is refused, and leaves no receipt', () => {
+  const h = new Harness({ queuesBytesMax: 20 })
+  h.connect('s', { expiry: 9 })
+  h.subscribe('s', 'q/#', { qos: 2 })
+  h.connect('p', { expiry: 9 })
+  const send = (topic: string, qos: 0 | 1 | 2, receipt?: number) =>
+    h.publish(topic, { from: 'p', qos, payload: new Uint8Array(10), ...(receipt !== undefined && { receipt }) })
+  assert.equal(send('q/1', 1).type, 'published')
+  h.take()
+  const refused = { type: 'refused', reasonCode: 0x97 }
+  assert.deepEqual(send('q/2', 1), refused)
+  assert.deepEqual(send('q/2', 2, 5), refused)
+  assert.deepEqual(h.take(), [])
+  assert.equal(h.machine.counters.queuesFull, 2)
+  // What nobody queues goes on.
+  assert.equal(send('q/3', 0).type, 'published')
+  assert.equal(send('other', 1).type, 'published')
+  h.settle('s', 'acked', 0)
+  assert.deepEqual(send('q/2', 2, 5), { type: 'published', duplicate: false, matched: 1 })
+})

@@ -42,11 +42,36 @@ test('a replaced retained message takes its deadline along', () => {
   assert.deepEqual(topics(h), ['a'])
 })
 
-test('beyond a maximum nothing new is retained, and no stale value stays', () => {
-  const h = new Harness({ retainedMessagesMax: 2, retainedBytesMax: 20 })
-  for (const topic of ['a', 'b', 'c']) h.publish(topic, { retain: true })
+test('beyond a maximum a publish that would be retained is refused whole, and the older value stays', () => {
+  const h = new Harness({ retainedMessagesMax: 2, retainedBytesMax: 20, retainedMessageBytesMax: 15 })
+  h.connect('p', { expiry: 9 })
+  const refused = { type: 'refused', reasonCode: 0x97 }
+  for (const topic of ['a', 'b']) h.publish(topic, { retain: true })
+  h.take()
+  assert.deepEqual(h.publish('c', { retain: true }), refused)
+  assert.deepEqual(h.publish('a', { retain: true, payload: new Uint8Array(15) }), refused)
+  assert.deepEqual(h.publish('c', { retain: true, from: 'p', qos: 2, receipt: 3 }), refused)
+  assert.deepEqual(h.take(), [])
   assert.deepEqual(topics(h), ['a', 'b'])
-  h.publish('a', { retain: true, payload: new Uint8Array(30) })
+  assert.equal(h.machine.counters.retainedFull, 3)
+
+  // What takes the place of another, clears, or is not to be retained, is taken; so is a new topic when there is room again.
+  assert.equal(h.publish('a', { retain: true, payload: new Uint8Array(5) }).type, 'published')
+  assert.equal(h.publish('c').type, 'published')
+  assert.equal(h.publish('a', { retain: true, payload: new Uint8Array(0) }).type, 'published')
+  assert.deepEqual(h.publish('c', { retain: true, from: 'p', qos: 2, receipt: 3 }), {
+    type: 'published',
+    duplicate: false,
+    matched: 0,
+  })
+  assert.deepEqual(topics(h), ['b', 'c'])
+})
+
+test('beyond a maximum a retained will is published and not retained, and no stale value stays', () => {
+  const h = new Harness({ retainedMessagesMax: 2, retainedBytesMax: 20 })
+  h.connect('w', { will: { topic: 'a', retain: true, payload: new Uint8Array(30) } })
+  for (const topic of ['a', 'b']) h.publish(topic, { retain: true })
+  h.disconnect('w', { will: 'publish' })
   assert.deepEqual(topics(h), ['b'])
-  assert.equal(h.machine.counters.retainedFull, 2)
+  assert.equal(h.machine.counters.retainedFull, 1)
 })

@@ -1,0 +1,49 @@
+/** One row of the tables of options (`defaults.ts`), and the forms that most rows have. */
+
+/** One option. `rule` ends the sentence "must be …". */
+export interface OptionKey<T> {
+  readonly default: T
+  /** The default in words, where it depends on the machine. */
+  readonly defaultRule?: string
+  readonly about: string
+  readonly change: 'live' | 'new' | 'restart'
+  readonly rule: string
+  readonly range?: { readonly min: number; readonly max: number; readonly unit: string }
+  readonly choices?: readonly T[]
+  /** What a value must be, where neither range nor choices say it. */
+  readonly fits?: (value: unknown) => boolean
+}
+
+type Change = OptionKey<unknown>['change']
+
+export const kib = 1_024
+export const mib: number = 1_024 * kib
+export const gib: number = 1_024 * mib
+
+export function yesNo(value: boolean, change: Change, about: string): OptionKey<boolean> {
+  return { default: value, about, change, rule: 'true or false', choices: [true, false] }
+}
+
+export function number(
+  value: number,
+  range: NonNullable<OptionKey<number>['range']>,
+  change: Change,
+  about: string,
+): OptionKey<number> {
+  return { default: value, about, change, range, rule: `an integer from ${range.min} to ${range.max} (${range.unit})` }
+}
+
+export function choice<T extends string | number>(
+  value: T,
+  choices: readonly T[],
+  change: Change,
+  about: string,
+): OptionKey<T> {
+  return {
+    default: value,
+    about,
+    change,
+    choices,
+    rule: `one of ${choices.map((one) => JSON.stringify(one)).join(', ')}`,
+  }
+}

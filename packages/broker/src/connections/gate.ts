@@ -1,0 +1,126 @@
+/**
+ * How much a CONNECT may ask of the broker, whoever sends it: asked before a password is checked, and again when it is known
+ * whose connection it would be.
+ *
+ *   CONNECT ─▶ refused on arrival? too many logins a second? banned? ─▶ authentication ─▶ too many connections of this user? ─▶ session
+ */
+import { ReasonCode } from '@concordmq/protocol'
+import type { Bans } from '../access/limits/bans.ts'
+import { TokenBucket } from '../access/limits/token-bucket.ts'
+import type { LimitCounters } from '../telemetry/limit-counters.ts'
+import type { Arrival } from './arrival.ts'
+
+export interface GateLimits {
+  readonly connectsPerSecondMax: number
+  readonly connectionsPerUserMax: number
+}
+
+export interface GateOptions {
+  readonly limits: () => GateLimits
+  readonly bans: Bans
+  readonly counters: LimitCounters
+  readonly nowMs: () => number
+}
+
+/** Why a CONNECT is refused. */
+export interface GateRefusal {
+  readonly reasonCode: number
+  readonly why: string
+}
+
+/** A client that is to enter, or has. */
+export interface Entrant {
+  readonly clientId: string
+  readonly principal: string
+}
+
+const BANNED: GateRefusal = { reasonCode: ReasonCode.banned, why: 'banned' }
+const TOO_FAST: GateRefusal = {
+  reasonCode: ReasonCode.connectionRateExceeded,
+  why: 'limits.connectsPerSecondMax is reached',
+}
+const USER_FULL: GateRefusal = {
+  reasonCode: ReasonCode.quotaExceeded,
+  why: 'limits.connectionsPerUserMax is reached',
+}
+
+/** What a login that failed is answered with; other refusals say nothing about who somebody is. */
+const FAILURES: ReadonlySet<number> = new Set([
+  ReasonCode.badUserNameOrPassword,
+  ReasonCode.notAuthorized,
+  ReasonCode.badAuthenticationMethod,
+])
+
+export class Gate {
+  readonly #o: GateOptions
+  /** Clients connected, by user name. */
+  readonly #users = new Map<string, number>()
+  #rate: TokenBucket | undefined
+
+  constructor(options: GateOptions) {
+    this.#o = options
+  }
+
+  /** A CONNECT came, and nobody knows yet whose. */
+  knock(
+    arrival: Arrival | undefined,
+    login: { readonly clientId: string; readonly username: string | undefined },
+  ): GateRefusal | undefined {
+    const { bans, counters } = this.#o
+    if (arrival !== undefined) {
+      arrival.spoke()
+      const { refusal } = arrival
+      if (refusal !== 0) return { reasonCode: refusal, why: 'refused on arrival' }
+    }
+    if (!this.#keepsPace()) {
+      counters.connectRate++
+      return TOO_FAST
+    }
+    if (
+      (login.clientId !== '' && bans.has('clientId', login.clientId)) ||
+      (login.username !== undefined && bans.has('user', login.username))
+    ) {
+      counters.banned++
+      return BANNED
+    }
+    return undefined
+  }
+
+  /** Whether one more connection of this user is one too many. `replaced`: the one that it takes the session from. */
+  refusesUser({ principal }: Entrant, replaced: Entrant | undefined): GateRefusal | undefined {
+    const { connectionsPerUserMax } = this.#o.limits()
+    if (connectionsPerUserMax === 0 || principal === '' || replaced?.principal === principal) return undefined
+    if ((this.#users.get(principal) ?? 0) < connectionsPerUserMax) return undefined
+    this.#o.counters.userFull++
+    return USER_FULL
+  }
+
+  entered({ clientId, principal }: Entrant, arrival: Arrival | undefined): void {
+    if (principal !== '') this.#users.set(principal, (this.#users.get(principal) ?? 0) + 1)
+    if (arrival !== undefined && !arrival.exempt) this.#o.bans.entered(clientId)
+  }
+
+  /** The session's connection is over. */
+  left({ principal }: Entrant): void {
+    const count = this.#users.get(principal)
+    if (count === undefined) return
+    if (count > 1) this.#users.set(principal, count - 1)
+    else this.#users.delete(principal)
+  }
+
+  refused(
+    arrival: Arrival | undefined,
+    login: { readonly clientId: string; readonly username: string | undefined },
+    reasonCode: number,
+  ): void {
+    if (FAILURES.has(reasonCode)) arrival?.failed(login)
+  }
+
+  #keepsPace(): boolean {
+    const perSecond = this.#o.limits().connectsPerSecondMax
+    if (perSecond === 0) return true
+    const now = this.#o.nowMs()
+    if (this.#rate?.perSecond !== perSecond) this.#rate = new TokenBucket(perSecond, perSecond, now)
+    return this.#rate.take(now)
+  }
+}
