@@ -149,6 +149,19 @@ describe('PasswordChecks', () => {
     }
   })
 
+  it('does not make a check whose asker has gone, and goes on with the next', async () => {
+    const record = parsePasswordRecord(await cheapRecord('pw')) as PasswordRecord
+    const checks = new PasswordChecks({ checksMax: 1, queueMax: 10 })
+    let gone = false
+    const first = checks.check(record, Buffer.from('pw'))
+    const left = checks.check(record, Buffer.from('pw'), () => gone)
+    const stayed = checks.check(record, Buffer.from('pw'), () => false)
+    gone = true
+    // The one that runs is finished; of those that wait, only the one that stayed is made.
+    assert.deepEqual(await Promise.all([first, left, stayed]), [true, false, true])
+    assert.equal(checks.waiting, 0)
+  })
+
   it('does not hold up the event loop', async () => {
     const checks = new PasswordChecks({ checksMax: 2, queueMax: 100 })
     const record = parsePasswordRecord(seedRecord) as PasswordRecord

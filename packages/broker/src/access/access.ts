@@ -19,6 +19,8 @@ export interface Credentials {
   readonly clientId: string
   readonly username?: string
   readonly password?: Uint8Array
+  /** Whether nobody waits for the answer any more. */
+  readonly gone?: () => boolean
   readonly info: { readonly listener: string; readonly remoteAddress: string; readonly encrypted: boolean }
 }
 
@@ -61,7 +63,7 @@ export class Access {
       return this.#allowAnonymous ? anonymous : anonymousRefused
     }
     const record = this.#users.get(username)
-    const outcome = this.#checks.check(record ?? this.#dummy, password ?? noPassword)
+    const outcome = this.#checks.check(record ?? this.#dummy, password ?? noPassword, credentials.gone)
     if (outcome === 'busy') {
       this.#nowBusy()
       return busy

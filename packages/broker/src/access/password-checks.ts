@@ -15,6 +15,7 @@ export interface PasswordCheckLimits {
 interface Check {
   readonly record: PasswordRecord
   readonly password: Uint8Array
+  readonly gone: () => boolean
   readonly resolve: (fits: boolean) => void
   readonly reject: (error: unknown) => void
 }
@@ -42,12 +43,16 @@ export class PasswordChecks {
     this.#startNext()
   }
 
-  /** Whether the password fits the record; `busy` at once when too many checks wait. The bytes must not change meanwhile. */
-  check(record: PasswordRecord, password: Uint8Array): Promise<boolean> | 'busy' {
+  /**
+   * Whether the password fits the record; `busy` at once when too many checks wait. The bytes must not change meanwhile.
+   * A check whose asker is `gone` when its turn comes is not made, and fails: else a storm of clients that give up would
+   * keep the cores busy long after it.
+   */
+  check(record: PasswordRecord, password: Uint8Array, gone: () => boolean = () => false): Promise<boolean> | 'busy' {
     const { checksMax, queueMax } = this.#limits
     if (this.#running >= checksMax && this.#waiting.size >= queueMax) return 'busy'
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ record, password, resolve, reject })
+      this.#waiting.add({ record, password, gone, resolve, reject })
       this.#startNext()
     })
   }
@@ -56,6 +61,10 @@ export class PasswordChecks {
     for (const check of this.#waiting) {
       if (this.#running >= this.#limits.checksMax) return
       this.#waiting.delete(check)
+      if (check.gone()) {
+        check.resolve(false)
+        continue
+      }
       this.#running++
       fits(check.record, check.password)
         .then(check.resolve, check.reject)

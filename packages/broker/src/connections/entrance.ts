@@ -99,6 +99,7 @@ export class Entrance {
       clientId: packet.clientId,
       ...(packet.username !== undefined && { username: packet.username }),
       ...(packet.password !== undefined && { password: packet.password }),
+      gone: () => connection.conversation.closed,
       info: connection.transport.info,
     })
     if (!(verdict instanceof Promise)) {

@@ -1,0 +1,24 @@
+/**
+ * The short form: every load at a fraction of its size, for about a second. The bounds are wide, since a machine that runs
+ * other tests beside this one adds milliseconds of its own; a broker that lets one client wait for another adds hundreds.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loads } from './loads/all.ts'
+import { measure } from './measure.ts'
+
+/** A p99 below this is never called bad, however quiet the quiet run was. */
+const floorMs = 100
+const ratioMax = 4
+
+for (const name of Object.keys(loads).filter((one) => one !== 'flood-for-nobody')) {
+  test(`healthy clients are isolated from the load ${name}`, { timeout: 60_000 }, async () => {
+    const measured = await measure({ name, rounds: 1, phaseMs: 1_000, perSecond: 300, scale: 0.25 })
+    assert.equal(measured.lost, 0)
+    assert.equal(measured.closed, 0)
+    assert.deepEqual(measured.errors, [])
+    const bound = Math.max(floorMs, ratioMax * measured.quietP99)
+    assert.ok(measured.loadedP99 <= bound, `p99 ${measured.loadedP99} ms, quiet ${measured.quietP99} ms`)
+    assert.ok(measured.residentBytesMax - measured.residentBytesBefore < 200 * 1_048_576)
+  })
+}
