@@ -31,6 +31,8 @@ export interface BrokerProcessOptions {
   /** Of all its threads; below 0 only root may. */
   readonly niceness?: number
   readonly readyWithinMs?: number
+  /** Kills it, also while it starts; `startBroker()` rejects then. */
+  readonly signal?: AbortSignal
 }
 
 /** How much of the log is kept for error messages. */
@@ -129,6 +131,7 @@ export async function startBroker(options: BrokerProcessOptions): Promise<Broker
   )
   const log = new Log(child)
   const timer = setTimeout(() => child.kill('SIGKILL'), options.readyWithinMs ?? 60_000)
+  options.signal?.addEventListener('abort', () => child.kill('SIGKILL'), { once: true })
   const ready = await Promise.race([log.ready, once(child, 'exit').then(() => false)])
   clearTimeout(timer)
   if (!ready)
