@@ -391,6 +391,112 @@ describe('what is kept', () => {
   })
 })
 
+describe('the rate of a client', () => {
+  const messages = (version: wire.Version, count: number, qos: 0 | 1 | 2, topic = 't') =>
+    Buffer.concat(
+      Array.from({ length: count }, (_, i) =>
+        wire.publish(version, topic, `${i}`, qos === 0 ? {} : { qos, id: i + 1 }),
+      ),
+    )
+
+  test('slows a client that publishes faster, loses nothing, and leaves others alone', async () => {
+    const { broker, target } = await start({ limits: { messagesPerSecondMax: 200, messagesBurstMax: 100 } })
+    using listener = await connect(target, 5, { clientId: 'l' })
+    await listener.subscribe('t', 0)
+    using fast = await connect(target, 5, { clientId: 'fast' })
+    const began = performance.now()
+    using other = await connect(target, 5, { clientId: 'other' })
+    // In several reads, for what one read brought is taken; another client's publishes go on meanwhile.
+    for (let sent = 0; sent < 400; sent += 100) {
+      fast.send(messages(5, 100, 0))
+      await other.publish('elsewhere', 'x', { qos: 1 })
+    }
+    fast.send(wire.pingreq)
+    for (let i = 0; i < 400; i++) await listener.receive({ topic: 't', payload: `${i % 100}` })
+    // The ping is read only when what was overdrawn is made up for.
+    await fast.expectPacket('PINGRESP')
+    const tookMs = performance.now() - began
+    assert.ok(tookMs >= 900, `400 messages at 200 a second after 100 at once took ${tookMs} ms`)
+    assert.ok(broker.counters.limits.rateSlowed > 0)
+    assert.equal(broker.counters.publishDropped, 0)
+  })
+
+  test('slows a client that sends more bytes, whatever they are', async () => {
+    const { target } = await start({ limits: { bytesPerSecondMax: 20_000, bytesBurstMax: 20_000 } })
+    using client = await connect(target, 5, { clientId: 'c' })
+    const began = performance.now()
+    client.send(wire.publish(5, 't', 'x'.repeat(30_000), { qos: 1, id: 1 }))
+    await client.expectPacket('PUBACK', { id: 1 })
+    client.send(wire.pingreq)
+    await client.expectPacket('PINGRESP')
+    assert.ok(performance.now() - began >= 450)
+  })
+
+  test('does not take a slowed client for a silent one', async () => {
+    const { target } = await start({ limits: { messagesPerSecondMax: 1 } })
+    using client = await connect(target, 5, { clientId: 'c', keepAlive: 1 })
+    client.send(messages(5, 4, 0), wire.pingreq)
+    await client.expectPacket('PINGRESP')
+    client.send(wire.pingreq)
+    await client.expectPacket('PINGRESP', {}, 2 * deadlineMs)
+  })
+
+  test('drops what is too much where told so: QoS 0 silently, 1 and 2 with 0x97, and takes more later', async () => {
+    const { broker, target } = await start({ limits: { messagesPerSecondMax: 10, rateExceeded: 'drop' } })
+    using listener = await connect(target, 5, { clientId: 'l' })
+    await listener.subscribe('t', 0)
+    for (const qos of [0, 1, 2] as const) {
+      using client = await connect(target, 5, { clientId: `c${qos}` })
+      client.send(messages(5, 15, qos), wire.pingreq)
+      const codes = []
+      for (let i = 1; i <= 15 && qos > 0; i++) {
+        codes.push((await client.expectPacket(qos === 1 ? 'PUBACK' : 'PUBREC', { id: i })).reason)
+      }
+      await client.expectPacket('PINGRESP')
+      assert.deepEqual(codes, qos === 0 ? [] : [...Array(10).fill(0), ...Array(5).fill(0x97)])
+      for (let i = 0; i < 10; i++) await listener.receive({ payload: `${i}` })
+      await listener.expectNothing()
+      const began = performance.now()
+      let reason = 0x97
+      for (let id = 100; reason === 0x97; id++) {
+        client.send(wire.publish(5, 'later', 'x', { qos: 1, id }))
+        reason = (await client.expectPacket('PUBACK', { id })).reason
+        assert.ok(performance.now() - began < deadlineMs)
+      }
+    }
+    assert.ok(broker.counters.limits.rateDropped >= 15)
+    // A refused QoS 2 message leaves its identifier free.
+    using client = await connect(target, 5, { clientId: 'c' })
+    client.send(messages(5, 10, 0, 'x'), wire.publish(5, 't', 'again', { qos: 2, id: 5 }))
+    await client.expectPacket('PUBREC', { id: 5, reason: 0x97 })
+    for (let reason = 0x97; reason !== 0; ) {
+      client.send(wire.publish(5, 't', 'again', { qos: 2, id: 5 }))
+      reason = (await client.expectPacket('PUBREC', { id: 5 })).reason
+    }
+    await listener.receive({ payload: 'again' })
+  })
+
+  test('ends a 3.1.1 connection in place of the code it cannot have', async () => {
+    const { target } = await start({ limits: { messagesPerSecondMax: 2, rateExceeded: 'drop' } })
+    using client = await connect(target, 4, { clientId: 'c' })
+    client.send(messages(4, 3, 1))
+    await client.expectPacket('PUBACK', { id: 1 })
+    await client.expectPacket('PUBACK', { id: 2 })
+    await client.expectClosed()
+  })
+
+  test('disconnects with 0x96 where told so', async () => {
+    for (const limits of [{ messagesPerSecondMax: 2 }, { bytesPerSecondMax: 50 }]) {
+      const { broker, target } = await start({ limits: { ...limits, rateExceeded: 'disconnect' } })
+      using client = await connect(target, 5, { clientId: 'c' })
+      client.send(messages(5, 20, 0))
+      await client.expectRefusal(0x96)
+      assert.equal(broker.counters.limits.rateDisconnected, 1)
+      assert.equal(await login(target, 5, { clientId: 'c' }), 0)
+    }
+  })
+})
+
 describe('what may be sent', () => {
   test('protocol levels below the lowest taken are told so', async () => {
     const { target } = await start({ limits: { protocolVersionMin: 5 } })

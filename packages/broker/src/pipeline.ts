@@ -25,6 +25,7 @@ import {
   type PublishCommand,
 } from '@concordmq/state'
 import type { Guard } from './access/permissions.ts'
+import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { messageForm } from './delivery/message-form.ts'
@@ -67,6 +68,12 @@ export class Pipeline {
     counters.packetsReceived += run.count
     counters.publishReceived += run.count
     counters.publishBytesReceived += run.end - run.start + run.partsBytes
+    if (from.rate === undefined) this.#publish(from, run)
+    else this.#publishRated(from, from.rate, run)
+  }
+
+  #publish(from: Connection, run: PublishRun): void {
+    const { counters } = this.#o
     const route = this.#routeOf(from, run)
     const refusal = this.topicProblem(route.bytes)
     if (refusal !== 0) {
@@ -90,6 +97,32 @@ export class Pipeline {
     this.#o.driver.sequencer.take(run.count)
     this.#fanOut(from, run, route)
     if (run.qos === 1) this.#acknowledge(from, run, PUBACK, route.targets.length === 0)
+  }
+
+  /** The same for a client that may send only so fast; what is to be slowed is slowed after the read (`connection.ts`). */
+  #publishRated(from: Connection, rate: ClientRate, run: PublishRun): void {
+    const { counters, nowMs } = this.#o
+    const now = nowMs()
+    // A resend of what may have a receipt is no new message: refused, it would leave the receipt behind.
+    const taken = rate.policy === 'slow' || (run.qos === 2 && run.dup) ? run.count : rate.allowed(run.count, now)
+    rate.spendMessages(taken, now)
+    if (taken === run.count) {
+      this.#publish(from, run)
+      return
+    }
+    if (rate.policy === 'disconnect') {
+      from.exceedRate()
+      return
+    }
+    counters.limits.rateDropped += run.count - taken
+    const { qos } = run
+    let i = 0
+    this.#each(run, (single) => {
+      if (i++ < taken) this.#publish(from, single)
+      else if (!from.conversation.closed) {
+        this.#refuseFull(from, qos, qos > 0 ? single.packetId(0) : 0, ReasonCode.quotaExceeded)
+      }
+    })
   }
 
   /** PUBREL: the receipt ends, PUBCOMP answers [MQTT-4.3.3-11]. */

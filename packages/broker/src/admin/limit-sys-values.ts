@@ -47,6 +47,12 @@ export const limitSysValues: Readonly<Record<string, LimitValue>> = {
   'limits/bans/made': ['bans begun', (m) => m.counters.limits.bans],
   'limits/bans/refused': ['connections and logins refused by a ban', (m) => m.counters.limits.banned],
   'limits/bans/forgotten': ['bans ended early: `bans.bans-max`', (m) => m.counters.limits.bansForgotten],
+  'limits/rate/slowed': [
+    'times that a client was not read for a while: `limits.messages-per-second-max`, `limits.bytes-per-second-max`',
+    (m) => m.counters.limits.rateSlowed,
+  ],
+  'limits/rate/dropped': ['messages refused for these rates', (m) => m.counters.limits.rateDropped],
+  'limits/rate/disconnected': ['clients disconnected for these rates', (m) => m.counters.limits.rateDisconnected],
   'limits/sessions/refused': ['logins refused: `sessions.sessions-max`', (m) => m.counters.limits.sessionsFull],
   'limits/subscriptions/refused': [
     'topic filters refused: `sessions.subscriptions-max`',

@@ -72,6 +72,36 @@ export const connectionLimitKeys = {
 }
 
 export const clientLimitKeys = {
+  messagesPerSecondMax: number(
+    0,
+    { min: 0, max: 100_000_000, unit: 'messages' },
+    'new',
+    'Messages a second that one client may publish, on average; 0: no limit',
+  ),
+  messagesBurstMax: number(
+    0,
+    { min: 0, max: 100_000_000, unit: 'messages' },
+    'new',
+    'Messages that it may publish at once after a pause; 0: those of one second',
+  ),
+  bytesPerSecondMax: number(
+    0,
+    { min: 0, max: 1_024 * gib, unit: 'bytes' },
+    'new',
+    'Bytes a second that one client may send, on average; 0: no limit',
+  ),
+  bytesBurstMax: number(
+    0,
+    { min: 0, max: 1_024 * gib, unit: 'bytes' },
+    'new',
+    'Bytes that it may send at once after a pause; 0: those of one second',
+  ),
+  rateExceeded: choice<'slow' | 'drop' | 'disconnect'>(
+    'slow',
+    ['slow', 'drop', 'disconnect'],
+    'new',
+    'What happens to a client that sends faster: slow, it is not read for a while; drop, its messages are refused; disconnect, it is, with 0x96',
+  ),
   protocolVersionMin: choice<3 | 4 | 5>(
     3,
     [3, 4, 5],

@@ -35,6 +35,19 @@ export interface LimitOptions {
   readonly ipv6PrefixBits?: number
   /** Addresses without connections that something is remembered of. Default 100,000. */
   readonly addressesMax?: number
+  /** Messages a second that one client may publish, on average; 0: no limit. Default 0. */
+  readonly messagesPerSecondMax?: number
+  /** Messages that it may publish at once; 0: those of one second. Default 0. */
+  readonly messagesBurstMax?: number
+  /** Bytes a second that one client may send, on average; 0: no limit. Default 0. */
+  readonly bytesPerSecondMax?: number
+  /** Bytes that it may send at once; 0: those of one second. Default 0. */
+  readonly bytesBurstMax?: number
+  /**
+   * What happens to a client that sends faster: `slow` (default), it is not read for a while; `drop`, its messages are
+   * refused; `disconnect`, it is (0x96).
+   */
+  readonly rateExceeded?: 'slow' | 'drop' | 'disconnect'
   /** Lowest protocol level taken: 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0. Default 3. */
   readonly protocolVersionMin?: 3 | 4 | 5
   /** Longest message expiry, seconds: larger ones, and messages without, get it; 0: no limit. Default 0. */

@@ -35,6 +35,7 @@ import type { KeptFeed } from '../sessions/kept-feed.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Arrival } from './arrival.ts'
+import type { ClientRate } from './client-rate.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
 import type { Transport, TransportSink } from './transport.ts'
 
@@ -118,6 +119,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   receipts: Receipts | undefined
   /** Sends a kept session's queue. */
   feed: KeptFeed | undefined
+  /** How fast it may send; undefined: as fast as it can. */
+  rate: ClientRate | undefined
   wheelSlot = -1
   pressure = 0
   readonly #shared: ConnectionShared
@@ -127,6 +130,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   #left = false
   #closed = false
   #paused = false
+  /** Until when it is not read because of its rate; 0: it is. */
+  #slowUntilMs = 0
   #closeReason: number = ReasonCode.unspecifiedError
 
   constructor(transport: Transport, shared: ConnectionShared, arrival?: Arrival) {
@@ -199,12 +204,14 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     const shared = this.#shared
     shared.counters.bytesReceived += chunk.length
     const now = shared.nowMs()
+    this.rate?.spendBytes(chunk.length, now)
     try {
       this.conversation.receive(chunk, now)
       this.#pump(now)
     } catch (error) {
       this.#fault(error)
     }
+    if (this.rate !== undefined) this.#keepRate(this.rate, now)
     if (this.conversation.holding) this.#updateReading()
   }
 
@@ -215,6 +222,33 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     } catch (error) {
       this.#fault(error)
     }
+  }
+
+  /** A client that sends faster than it may is not read for as long as it owes, or is disconnected. */
+  #keepRate(rate: ClientRate, nowMs: number): void {
+    if (rate.policy === 'drop' || this.conversation.closed) return
+    const owedMs = rate.owedMs(nowMs)
+    if (owedMs === 0) return
+    if (rate.policy === 'disconnect') {
+      this.exceedRate()
+      return
+    }
+    if (this.#slowUntilMs === 0) this.#shared.counters.limits.rateSlowed++
+    this.#slowUntilMs = nowMs + owedMs
+    this.#shared.wheel.watch(this)
+    this.#updateReading()
+  }
+
+  /** Disconnects a client that sends faster than it may. */
+  exceedRate(): void {
+    this.#shared.counters.limits.rateDisconnected++
+    this.refused({
+      refused: true,
+      reasonCode: ReasonCode.messageRateTooHigh,
+      statement: '4.13.2',
+      detail: 'more messages or bytes a second than allowed',
+    })
+    this.conversation.disconnect(ReasonCode.messageRateTooHigh)
   }
 
   /** Sends what waits, as far as window and socket go. */
@@ -281,7 +315,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   #updateReading(): void {
-    const pause = this.pressure > 0 || this.conversation.holding
+    const pause = this.pressure > 0 || this.conversation.holding || this.#slowUntilMs > 0
     if (pause === this.#paused) return
     this.#paused = pause
     if (pause) this.transport.pause()
@@ -298,12 +332,19 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   get deadlineMs(): number | undefined {
     if (this.#closed) return undefined
-    if (this.conversation.connected) return this.conversation.deadlineMs
+    if (this.conversation.connected) {
+      const { deadlineMs } = this.conversation
+      return this.#slowUntilMs > 0 ? Math.min(this.#slowUntilMs, deadlineMs ?? Infinity) : deadlineMs
+    }
     return this.#acceptedMs + this.#shared.connectTimeoutMs
   }
 
   due(nowMs: number): void {
     if (this.conversation.connected) {
+      if (this.#slowUntilMs > 0 && nowMs >= this.#slowUntilMs) {
+        this.#slowUntilMs = 0
+        this.resumeReading()
+      }
       // Time in which nothing is read is not silence of the client.
       if (this.#paused) this.conversation.lastReceivedMs = nowMs
       else this.conversation.tick(nowMs)

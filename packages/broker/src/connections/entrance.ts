@@ -269,6 +269,7 @@ export class Entrance {
       counters.connectsAccepted++
       connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic })
       this.#o.gate.entered({ clientId, principal }, connection.arrival)
+      connection.rate = this.#o.gate.rate()
       conversation.accept({
         sessionPresent: outcome.sessionPresent,
         ...(assigned !== undefined && packet.version === 5 && { assignedClientIdentifier: assigned }),

@@ -9,8 +9,9 @@ import type { Bans } from '../access/limits/bans.ts'
 import { TokenBucket } from '../access/limits/token-bucket.ts'
 import type { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { Arrival } from './arrival.ts'
+import { ClientRate, type RateLimits } from './client-rate.ts'
 
-export interface GateLimits {
+export interface GateLimits extends RateLimits {
   readonly connectsPerSecondMax: number
   readonly connectionsPerUserMax: number
 }
@@ -98,6 +99,11 @@ export class Gate {
   entered({ clientId, principal }: Entrant, arrival: Arrival | undefined): void {
     if (principal !== '') this.#users.set(principal, (this.#users.get(principal) ?? 0) + 1)
     if (arrival !== undefined && !arrival.exempt) this.#o.bans.entered(clientId)
+  }
+
+  /** How fast a client that enters now may send; undefined: as fast as it can. */
+  rate(): ClientRate | undefined {
+    return ClientRate.of(this.#o.limits(), this.#o.nowMs())
   }
 
   /** The session's connection is over. */

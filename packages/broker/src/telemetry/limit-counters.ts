@@ -25,6 +25,12 @@ export class LimitCounters {
   bansForgotten = 0
   /** Connections closed because of a missing or malformed PROXY header. */
   proxyHeaders = 0
+  /** Times that a client was not read for a while: `limits.messagesPerSecondMax`, `limits.bytesPerSecondMax`. */
+  rateSlowed = 0
+  /** Messages refused for the same limits. */
+  rateDropped = 0
+  /** Clients disconnected for the same limits. */
+  rateDisconnected = 0
   /** CONNECTs refused: `sessions.sessionsMax`. */
   sessionsFull = 0
   /** Filters refused: `sessions.subscriptionsMax`. */

@@ -1,6 +1,6 @@
 /** The keys that bound what clients may take; parts of the list in `keys.ts`, named as the library's options are. */
 import { optionKeys } from '@concordmq/broker'
-import { optionInteger, optionNetworks, optionYesNo } from './key-types.ts'
+import { optionChoice, optionInteger, optionNetworks, optionYesNo } from './key-types.ts'
 
 const { limits, bans, sessions, retained } = optionKeys
 
@@ -15,6 +15,11 @@ export const limitKeys = {
   'limits.half-open-per-address-max': optionInteger(limits.halfOpenPerAddressMax),
   'limits.ipv6-prefix-bits': optionInteger(limits.ipv6PrefixBits),
   'limits.addresses-max': optionInteger(limits.addressesMax),
+  'limits.messages-per-second-max': optionInteger(limits.messagesPerSecondMax),
+  'limits.messages-burst-max': optionInteger(limits.messagesBurstMax),
+  'limits.bytes-per-second-max': optionInteger(limits.bytesPerSecondMax),
+  'limits.bytes-burst-max': optionInteger(limits.bytesBurstMax),
+  'limits.rate-exceeded': optionChoice(limits.rateExceeded),
   'limits.protocol-version-min': optionInteger(limits.protocolVersionMin),
   'limits.message-expiry-max': optionInteger(limits.messageExpiryMax),
 
