@@ -182,7 +182,7 @@ describe('PasswordChecks', () => {
 describe('parsePasswordRecord()', () => {
   it('reads the record of the seed', () => {
     const record = parsePasswordRecord(seedRecord)
-    assert.ok(typeof record !== 'string')
+    assert.ok(typeof record !== 'string' && record.kind === 'argon2id')
     assert.deepEqual([record.memory, record.passes, record.lanes], [19_456, 2, 1])
     assert.equal(Buffer.from(record.salt).toString(), 'concordmqsalt16b')
     assert.equal(record.hash.length, 32)

@@ -4,13 +4,15 @@
  *
  * Allowing anonymous clients opens the door for those who say nothing, not for those who say something wrong (row F24).
  */
+import { isDeepStrictEqual } from 'node:util'
 import { ReasonCode } from '@concordmq/protocol'
 import { resolveAccess } from '../config/check.ts'
 import type { AccessOptions } from '../config/options.ts'
 import { ConcordError } from '../errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { Dummies } from './dummies.ts'
 import { PasswordChecks } from './password-checks.ts'
-import { dummyRecord, type PasswordRecord, parsePasswordRecord } from './password-record.ts'
+import { type PasswordRecord, parsePasswordRecord } from './password-record.ts'
 import { type Grants, Guard } from './permissions.ts'
 import { Rules } from './rules.ts'
 
@@ -43,14 +45,13 @@ export class Access {
   readonly #checks: PasswordChecks
   #allowAnonymous = false
   #users: ReadonlyMap<string, PasswordRecord> = new Map()
-  #dummy: PasswordRecord
+  #dummies = new Dummies([])
   #busy = false
 
   /** Throws `CMQ_OPTIONS` or `CMQ_PASSWORD_RECORD`, which lists every user whose record cannot be used. */
   constructor(options: AccessOptions, logger: Logger) {
     this.#logger = logger
     this.#checks = new PasswordChecks({ checksMax: 1, queueMax: 0 })
-    this.#dummy = dummyRecord(undefined)
     this.reload(options)
   }
 
@@ -63,7 +64,11 @@ export class Access {
       return this.#allowAnonymous ? anonymous : anonymousRefused
     }
     const record = this.#users.get(username)
-    const outcome = this.#checks.check(record ?? this.#dummy, password ?? noPassword, credentials.gone)
+    const outcome = this.#checks.check(
+      record ?? this.#dummies.of(username),
+      password ?? noPassword,
+      credentials.gone,
+    )
     if (outcome === 'busy') {
       this.#nowBusy()
       return busy
@@ -86,8 +91,7 @@ export class Access {
     this.guard.rules = rules
     for (const notice of rules?.notices ?? []) this.#logger.warn({ event: 'permissions.notice' }, notice)
     this.#allowAnonymous = settings.allowAnonymous
-    const [first] = users.values()
-    this.#dummy = dummyRecord(first)
+    this.#dummies = new Dummies(users.values())
     this.#checks.limits = { checksMax: settings.passwordChecksMax, queueMax: settings.passwordQueueMax }
   }
 
@@ -124,12 +128,6 @@ function parseUsers(
 }
 
 function sameAs(old: PasswordRecord | undefined, record: PasswordRecord): PasswordRecord {
-  const same =
-    old !== undefined &&
-    old.memory === record.memory &&
-    old.passes === record.passes &&
-    old.lanes === record.lanes &&
-    Buffer.compare(old.salt, record.salt) === 0 &&
-    Buffer.compare(old.hash, record.hash) === 0
+  const same = old !== undefined && isDeepStrictEqual(old, record)
   return same ? old : record
 }

@@ -4,8 +4,7 @@
  * logins delays logins and nothing else.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { loadArgon2 } from './argon2.ts'
-import type { PasswordRecord } from './password-record.ts'
+import { type PasswordRecord, passwordHash } from './password-record.ts'
 
 export interface PasswordCheckLimits {
   readonly checksMax: number
@@ -77,7 +76,6 @@ export class PasswordChecks {
 }
 
 async function fits(record: PasswordRecord, password: Uint8Array): Promise<boolean> {
-  const argon2 = await loadArgon2()
-  const hash = await argon2(password, record)
+  const hash = await passwordHash(record, password)
   return hash.length === record.hash.length && timingSafeEqual(hash, record.hash)
 }

@@ -4,15 +4,20 @@
  *   $argon2id$v=19$m=19456,t=2,p=1$<salt, base64 without padding>$<hash, same>
  *
  * Parsing is strict and has maxima: whoever may write a users file must not be able to ask for 100 GiB at each login.
- * Absent: Argon2i and Argon2d, version 16, keyid and data fields, none of which the seed writes.
+ * Absent: Argon2i and Argon2d, version 16, keyid and data fields, none of which the seed writes. Mosquitto's records are in
+ * `mosquitto-records.ts`.
  */
 import { randomBytes } from 'node:crypto'
 import { ConcordError } from '../errors.ts'
 import { type Argon2Input, loadArgon2 } from './argon2.ts'
+import { mosquittoHash, type Pbkdf2Record, parseMosquittoRecord, type Sha512Record } from './mosquitto-records.ts'
 
-export interface PasswordRecord extends Argon2Input {
+export interface Argon2Record extends Argon2Input {
+  readonly kind: 'argon2id'
   readonly hash: Uint8Array
 }
+
+export type PasswordRecord = Argon2Record | Pbkdf2Record | Sha512Record
 
 /** Bounds of what a record may ask for. The memory is held once per check that runs. */
 export const recordBounds = {
@@ -34,6 +39,8 @@ const saltBytes = 16
 
 /** The record, or what is wrong with it in words, without showing any of it. */
 export function parsePasswordRecord(text: string): PasswordRecord | string {
+  const others = parseMosquittoRecord(text)
+  if (others !== undefined) return others
   const match = shape.exec(text)
   if (match === null) return 'it is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash'
   const [memory, passes, lanes] = match.slice(1, 4).map(Number) as [number, number, number]
@@ -49,7 +56,7 @@ export function parsePasswordRecord(text: string): PasswordRecord | string {
   if (hash === undefined || hash.length < recordBounds.hashBytesMin || hash.length > recordBounds.hashBytesMax) {
     return `the hash is not base64 of ${recordBounds.hashBytesMin} to ${recordBounds.hashBytesMax} bytes`
   }
-  return { memory, passes, lanes, salt, hash, hashBytes: hash.length }
+  return { kind: 'argon2id', memory, passes, lanes, salt, hash, hashBytes: hash.length }
 }
 
 /**
@@ -72,16 +79,16 @@ export async function makePasswordRecord(password: string): Promise<string> {
 }
 
 /** A record that no password fits, which costs what a record with the given parameters costs. */
-export function dummyRecord(like: Argon2Input | undefined): PasswordRecord {
-  const { memory, passes, lanes, hashBytes } = like ?? usual
-  return {
-    memory,
-    passes,
-    lanes,
-    hashBytes,
-    salt: randomBytes(like?.salt.length ?? saltBytes),
-    hash: randomBytes(hashBytes),
-  }
+export function dummyRecord(like: PasswordRecord | undefined): PasswordRecord {
+  if (like !== undefined) return { ...like, salt: randomBytes(like.salt.length), hash: randomBytes(like.hash.length) }
+  return { kind: 'argon2id', ...usual, salt: randomBytes(saltBytes), hash: randomBytes(usual.hashBytes) }
+}
+
+/** What a password gives under the parameters of a record. */
+export async function passwordHash(record: PasswordRecord, password: Uint8Array): Promise<Uint8Array> {
+  if (record.kind !== 'argon2id') return mosquittoHash(record, password)
+  const argon2 = await loadArgon2()
+  return argon2(password, record)
 }
 
 const shape =

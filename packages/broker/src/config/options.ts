@@ -25,7 +25,7 @@ export interface BrokerOptions {
 export interface AccessOptions {
   /** Whether a client may connect without user name. Default false. */
   readonly allowAnonymous?: boolean
-  /** User name to Argon2id record (PHC string), as `makePasswordRecord()` makes it. Default: no users. */
+  /** User name to Argon2id record (PHC string), as `makePasswordRecord()` makes it, or to one of Mosquitto. Default: no users. */
   readonly users?: ReadonlyMap<string, string>
   /** Refused CONNECTs are closed without a byte and logged at debug only (row F25). Default false. */
   readonly silentConnectErrors?: boolean

@@ -3,6 +3,12 @@ import type { Command } from 'commander'
 import { addConfigurationFlags, configFile, defaultDirectory, givenFlags } from '../config/flags.ts'
 import { nodeOf, withNode } from './ctl.ts'
 
+interface ImportFlags {
+  readonly outputDir: string
+  readonly force?: true
+  readonly json?: true
+}
+
 export function addConfig(program: Command): void {
   const config = program.command('config').description('check or show the configuration that `run` would use')
   addConfigurationFlags(config.command('check'))
@@ -19,6 +25,18 @@ export function addConfig(program: Command): void {
     .action(async (directory: string, options: { readonly json?: true }, self: Command) => {
       const { showConfiguration } = await import('../running/check.ts')
       process.stdout.write(showConfiguration(sources(directory, self), { json: options.json === true }))
+    })
+  config
+    .command('import-mosquitto')
+    .description('make a directory from a Mosquitto configuration with its password and ACL files')
+    .argument('<FILE>', 'mosquitto.conf')
+    .option('-o, --output-dir <DIR>', 'where the files go', defaultDirectory)
+    .option('-f, --force', 'replace files that are there')
+    .option('--json', 'print the report as JSON')
+    .action(async (file: string, options: ImportFlags) => {
+      const { importMosquitto, reportText } = await import('../mosquitto/import-mosquitto.ts')
+      const report = importMosquitto(file, { directory: options.outputDir, force: options.force === true })
+      process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : reportText(report))
     })
   withNode(config.command('reload'))
     .description('tell a running node to read every file again, as `ctl reload` does')

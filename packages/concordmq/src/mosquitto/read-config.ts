@@ -1,0 +1,174 @@
+/**
+ * A `mosquitto.conf` as its options in order, each with its place, those of `include_dir` among them. Options that follow a
+ * `listener` belong to that listener, those that follow a `connection` to that bridge, those that follow `plugin` to it.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { configurationError, fileProblem } from '../command-error.ts'
+import { readText } from '../files/read-text.ts'
+
+export interface MosquittoOption {
+  readonly name: string
+  readonly value: string
+  /** `mosquitto.conf:12`. */
+  readonly place: string
+}
+
+export interface MosquittoListener {
+  /** The `listener` line; undefined: the default listener. */
+  readonly line: MosquittoOption | undefined
+  readonly options: readonly MosquittoOption[]
+}
+
+export interface MosquittoBridge {
+  readonly line: MosquittoOption
+  readonly options: readonly MosquittoOption[]
+}
+
+export interface MosquittoConfig {
+  readonly global: readonly MosquittoOption[]
+  readonly listeners: readonly MosquittoListener[]
+  readonly bridges: readonly MosquittoBridge[]
+}
+
+/** Longest chain of files: `include_dir` counts only in the main file. */
+const includedFilesMax = 1_000
+
+export function readMosquittoConfig(path: string): MosquittoConfig {
+  return arrange(optionsOf(path))
+}
+
+function optionsOf(path: string): MosquittoOption[] {
+  const main = linesOf(path)
+  return main.flatMap((option) => {
+    if (option.name !== 'include_dir') return [option]
+    return includedFiles(option).flatMap((file) => linesOf(file).filter(({ name }) => name !== 'include_dir'))
+  })
+}
+
+/** Names that end in `.conf`, in the order of their bytes, as Mosquitto reads them. */
+function includedFiles({ value, place }: MosquittoOption): string[] {
+  try {
+    const names = readdirSync(value).filter((name) => name.endsWith('.conf'))
+    if (names.length > includedFilesMax)
+      throw configurationError(`${place}: ${value} has more than ${includedFilesMax} files`)
+    return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).map((name) => join(value, name))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) {
+      throw configurationError(`${place}: cannot read the directory ${value}: ${fileProblem(error)}`)
+    }
+    throw error
+  }
+}
+
+function linesOf(path: string): MosquittoOption[] {
+  const { text } = readText(path, 'Give the path of a mosquitto.conf')
+  const options: MosquittoOption[] = []
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.trim()
+    if (line === '' || line.startsWith('#')) continue
+    const [, name = '', value = ''] = /^(\S+)\s*([\s\S]*)$/.exec(line) ?? []
+    options.push({ name, value, place: `${path}:${i + 1}` })
+  }
+  return options
+}
+
+/** Options that belong to the listener they follow. */
+export const listenerOptions: ReadonlySet<string> = new Set([
+  'allow_zero_length_clientid',
+  'auto_id_prefix',
+  'bind_interface',
+  'cafile',
+  'capath',
+  'certfile',
+  'ciphers',
+  'ciphers_tls1.3',
+  'crlfile',
+  'dhparamfile',
+  'enable_proxy_protocol',
+  'proxy_protocol_v2_require_tls',
+  'http_dir',
+  'keyfile',
+  'accept_protocol_versions',
+  'max_connections',
+  'max_qos',
+  'max_topic_alias',
+  'max_topic_alias_broker',
+  'mount_point',
+  'protocol',
+  'psk_hint',
+  'require_certificate',
+  'socket_domain',
+  'tls_engine',
+  'tls_engine_kpass_sha1',
+  'tls_keyform',
+  'tls_version',
+  'use_identity_as_username',
+  'use_subject_as_username',
+  'use_username_as_clientid',
+  'websockets_origin',
+  'disable_client_cert_date_checks',
+])
+
+/** Global, or the listener's if `per_listener_settings` says so. */
+const perListener: ReadonlySet<string> = new Set([
+  'acl_file',
+  'allow_anonymous',
+  'password_file',
+  'psk_file',
+  'auth_plugin',
+  'plugin',
+  'allow_zero_length_clientid',
+  'auto_id_prefix',
+  'listener_allow_anonymous',
+  'listener_auto_id_prefix',
+])
+
+function arrange(options: readonly MosquittoOption[]): MosquittoConfig {
+  const separate = options.some(({ name, value }) => name === 'per_listener_settings' && value === 'true')
+  const global: MosquittoOption[] = []
+  const byDefault: MosquittoOption[] = []
+  const listeners: { line: MosquittoOption | undefined; options: MosquittoOption[] }[] = []
+  const bridges: { line: MosquittoOption; options: MosquittoOption[] }[] = []
+  let bridge: { options: MosquittoOption[] } | undefined
+  for (const option of options) {
+    const { name } = option
+    if (name === 'connection') {
+      const next = { line: option, options: [] }
+      bridges.push(next)
+      bridge = next
+    } else if (name === 'listener') {
+      bridge = undefined
+      listeners.push({ line: option, options: [] })
+    } else if (bridge !== undefined && !isMain(name)) bridge.options.push(option)
+    else if (name === 'port' || name === 'bind_address') byDefault.push(option)
+    else if (listenerOptions.has(name) || name.startsWith('listener_') || (separate && perListener.has(name))) {
+      ;(listeners.at(-1)?.options ?? byDefault).push(option)
+    } else global.push(option)
+  }
+  // The default listener is there when it is configured, or when there is no other.
+  const wanted = listeners.length === 0 || byDefault.some(({ name }) => name === 'port' || name === 'bind_address')
+  return { global, listeners: wanted ? [{ line: undefined, options: byDefault }, ...listeners] : listeners, bridges }
+}
+
+/** Options that cannot belong to a bridge, so that a bridge in the middle of a file does not swallow what follows. */
+function isMain(name: string): boolean {
+  return mainOnly.has(name) || perListener.has(name)
+}
+
+const mainOnly: ReadonlySet<string> = new Set([
+  'per_listener_settings',
+  'persistence',
+  'persistence_file',
+  'persistence_location',
+  'autosave_interval',
+  'log_dest',
+  'log_type',
+  'max_queued_messages',
+  'max_inflight_messages',
+  'max_keepalive',
+  'max_packet_size',
+  'sys_interval',
+  'user',
+  'pid_file',
+])
