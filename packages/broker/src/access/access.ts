@@ -64,11 +64,7 @@ export class Access {
       return this.#allowAnonymous ? anonymous : anonymousRefused
     }
     const record = this.#users.get(username)
-    const outcome = this.#checks.check(
-      record ?? this.#dummies.of(username),
-      password ?? noPassword,
-      credentials.gone,
-    )
+    const outcome = this.#checks.check(record ?? this.#dummies.of(username), password ?? noPassword, credentials.gone)
     if (outcome === 'busy') {
       this.#nowBusy()
       return busy

@@ -8,12 +8,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { CommandError, configurationError } from '../command-error.ts'
-import { loadConfiguration } from '../config/settings.ts'
 import { tomlValue } from '../config/show.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { parseToml, tomlKey, tomlString } from '../files/parse-toml.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
 import { type NewFile, writeAtomically } from '../files/write-atomically.ts'
+import { parsePermissionsFile } from '../permissions/permissions-file.ts'
 import { recordProblem } from '../users/password-record.ts'
 import { formatUser, parseUsersFile } from '../users/users-file.ts'
 import { parseAclFile } from './acl-file.ts'
@@ -87,12 +87,14 @@ function carryGlobals(
       if (level !== undefined && option === types.at(-1)) findings.carried.push({ place, what, outcome: level })
       continue
     }
-    if (name === 'per_listener_settings' || option !== lastOf(global, name)) continue
+    if (name === 'per_listener_settings' || (!mayRepeat(name) && option !== last(name))) continue
     const outcome = carryGlobal({ name, value, place }, settings)
     if ('carried' in outcome) findings.carried.push({ place, what, outcome: outcome.carried })
     else findings.left.push({ place, what, outcome: outcome.left })
   }
   carryPersistence(global, findings)
+  // Ours would cut a client that is silent for hours, as it may be there.
+  if (last('max_keepalive') === undefined) settings.set('limits.keep-alive-max', 0)
   // Mosquitto: nobody without a name, unless said otherwise or nothing is configured at all.
   const nothingConfigured =
     listeners.length === 1 && listeners[0]?.line === undefined && listeners[0]?.options.length === 0
@@ -109,9 +111,9 @@ function carryGlobals(
 const accessNames: ReadonlySet<string> = new Set(['allow_anonymous', 'password_file', 'acl_file'])
 const persistenceNames: ReadonlySet<string> = new Set(['persistence', 'persistence_file', 'persistence_location'])
 
-function lastOf(options: readonly MosquittoOption[], name: string): MosquittoOption | undefined {
-  // Options of plugins may be given several times; each is told.
-  return /^(auth_|plugin)/.test(name) ? undefined : options.findLast((option) => option.name === name)
+/** Options of plugins may be given several times; each is told. Of any other the last counts. */
+function mayRepeat(name: string): boolean {
+  return /^(auth_|plugin)/.test(name)
 }
 
 /** The value of a plugin's option may be a password. */
@@ -170,14 +172,6 @@ function* differences({ global, listeners }: MosquittoConfig): Iterable<Finding>
       place,
       what: 'max_packet_size',
       outcome: 'packets above 16 MiB are refused: limits.packet-bytes-max takes up to 268435460',
-    }
-  }
-  if (!says('max_keepalive')) {
-    yield {
-      place,
-      what: 'max_keepalive',
-      outcome:
-        'keep alives above an hour, and none at all, are lowered to an hour: limits.keep-alive-max = 0 is no limit',
     }
   }
 }
@@ -246,20 +240,10 @@ function write(files: readonly NewFile[], { force }: { readonly force: boolean }
   // What cannot be read back is a defect of this command, found before anything is written.
   for (const { path, text } of files) {
     if (path.endsWith('users.toml')) parseUsersFile(text, path, recordProblem)
+    else if (path.endsWith('permissions.toml')) parsePermissionsFile(text, path)
     else parseToml(text, path, { hideSource: true })
   }
   writeAtomically(files)
-}
-
-/** What `run` would say about the directory; undefined: nothing. */
-export function importProblem(directory: string): string | undefined {
-  try {
-    loadConfiguration({ directory, flags: [], environment: {} })
-    return undefined
-  } catch (error) {
-    if (error instanceof CommandError) return error.message
-    throw error
-  }
 }
 
 /** The report for a person. */

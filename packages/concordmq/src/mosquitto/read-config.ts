@@ -140,7 +140,7 @@ function arrange(options: readonly MosquittoOption[]): MosquittoConfig {
     } else if (name === 'listener') {
       bridge = undefined
       listeners.push({ line: option, options: [] })
-    } else if (bridge !== undefined && !isMain(name)) bridge.options.push(option)
+    } else if (bridge !== undefined && isBridgeOption(name)) bridge.options.push(option)
     else if (name === 'port' || name === 'bind_address') byDefault.push(option)
     else if (listenerOptions.has(name) || name.startsWith('listener_') || (separate && perListener.has(name))) {
       ;(listeners.at(-1)?.options ?? byDefault).push(option)
@@ -151,24 +151,24 @@ function arrange(options: readonly MosquittoOption[]): MosquittoConfig {
   return { global, listeners: wanted ? [{ line: undefined, options: byDefault }, ...listeners] : listeners, bridges }
 }
 
-/** Options that cannot belong to a bridge, so that a bridge in the middle of a file does not swallow what follows. */
-function isMain(name: string): boolean {
-  return mainOnly.has(name) || perListener.has(name)
+/** Any other option in the middle of a bridge is what it would be elsewhere. */
+function isBridgeOption(name: string): boolean {
+  return /^(bridge_|local_|remote_|notification)/.test(name) || bridgeOptions.has(name)
 }
 
-const mainOnly: ReadonlySet<string> = new Set([
-  'per_listener_settings',
-  'persistence',
-  'persistence_file',
-  'persistence_location',
-  'autosave_interval',
-  'log_dest',
-  'log_type',
-  'max_queued_messages',
-  'max_inflight_messages',
-  'max_keepalive',
-  'max_packet_size',
-  'sys_interval',
-  'user',
-  'pid_file',
+const bridgeOptions: ReadonlySet<string> = new Set([
+  'address',
+  'addresses',
+  'cleansession',
+  'clientid',
+  'idle_timeout',
+  'keepalive_interval',
+  'password',
+  'restart_timeout',
+  'round_robin',
+  'start_type',
+  'threshold',
+  'topic',
+  'try_private',
+  'username',
 ])
