@@ -32,13 +32,15 @@ export const packages = {
 export const brokerLevels = [
   ['model', 'errors.ts'],
   ['telemetry'],
-  ['config', 'hooks', 'storage'],
+  ['hooks'],
+  ['config', 'storage'],
   ['access', 'routing', 'delivery'],
   ['sessions', 'ordering'],
   ['connections'],
   ['listeners', 'admin'],
   ['pipeline.ts'],
   ['api.ts'],
+  ['embedding'],
   ['broker.ts'],
   ['index.ts'],
 ]

@@ -12,18 +12,20 @@
 import { Buffer } from 'node:buffer'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import {
   type DisconnectPacket,
+  disconnectReasonCodes,
   PacketType,
   PublishRun,
   parseShare,
   ReasonCode,
   type ServerSettings,
   type SubscribePacket,
-  topicNameProblem,
+  type SubscriptionRequest,
   type UnsubscribePacket,
 } from '@concordmq/protocol'
-import { DIRECT_PREFIX, Machine } from '@concordmq/state'
+import { DIRECT_PREFIX, Machine, type PlacedMessage } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import { AddressTable } from './access/limits/address-table.ts'
 import { type Ban, type BanRequest, Bans } from './access/limits/bans.ts'
@@ -31,7 +33,15 @@ import type { Guard } from './access/permissions.ts'
 import { type DrainOptions, endSpread } from './admin/drain.ts'
 import { type Inspection, inspectionOf } from './admin/inspection.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
-import type { Broker, ClientInfo, PublishOptions } from './api.ts'
+import type {
+  Broker,
+  ClientInfo,
+  DisconnectOptions,
+  InjectedPacket,
+  InlineHandler,
+  InlineMessage,
+  PublishOptions,
+} from './api.ts'
 import { resolveOptions, type Settings } from './config/check.ts'
 import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
@@ -46,14 +56,21 @@ import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
 import type { OutboxLimits } from './delivery/outbox.ts'
 import { Pressure } from './delivery/pressure.ts'
+import { Incoming } from './embedding/incoming.ts'
+import { Injector } from './embedding/injecting.ts'
+import { InlineSubscriptions } from './embedding/inline-subscriptions.ts'
+import { listenerOf } from './embedding/listen-address.ts'
+import { retainedValue } from './embedding/retained-value.ts'
 import { ConcordError } from './errors.ts'
+import { HookPoints } from './hooks/hook-points.ts'
+import type { Hooks } from './hooks/hooks.ts'
 import { Admission } from './listeners/admission.ts'
 import { openListener } from './listeners/listener.ts'
 import { keyOfAddress } from './model/address-key.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
 import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
-import { messageOf, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
 import { MemoryJournal } from './storage/journal.ts'
 import { Counters } from './telemetry/counters.ts'
 import { LimitedLogger } from './telemetry/limited-logger.ts'
@@ -62,6 +79,10 @@ import { silentLogger } from './telemetry/logger.ts'
 /** Topics whose subscriber lists are cached. */
 const ROUTES_MAX = 65536
 const GRACE_MS = 5000
+const DRAIN_CHECK_MS = 10
+/** What `retained()` lists unless told otherwise. */
+const RETAINED_MAX = 1000
+const NONE_DENIED: readonly number[] = []
 /** How often a part of the cached routes is looked through for outdated ones, and how large a part: all in a minute. */
 const SWEEP_MS = 1000
 const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
@@ -78,6 +99,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #options: BrokerOptions
   readonly #logger: LimitedLogger
   readonly #access: Access
+  readonly #hooks: HookPoints
+  readonly #incoming: Incoming
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: LocalSequencer
   readonly #pipeline: Pipeline
@@ -93,6 +116,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #listeners = new Set<ListenerHandle>()
   readonly #sweeper: NodeJS.Timeout
   readonly #outboxLimits: { -readonly [P in keyof OutboxLimits]: OutboxLimits[P] }
+  readonly #inline: InlineSubscriptions
+  readonly #injector: Injector
+  #accepted = 0
   #silent: boolean
   #draining = false
   #closing: Promise<void> | undefined
@@ -103,6 +129,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#options = options
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
+    this.#hooks = new HookPoints({ counters: this.counters, logger, timeoutMs: settings.embedding.hookTimeoutMs })
+    for (const hooks of options.hooks ?? []) this.#hooks.add(hooks)
     this.#access = new Access(settings.access, logger)
     const limits = (): Settings['limits'] => this.#settings.limits
     const shared = { counters: this.counters.limits, logger, nowMs: monotonicMs }
@@ -130,13 +158,22 @@ class ConcordBroker implements Broker, ConnectionHandler {
       nowMs: monotonicMs,
       routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
+      watcher: watcherOf(this.#hooks),
     })
     this.#sequencer = new LocalSequencer(machines.ordered, this.#driver, new MemoryJournal(options.commandLog))
     this.#driver.sequencer = this.#sequencer
     const incarnation = Date.now()
     this.#driver.start(0, incarnation)
 
-    const routes = routesOf(this.#driver, this.#access.guard)
+    this.#inline = new InlineSubscriptions({
+      counters: this.counters,
+      logger,
+      queueMessagesMax: settings.embedding.inlineQueueMessagesMax,
+      queueBytesMax: settings.embedding.inlineQueueBytesMax,
+      retained: (filter) => this.#retainedFor(filter).map((placed) => placed.message),
+      changed: (filter) => routes.changed(filter),
+    })
+    const routes = routesOf(this.#driver, this.#access.guard, this.#inline)
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
@@ -149,6 +186,24 @@ class ConcordBroker implements Broker, ConnectionHandler {
       topicLevelsMax: settings.limits.topicLevelsMax,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
       nowMs: monotonicMs,
+      hooks: this.#hooks,
+      inline: this.#inline,
+    })
+    this.#incoming = new Incoming({
+      hooks: this.#hooks,
+      pipeline: this.#pipeline,
+      counters: this.counters,
+      groupsWanting: (topic) => machines.ordered.groupsWanting(topic),
+    })
+    this.#injector = new Injector({
+      driver: this.#driver,
+      pipeline: this.#pipeline,
+      incoming: this.#incoming,
+      hooks: this.#hooks,
+      messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
+      subscribe: (connection, subscriptions, denied, answer) =>
+        this.#subscribe(connection, { subscriptions }, denied, answer),
+      unsubscribe: (connection, filters, answer) => this.#unsubscribe(connection, filters, answer),
     })
     this.#entrance = new Entrance({
       driver: this.#driver,
@@ -165,6 +220,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
       node: 0,
       incarnation,
+      hooks: this.#hooks,
     })
     this.#shared = {
       settings: this.#serverSettings(),
@@ -179,6 +235,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       inflightMax: settings.limits.inflightMax,
       connectTimeoutMs: settings.limits.connectTimeoutMs,
       nowMs: monotonicMs,
+      hooks: this.#hooks,
     }
     this.inspection = inspectionOf({
       driver: this.#driver,
@@ -192,14 +249,16 @@ class ConcordBroker implements Broker, ConnectionHandler {
       gauges: () => this.#gauges(),
       now: () => this.#driver.now(),
       deliver: (placed) => this.#deliverHere(placed),
+      ticked: (values) => this.#hooks.observe('sysTicked', values),
     })
+    this.#hooks.observe('started')
   }
 
   // ---------------------------------------------------------------- what embedders call
 
-  async listen(options: ListenerOptions): Promise<ListenerHandle> {
-    if (this.#closing !== undefined)
-      throw new ConcordError('CMQ_CLOSED', 'Cannot open a listener: the broker is closed')
+  async listen(where: ListenerOptions | string): Promise<ListenerHandle> {
+    if (this.#closing !== undefined) throw closed('open a listener')
+    const options = typeof where === 'string' ? listenerOf(where) : where
     const packetBytesMax = (): number => this.#settings.limits.packetBytesMax
     const handle = await openListener(options, {
       accept: (transport, arrival) => this.#accept(transport, arrival),
@@ -216,51 +275,74 @@ class ConcordBroker implements Broker, ConnectionHandler {
     return handle
   }
 
-  handle(stream: Duplex, info: { readonly remoteAddress?: string } = {}): void {
+  handle(stream: Duplex, info: { readonly remoteAddress?: string } = {}): number {
     const { remoteAddress = '' } = info
     const arrival = this.#admission.admit(stream, { address: remoteAddress, port: 0 })
-    if (arrival === undefined) return
+    if (arrival === undefined) return 0
     const known = { listener: 'stream', remoteAddress, remotePort: 0, encrypted: false }
-    this.#accept(new StreamTransport(stream, known), arrival)
+    return this.#accept(new StreamTransport(stream, known), arrival)
   }
 
-  publish(options: PublishOptions): Promise<void> {
-    const { topic, qos = 0, retain = false, properties } = options
-    const problem = topicNameProblem(topic)
-    if (problem !== undefined) {
-      return Promise.reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${problem}`))
-    }
-    const payload = typeof options.payload === 'string' ? Buffer.from(options.payload) : new Uint8Array(options.payload)
-    const message = messageOf({ topic, payload, qos, retain }, properties, '', this.#settings.limits.messageExpiryMax)
-    return new Promise((resolve, reject) =>
-      this.#sequencer.submit({ type: 'publish', message }, (outcome) => {
-        if (outcome.type === 'refused')
-          reject(
-            new ConcordError('CMQ_QUOTA', `Cannot publish to ${JSON.stringify(topic)}: there is no room to keep it`),
-          )
-        else if (outcome.type !== 'malformed') resolve()
-        else reject(new ConcordError('CMQ_TOPIC', `Cannot publish to ${JSON.stringify(topic)}: ${outcome.detail}`))
-      }),
-    )
+  publish(message: PublishOptions): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(closed('publish'))
+    return this.#injector.publish(message)
   }
 
-  *clients(): Iterable<ClientInfo> {
-    for (const connection of this.#driver.connections()) {
-      yield {
-        clientId: connection.clientId,
-        username: connection.principal,
-        version: connection.conversation.version,
-        listener: connection.transport.info.listener,
-        remoteAddress: connection.transport.info.remoteAddress,
-        connectedAtMs: connection.connectedAtMs,
-        keepAliveSeconds: connection.conversation.keepAliveSeconds,
-      }
+  async inject(packet: InjectedPacket, options: { readonly clientId?: string } = {}): Promise<readonly number[]> {
+    if (this.#closing !== undefined) throw closed('inject')
+    return await this.#injector.inject(packet, options.clientId)
+  }
+
+  sendTo(clientId: string, message: PublishOptions): boolean {
+    return this.#injector.sendTo(clientId, message)
+  }
+
+  subscribe(filter: string, handler: InlineHandler, options: { readonly id?: number } = {}): void {
+    if (this.#closing !== undefined) throw closed('subscribe')
+    this.#inline.subscribe(filter, handler, options.id ?? 0)
+  }
+
+  unsubscribe(filter: string, options: { readonly id?: number } = {}): number {
+    return this.#inline.unsubscribe(filter, options.id)
+  }
+
+  addHooks(hooks: Hooks): () => void {
+    this.#hooks.add(hooks)
+    return () => {
+      this.#hooks.remove(hooks)
     }
   }
 
-  disconnectClient(clientId: string): boolean {
+  *clients(): Generator<ClientInfo> {
+    for (const connection of this.#driver.connections()) yield connection.client
+  }
+
+  client(clientId: string): ClientInfo | undefined {
+    return this.#driver.byClient(clientId)?.client
+  }
+
+  *retained(filter = '#', options: { readonly max?: number } = {}): Generator<InlineMessage> {
+    const { us } = this.#driver.now()
+    let left = options.max ?? RETAINED_MAX
+    for (const placed of this.#retainedFor(filter)) {
+      if (left-- <= 0) return
+      yield retainedValue(placed, us)
+    }
+  }
+
+  disconnectClient(clientId: string, options: DisconnectOptions = {}): boolean {
+    const { reasonCode = ReasonCode.administrativeAction, reason, serverReference } = options
+    if (!disconnectReasonCodes.has(reasonCode)) {
+      throw new ConcordError(
+        'CMQ_MESSAGE',
+        `Cannot disconnect a client with reason code ${reasonCode}: DISCONNECT has none such`,
+      )
+    }
     const connection = this.#driver.byClient(clientId)
-    connection?.conversation.disconnect(ReasonCode.administrativeAction)
+    connection?.disconnect(reasonCode, {
+      ...(reason !== undefined && { reason }),
+      ...(serverReference !== undefined && { serverReference }),
+    })
     return connection !== undefined
   }
 
@@ -318,15 +400,16 @@ class ConcordBroker implements Broker, ConnectionHandler {
     return this.#options.commandLog === undefined ? undefined : this.#driver.ordered.hash()
   }
 
-  close(options: { readonly graceMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.graceMs ?? GRACE_MS)
+  close(options: { readonly graceMs?: number; readonly drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.graceMs ?? GRACE_MS, options.drainMs ?? 0)
     return this.#closing
   }
 
-  async #close(graceMs: number): Promise<void> {
+  async #close(graceMs: number, drainMs: number): Promise<void> {
     if (!this.#draining) this.#sys.notice('shutting down')
     this.#sys.close()
     const listeners = [...this.#listeners].map((listener) => listener.close())
+    if (drainMs > 0) await this.#drained(drainMs)
     for (const connection of [...this.#connections]) connection.shutDown()
     const gone = new Promise<void>((resolve) => {
       if (this.#connections.size === 0) resolve()
@@ -343,10 +426,20 @@ class ConcordBroker implements Broker, ConnectionHandler {
     for (const connection of [...this.#connections]) connection.transport.destroy()
     await Promise.all(listeners)
     clearInterval(this.#sweeper)
+    this.#inline.close()
     this.#sequencer.close()
     this.#wheel.close()
     this.#pressure.close()
     this.#logger.close()
+    this.#hooks.observe('stopped')
+  }
+
+  /** Until every client has fetched and acknowledged what is queued for it, or the time is over. */
+  async #drained(drainMs: number): Promise<void> {
+    const until = monotonicMs() + drainMs
+    while (monotonicMs() < until && [...this.#driver.connections()].some((connection) => connection.owed)) {
+      await setTimeoutPromise(DRAIN_CHECK_MS)
+    }
   }
 
   #allGone: (() => void) | undefined
@@ -363,41 +456,92 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   // Named apart from the broker's own publish().
   publishRun(connection: Connection, run: PublishRun): void {
-    this.#pipeline.publish(connection, run)
+    if (this.#hooks.incoming) this.#incoming.publish(connection, run)
+    else this.#pipeline.publish(connection, run)
   }
 
   pubrel(connection: Connection, packetId: number): void {
+    if (this.#incoming.release(connection, packetId)) return
     this.#pipeline.release(connection, packetId)
   }
 
-  subscribe(connection: Connection, packet: SubscribePacket): void {
+  subscribeRequest(connection: Connection, packet: SubscribePacket): void {
+    const answer = (reasonCodes: readonly number[]): void => {
+      connection.conversation.send({ type: PacketType.suback, packetId: packet.packetId, reasonCodes })
+    }
+    if (!this.#hooks.incoming) this.#subscribe(connection, packet, NONE_DENIED, answer)
+    else
+      this.#incoming.subscribe(connection, packet, (judged, denied) =>
+        this.#subscribe(connection, judged, denied, answer),
+      )
+  }
+
+  /** `denied`: for each filter 0, or the code for which it is refused already; empty: none. */
+  #subscribe(
+    connection: Connection,
+    packet: Pick<SubscribePacket, 'subscriptions' | 'properties'>,
+    denied: readonly number[],
+    answer: (reasonCodes: readonly number[]) => void,
+  ): void {
     const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const problems = packet.subscriptions.map(
-      (request) => subscriptionProblem(request.filter, limits) || this.#subscriptionDenied(connection, request.filter),
+      (request, i) =>
+        (denied[i] ?? 0) ||
+        subscriptionProblem(request.filter, limits) ||
+        this.#subscriptionDenied(connection, request.filter),
     )
     const orders = packet.subscriptions
       .filter((_request, i) => problems[i] === 0)
       .map((request) => orderOf(request, limits.maximumQoS, id))
-    const answer = (codes: readonly number[]): void => {
+    const finish = (codes: readonly number[]): void => {
       let granted = 0
       for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
       const reasonCodes = problems.map((problem) => (problem === 0 ? (codes[granted++] as number) : problem))
-      connection.conversation.send({
-        type: PacketType.suback,
-        packetId: packet.packetId,
-        // [MQTT3-3.9.3-2] before 5.0 every refusal is 0x80
-        reasonCodes: connection.v5 ? reasonCodes : reasonCodes.map((code) => (code > 2 ? 0x80 : code)),
-      })
+      // [MQTT3-3.9.3-2] before 5.0 every refusal is 0x80
+      answer(connection.v5 ? reasonCodes : reasonCodes.map((code) => (code > 2 ? 0x80 : code)))
+      this.#tellSubscriptions('subscribed', connection, packet.subscriptions, reasonCodes)
     }
-    if (orders.length === 0) answer([])
-    else this.#driver.subscribe(connection, orders, answer)
+    if (orders.length === 0) finish([])
+    else this.#driver.subscribe(connection, orders, finish)
   }
 
-  unsubscribe(connection: Connection, packet: UnsubscribePacket): void {
-    this.#driver.unsubscribe(connection, packet.filters, (reasonCodes) => {
+  unsubscribeRequest(connection: Connection, packet: UnsubscribePacket): void {
+    const answer = (reasonCodes: readonly number[]): void => {
       connection.conversation.send({ type: PacketType.unsuback, packetId: packet.packetId, reasonCodes })
+    }
+    if (!this.#hooks.incoming) this.#unsubscribe(connection, packet.filters, answer)
+    else
+      this.#incoming.unsubscribe(connection, packet, (judged, denied) => {
+        if (denied > 0) answer(judged.filters.map(() => denied))
+        else this.#unsubscribe(connection, judged.filters, answer)
+      })
+  }
+
+  #unsubscribe(
+    connection: Connection,
+    filters: readonly string[],
+    answer: (reasonCodes: readonly number[]) => void,
+  ): void {
+    this.#driver.unsubscribe(connection, filters, (reasonCodes) => {
+      answer(reasonCodes)
+      this.#tellSubscriptions('unsubscribed', connection, filters, reasonCodes)
     })
+  }
+
+  #tellSubscriptions(
+    point: 'subscribed' | 'unsubscribed',
+    connection: Connection,
+    what: readonly (SubscriptionRequest | string)[],
+    reasonCodes: readonly number[],
+  ): void {
+    if (!this.#hooks.uses(point)) return
+    const { ordered, local } = this.#driver
+    const subscribers = what.map((one) => {
+      const filter = typeof one === 'string' ? one : one.filter
+      return ordered.subscribersOf(filter) + local.subscribersOf(filter)
+    })
+    this.#hooks.observe(point, connection.client, what, { reasonCodes, subscribers })
   }
 
   sharedSettled(
@@ -415,6 +559,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
     }
     this.#gate.left(connection)
     this.#driver.leave(connection, packet, reasonCode)
+    this.#hooks.observe('clientDisconnected', connection.client, {
+      reasonCode: packet?.reasonCode ?? reasonCode,
+      byClient: packet !== undefined,
+    })
   }
 
   expelled(connection: Connection): void {
@@ -428,13 +576,25 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   // ---------------------------------------------------------------- private
 
-  #accept(transport: Transport, arrival: Arrival | undefined): void {
+  /** The number of the connection; 0: refused. */
+  #accept(transport: Transport, arrival: Arrival | undefined): number {
     if (this.#closing !== undefined) {
       transport.destroy()
-      return
+      return 0
+    }
+    if (this.#hooks.uses('admitConnection')) {
+      const { listener, remoteAddress } = transport.info
+      if (this.#hooks.decideNow('admitConnection', [{ listener, remoteAddress }], ReasonCode.notAuthorized) > 0) {
+        this.counters.connectsRefused++
+        transport.destroy()
+        return 0
+      }
     }
     this.counters.connectionsAccepted++
-    this.#connections.add(new Connection(transport, this.#shared, arrival))
+    const connection = new Connection(transport, this.#shared, arrival)
+    connection.number = ++this.#accepted
+    this.#connections.add(connection)
+    return connection.number
   }
 
   /** 0, or the reason code for which the client may not subscribe. */
@@ -454,6 +614,11 @@ class ConcordBroker implements Broker, ConnectionHandler {
       if (connection?.feed === undefined || !this.#driver.mayReceive(connection, topic)) return
       connection.feed.giveZero(messageForm(placed, connection.v5, PLAIN_ZERO, this.#driver.now()), topic)
     })
+  }
+
+  /** Retained messages, the broker's own values among them. */
+  #retainedFor(filter: string): readonly PlacedMessage[] {
+    return [...this.#driver.ordered.retainedFor(filter, this.#driver.now().us), ...this.#sys.retainedFor(filter)]
   }
 
   #gauges(): SysGauges {
@@ -515,6 +680,32 @@ function monotonicMs(): number {
   return performance.now()
 }
 
+function closed(what: string): ConcordError {
+  return new ConcordError('CMQ_CLOSED', `Cannot ${what}: the broker is closed`)
+}
+
+/** What hooks want to know of the machine. */
+function watcherOf(hooks: HookPoints): MachineWatcher {
+  return {
+    sessionEnded: (clientId, reason) => hooks.observe('sessionEnded', clientId, reason),
+    dropped: (clientId, reason) => hooks.observe('qosDropped', clientId, reason),
+    retainedExpired: (topic) => hooks.observe('retainedExpired', topic),
+    willPublished(clientId, { topic, payload, qos, retain, properties }) {
+      const will = {
+        topic,
+        payload,
+        qos,
+        retain,
+        dup: false,
+        packetId: 0,
+        ...(properties !== undefined && { properties }),
+      }
+      if (retain) hooks.observe('retainedStored', will)
+      hooks.observe('willSent', clientId, will)
+    },
+  }
+}
+
 /** The ordered machine, and the local one that transient sessions live in. */
 function machinesOf(
   settings: Settings,
@@ -530,7 +721,11 @@ function machinesOf(
  * Routes over the local machine's subscriptions; any subscription change, in either machine, reaches them. Who may not
  * receive a topic is not in its route, so that no message asks.
  */
-function routesOf(driver: SessionDriver<Connection>, guard: Guard): RouteTable<Connection> {
+function routesOf(
+  driver: SessionDriver<Connection>,
+  guard: Guard,
+  inline: InlineSubscriptions,
+): RouteTable<Connection> {
   const { ordered, local } = driver
   const routes = new RouteTable<Connection>(
     {
@@ -543,6 +738,7 @@ function routesOf(driver: SessionDriver<Connection>, guard: Guard): RouteTable<C
         })
       },
       ordered: (topic) => ordered.wants(topic),
+      inline: (topic) => inline.wants(topic),
     },
     ROUTES_MAX,
   )

@@ -36,6 +36,11 @@ export const errorKinds = {
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },
+  CMQ_HOOKS: { remedy: 'see docs/guide/hooks.md for the points and what each returns', retryable: false },
+  CMQ_MESSAGE: { remedy: 'see PublishOptions for what a message may hold', retryable: false },
+  CMQ_BUSY: { remedy: 'wait for earlier calls before making more', retryable: true },
+  CMQ_NOT_CONNECTED: { remedy: 'look at broker.clients() for who is there', retryable: true },
+  CMQ_REFUSED: { remedy: 'see the reason code', retryable: false },
   CMQ_TOPIC: { remedy: 'use a topic name without wildcards, of 1 to 65,535 bytes', retryable: false },
 } as const satisfies Readonly<Record<`CMQ_${string}`, ErrorKind>>
 

@@ -12,7 +12,15 @@ export type {
   SessionInfo,
   SubscriptionInfo,
 } from './admin/inspection.ts'
-export type { Broker, ClientInfo, PublishOptions } from './api.ts'
+export type {
+  Broker,
+  ClientInfo,
+  DisconnectOptions,
+  InjectedPacket,
+  InlineHandler,
+  InlineMessage,
+  PublishOptions,
+} from './api.ts'
 export { createBroker } from './broker.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
@@ -20,6 +28,7 @@ export type {
   BanOptions,
   BrokerOptions,
   DeliveryOptions,
+  EmbeddingOptions,
   EnhancedAuthenticator,
   EnhancedExchange,
   EnhancedVerdict,
@@ -38,6 +47,19 @@ export type {
   TlsMaterial,
 } from './config/options.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
+export { allowAll } from './hooks/allow-all.ts'
+export type {
+  Denial,
+  Departure,
+  HookCredentials,
+  HookMessage,
+  HookPoint,
+  Hooks,
+  MayWait,
+  MessageChange,
+  Publication,
+  Verdict,
+} from './hooks/hooks.ts'
 export type { CommandLog } from './model/command-log.ts'
 export { networkProblem, networksRule } from './model/networks.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

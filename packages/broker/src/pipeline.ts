@@ -28,9 +28,11 @@ import type { Guard } from './access/permissions.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
-import { messageForm } from './delivery/message-form.ts'
+import { type MessageTerms, messageForm } from './delivery/message-form.ts'
 import type { Outbox } from './delivery/outbox.ts'
 import type { Pressure } from './delivery/pressure.ts'
+import { messageAt, select } from './delivery/screening.ts'
+import type { HookPoints } from './hooks/hook-points.ts'
 import type { Route, RouteTable, Target } from './routing/route-table.ts'
 import { messageOf, type SessionDriver } from './sessions/session-driver.ts'
 import type { Counters } from './telemetry/counters.ts'
@@ -46,6 +48,9 @@ export interface PipelineOptions {
   /** Seconds; 0: no limit. */
   readonly messageExpiryMax: () => number
   readonly nowMs: () => number
+  readonly hooks: HookPoints
+  /** Whoever in this program subscribes: asked only for topics that it wants. */
+  readonly inline: { offer(message: Message): void }
 }
 
 const PUBACK = 0x40
@@ -62,57 +67,56 @@ export class Pipeline {
     this.#o = options
   }
 
-  /** A run of PUBLISH packets of one client. */
-  publish(from: Connection, run: PublishRun): void {
+  /** A run of PUBLISH packets of one client. Returns 0, or the reason code with which all of it was refused. */
+  publish(from: Connection, run: PublishRun): number {
     const { counters } = this.#o
     counters.packetsReceived += run.count
     counters.publishReceived += run.count
     counters.publishBytesReceived += run.end - run.start + run.partsBytes
-    if (from.rate === undefined) this.#publish(from, run)
-    else this.#publishRated(from, from.rate, run)
+    return from.rate === undefined ? this.#publish(from, run) : this.#publishRated(from, from.rate, run)
   }
 
-  #publish(from: Connection, run: PublishRun): void {
+  #publish(from: Connection, run: PublishRun): number {
     const { counters } = this.#o
     const route = this.#routeOf(from, run)
     const refusal = this.topicProblem(route.bytes)
     if (refusal !== 0) {
-      this.#refuse(from, run, refusal)
-      return
+      this.refuse(from, run, refusal)
+      return refusal
     }
     if (this.#o.guard.asked !== undefined && !this.#mayPublish(from, route)) {
       counters.publishDenied += run.count
-      this.#refuse(from, run, ReasonCode.notAuthorized)
-      return
+      this.refuse(from, run, ReasonCode.notAuthorized)
+      return ReasonCode.notAuthorized
     }
     if (run.qos === 2) {
       if (from.kept) this.#publishOrdered(from, run, route)
       else this.#publishOnce(from, run, route)
-      return
+      return 0
     }
     if (run.retain || route.ordered || this.#direct(route)) {
       this.#publishOrdered(from, run, route)
-      return
+      return 0
     }
     this.#o.driver.sequencer.take(run.count)
     this.#fanOut(from, run, route)
-    if (run.qos === 1) this.#acknowledge(from, run, PUBACK, route.targets.length === 0)
+    if (run.qos === 1) this.#acknowledge(from, run, PUBACK, unmatched(route))
+    return 0
   }
 
   /** The same for a client that may send only so fast; what is to be slowed is slowed after the read (`connection.ts`). */
-  #publishRated(from: Connection, rate: ClientRate, run: PublishRun): void {
+  #publishRated(from: Connection, rate: ClientRate, run: PublishRun): number {
     const { counters, nowMs } = this.#o
     const now = nowMs()
     // A resend of what may have a receipt is no new message: refused, it would leave the receipt behind.
     const taken = rate.policy === 'slow' || (run.qos === 2 && run.dup) ? run.count : rate.allowed(run.count, now)
     rate.spendMessages(taken, now)
     if (taken === run.count) {
-      this.#publish(from, run)
-      return
+      return this.#publish(from, run)
     }
     if (rate.policy === 'disconnect') {
       from.exceedRate()
-      return
+      return ReasonCode.messageRateTooHigh
     }
     counters.limits.rateDropped += run.count - taken
     const { qos } = run
@@ -123,6 +127,7 @@ export class Pipeline {
         this.#refuseFull(from, qos, qos > 0 ? single.packetId(0) : 0, ReasonCode.quotaExceeded)
       }
     })
+    return taken > 0 ? 0 : ReasonCode.quotaExceeded
   }
 
   /** PUBREL: the receipt ends, PUBCOMP answers [MQTT-4.3.3-11]. */
@@ -139,11 +144,31 @@ export class Pipeline {
     const { routes, driver } = this.#o
     const bytes = Buffer.from(placed.message.topic)
     const route = routes.lookup(bytes, 0, bytes.length)
+    if (route.inline) this.#o.inline.offer(placed.message)
     if (route.targets.length === 0) return
+    const { hooks } = this.#o
+    if (!hooks.outgoing || !hooks.uses('selectSubscribers')) {
+      this.#routeTo(route.targets, placed, publisher)
+      return
+    }
+    const clientIds = route.targets.map(({ subscriber }) => subscriber.clientId)
+    const plain = messageForm(placed, true, PLAIN[placed.message.qos], driver.now())
+    const selected = new Set(select(hooks, messageAt(plain, 0, true), clientIds))
+    hooks.selected = true
+    try {
+      const targets = route.targets.filter(({ subscriber }) => selected.has(subscriber.clientId))
+      this.#routeTo(targets, placed, publisher)
+    } finally {
+      hooks.selected = false
+    }
+  }
+
+  #routeTo(targets: readonly Target<Connection>[], placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+    const { driver } = this.#o
     const now = driver.now()
     const author = driver.byId(publisher)
     const shared: (Form | undefined)[] = []
-    for (const whole of route.targets) {
+    for (const whole of targets) {
       const target = targetFor(whole, author)
       if (target === undefined) continue
       const { subscriber } = target
@@ -173,6 +198,22 @@ export class Pipeline {
     return levelsOf(topic) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
   }
 
+  /** The same for one client. */
+  publishProblem(from: Connection, topic: Uint8Array): number {
+    const problem = this.topicProblem(topic)
+    if (problem !== 0 || this.#o.guard.asked === undefined) return problem
+    const route = this.#o.routes.lookup(topic, 0, topic.length)
+    if (this.#mayPublish(from, route)) return 0
+    this.#o.counters.publishDenied++
+    return ReasonCode.notAuthorized
+  }
+
+  /** Whether no subscriber of this node and this program wants the topic. */
+  unmatched(topic: string): boolean {
+    const bytes = Buffer.from(topic)
+    return unmatched(this.#o.routes.lookup(bytes, 0, bytes.length))
+  }
+
   /** Whether the rules let the client publish to the topic of a route: asked once per topic, not per message. */
   #mayPublish(from: Connection, route: Route<Connection>): boolean {
     const { guard } = this.#o
@@ -187,7 +228,7 @@ export class Pipeline {
    * The message goes nowhere; its publisher is told where the protocol allows. Before 5.0 it does not: the message is
    * acknowledged all the same, since a client whose connection is closed sends it again [MQTT3-3.3.5-2].
    */
-  #refuse(from: Connection, run: PublishRun, reasonCode: number): void {
+  refuse(from: Connection, run: PublishRun, reasonCode: number): void {
     this.#o.counters.publishDropped += run.count
     if (run.qos === 0) return
     if (run.qos === 1) {
@@ -238,7 +279,14 @@ export class Pipeline {
   #fanOut(from: Connection, run: PublishRun, route: Route<Connection>, addressed = false): void {
     const { pressure, nowMs } = this.#o
     const { targets } = route
-    if (targets.length === 0 || (addressed && route.bytes[0] === DOLLAR)) return
+    if (addressed && route.bytes[0] === DOLLAR) return
+    if (route.inline) for (let i = 0; i < run.count; i++) this.#o.inline.offer(this.#message(from, run, route, i))
+    if (targets.length === 0) return
+    const { hooks } = this.#o
+    if (hooks.outgoing && hooks.uses('selectSubscribers')) {
+      this.#fanOutSelected(from, run, route, addressed)
+      return
+    }
     const forms = this.#forms
     forms.begin(run, run.hasProperties ? nowMs() : 0)
     for (let i = 0; i < targets.length; i++) {
@@ -260,6 +308,32 @@ export class Pipeline {
       } else if (outbox.output.full) outbox.output.flush()
     }
     forms.end()
+  }
+
+  /** The same for those whom `selectSubscribers` picks, message by message. */
+  #fanOutSelected(from: Connection, run: PublishRun, route: Route<Connection>, addressed: boolean): void {
+    const { hooks, nowMs } = this.#o
+    const whole: Target<Connection>[] = []
+    for (const target of route.targets) {
+      const own = targetFor(target, from)
+      if (own !== undefined && !(addressed && own.subscriber.clientId === route.topic)) whole.push(own)
+    }
+    const clientIds = whole.map((target) => target.subscriber.clientId)
+    this.#each(run, (single) => {
+      const terms = { nowMs: nowMs(), retain: false, alias: 0, aliasOnly: false }
+      const plain = encodeRun(single, true, single.qos, { ...terms, subscriptionIds: NO_IDS })
+      const selected = new Set(select(hooks, messageAt(plain, 0, true), clientIds))
+      hooks.selected = true
+      try {
+        for (const { subscriber, qos, subscriptionIds = NO_IDS } of whole) {
+          if (!selected.has(subscriber.clientId)) continue
+          const given = Math.min(single.qos, qos) as QoS
+          subscriber.outbox.give(encodeRun(single, subscriber.v5, given, { ...terms, subscriptionIds }))
+        }
+      } finally {
+        hooks.selected = false
+      }
+    })
   }
 
   /** A 5.0 subscriber with subscription identifiers or topic aliases: encoded for it alone. */
@@ -293,7 +367,7 @@ export class Pipeline {
     if (fresh === run.count && !ordered) {
       this.#o.driver.sequencer.take(run.count)
       this.#fanOut(from, run, route)
-      this.#acknowledge(from, run, PUBREC, route.targets.length === 0)
+      this.#acknowledge(from, run, PUBREC, unmatched(route))
       return
     }
     // Message `fresh` was there before; those before it have got their receipts, those behind it get theirs now.
@@ -359,12 +433,7 @@ export class Pipeline {
       if (!acknowledge || qos === 0 || outcome.type === 'stale') return
       let reasonCode = 0
       if (outcome.type === 'malformed') reasonCode = ReasonCode.implementationSpecificError
-      else if (
-        outcome.type === 'published' &&
-        !outcome.duplicate &&
-        outcome.matched === 0 &&
-        route.targets.length === 0
-      ) {
+      else if (outcome.type === 'published' && !outcome.duplicate && outcome.matched === 0 && unmatched(route)) {
         reasonCode = ReasonCode.noMatchingSubscribers
       }
       if (qos === 1 || reasonCode >= 0x80) from.conversation.settledIn(1)
@@ -388,7 +457,7 @@ export class Pipeline {
     from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
   }
 
-  #message(from: Connection, run: PublishRun, route: Route<Connection>): Message {
+  #message(from: Connection, run: PublishRun, route: Route<Connection>, i = 0): Message {
     let properties: Properties | undefined
     if (run.hasProperties) {
       const { propertiesStart, propertiesEnd } = run.scan
@@ -398,7 +467,7 @@ export class Pipeline {
       if (!isRefusal(decoded)) properties = decoded
     }
     return messageOf(
-      { topic: route.topic, payload: run.copyPayload(0), qos: run.qos, retain: run.retain },
+      { topic: route.topic, payload: run.copyPayload(i), qos: run.qos, retain: run.retain },
       properties,
       from.clientId,
       this.#o.messageExpiryMax(),
@@ -444,6 +513,16 @@ export class Pipeline {
 }
 
 const NO_IDS: readonly number[] = []
+const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: false, subscriptionIds: NO_IDS })) as [
+  MessageTerms,
+  MessageTerms,
+  MessageTerms,
+]
+
+/** Whether nobody connected here subscribes. */
+function unmatched(route: Route<Connection>): boolean {
+  return route.targets.length === 0 && !route.inline
+}
 
 function targetFor(target: Target<Connection>, author: Connection | undefined): Target<Connection> | undefined {
   if (target.own === undefined || target.subscriber !== author) return target

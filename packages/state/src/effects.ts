@@ -4,7 +4,7 @@
  */
 import type { QoS } from '@concordmq/protocol'
 import type { ConnectionId } from './commands/commands.ts'
-import type { PlacedMessage } from './messages/message.ts'
+import type { Message, PlacedMessage } from './messages/message.ts'
 
 /** How a message reaches one session. */
 export interface DeliveryTerms {
@@ -35,6 +35,10 @@ export interface Effects {
    * -1 for a message that found the queue full and never got a number.
    */
   dropped(clientId: string, q: number, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void
+  /** A retained message reached the end of its lifetime. For whoever wants to know; nothing depends on it. */
+  retainedExpired?(topic: string): void
+  /** A will was published, after its `published`. For whoever wants to know. */
+  willPublished?(clientId: string, will: Message): void
 }
 
 /** What `apply` answers to the author of the command. */

@@ -6,9 +6,11 @@
  * This file is the table of contents. The rules lie in the folders of their nouns; the state in `state.ts`. The machine
  * never waits, never reads a clock and never draws randomness; nothing that a command can carry makes it throw.
  */
+import { parseShare } from '@concordmq/protocol'
 import type { Command, PublishCommand } from './commands/commands.ts'
 import { commandProblem } from './commands/validity.ts'
 import type { Effects, Outcome } from './effects.ts'
+import { compareText } from './encoding/text-order.ts'
 import type { PlacedMessage } from './messages/message.ts'
 import { publishMessage } from './messages/publishing.ts'
 import { isRefused } from './messages/refusing.ts'
@@ -118,6 +120,20 @@ export class Machine {
     return wanted
   }
 
+  /** Shared groups that want messages of this topic, as `$share/name/filter`, sorted. */
+  groupsWanting(topic: string): string[] {
+    const groups: string[] = []
+    this.#state.shares.match(topic, (group) => groups.push(group.filter))
+    return groups.sort(compareText)
+  }
+
+  /** How many subscriptions there are to exactly this filter, `$share/name/` included. */
+  subscribersOf(filter: string): number {
+    const share = parseShare(filter)
+    if (share === undefined) return this.#state.filters.count(filter)
+    return this.#state.shares.get(share.filter, share.shareName)?.members.length ?? 0
+  }
+
   /** Told the filter of every subscription, shared ones without their share, that comes, changes or goes. */
   onSubscriptionChange(listener: (filter: string) => void): void {
     this.#state.filters.onChange = listener
@@ -178,6 +194,7 @@ export class Machine {
       else {
         state.counters.expired++
         forgetRetained(state, due)
+        effects.retainedExpired?.(due.dueKey)
       }
     }
   }

@@ -19,6 +19,8 @@ export interface SysDriverOptions {
   readonly gauges: () => SysGauges
   readonly now: () => Now
   readonly deliver: (placed: PlacedMessage) => void
+  /** Told all values at each update. */
+  readonly ticked?: (values: ReadonlyMap<string, string>) => void
 }
 
 export class SysDriver {
@@ -82,6 +84,7 @@ export class SysDriver {
       this.#retained.set(topic, placed)
       deliver(placed)
     }
+    this.#o.ticked?.(this.#last)
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   BanOptions,
   BrokerOptions,
   DeliveryOptions,
+  EmbeddingOptions,
   FeatureOptions,
   LimitOptions,
   ListenerOptions,
@@ -31,6 +32,7 @@ export interface Settings {
   readonly retained: Required<RetainedOptions>
   readonly delivery: Required<DeliveryOptions>
   readonly features: Required<FeatureOptions>
+  readonly embedding: Required<EmbeddingOptions>
   readonly sys: Required<SysOptions>
 }
 
@@ -95,6 +97,8 @@ const brokerSchema = z.strictObject({
   retained: section(optionKeys.retained).prefault({}),
   delivery: section(optionKeys.delivery).prefault({}),
   features: section(optionKeys.features).prefault({}),
+  embedding: section(optionKeys.embedding).prefault({}),
+  hooks: z.custom((value) => Array.isArray(value), { error: 'an array of hooks' }).optional(),
   sys: section(optionKeys.sys).prefault({}),
 })
 

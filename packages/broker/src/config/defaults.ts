@@ -170,6 +170,26 @@ export const optionKeys = {
       'How the member of a shared group is chosen',
     ),
   },
+  embedding: {
+    hookTimeoutMs: number(
+      5_000,
+      { min: 1, max: 3_600_000, unit: 'ms' },
+      'restart',
+      "Longest time a hook's promise may take; then it counts as a refusal",
+    ),
+    inlineQueueMessagesMax: number(
+      10_000,
+      { min: 1, max: 100_000_000, unit: 'messages' },
+      'restart',
+      'Messages that wait for one handler of `broker.subscribe()`; more are dropped',
+    ),
+    inlineQueueBytesMax: number(
+      64 * mib,
+      { min: kib, max: 1_024 * gib, unit: 'bytes' },
+      'restart',
+      'Bytes of payload that wait for one handler of `broker.subscribe()`; more are dropped',
+    ),
+  },
   sys: {
     intervalSeconds: number(
       10,

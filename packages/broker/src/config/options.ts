@@ -2,6 +2,7 @@
  * What an embedding program may set. Every value has a default (`config/defaults.ts`); the library reads neither files nor
  * environment. Checked once, at start, by `config/check.ts`: all problems are reported together.
  */
+import type { Hooks } from '../hooks/hooks.ts'
 import type { CommandLog } from '../model/command-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
@@ -18,6 +19,9 @@ export interface BrokerOptions {
   readonly delivery?: DeliveryOptions
   readonly features?: FeatureOptions
   readonly sys?: SysOptions
+  /** What the program decides, changes and watches; see `hooks/hooks.ts`. More with `broker.addHooks()`. */
+  readonly hooks?: readonly Hooks[]
+  readonly embedding?: EmbeddingOptions
   /** Sees every command with its place before it is applied: for recordings. */
   readonly commandLog?: CommandLog
 }
@@ -123,6 +127,16 @@ export interface FeatureOptions {
   readonly directMessages?: 'off' | 'prefix' | 'bare'
   /** How the member of a shared group is chosen. Default `roundRobin`. */
   readonly shareStrategy?: 'roundRobin' | 'leastInflight' | 'stickyByPublisher' | 'random'
+}
+
+/** What concerns the program around the broker. */
+export interface EmbeddingOptions {
+  /** Milliseconds that a hook's promise may take; then it is a refusal. Default 5,000. */
+  readonly hookTimeoutMs?: number
+  /** Messages that wait for one handler of `broker.subscribe()`. Default 10,000. */
+  readonly inlineQueueMessagesMax?: number
+  /** Bytes of payload that wait for one. Default 67,108,864. */
+  readonly inlineQueueBytesMax?: number
 }
 
 export interface SysOptions {

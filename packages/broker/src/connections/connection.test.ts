@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { encodePacket, PacketType, PublishRun } from '@concordmq/protocol'
 import { TurnFlushQueue } from '../delivery/flush-queue.ts'
 import { Pressure } from '../delivery/pressure.ts'
+import { HookPoints } from '../hooks/hook-points.ts'
 import { Counters } from '../telemetry/counters.ts'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Connection, type ConnectionShared } from './connection.ts'
@@ -63,8 +64,8 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
       authenticate() {},
       publishRun() {},
       pubrel() {},
-      subscribe() {},
-      unsubscribe() {},
+      subscribeRequest() {},
+      unsubscribeRequest() {},
       sharedSettled() {},
       left() {},
       expelled() {},
@@ -80,6 +81,7 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
     inflightMax: 10,
     connectTimeoutMs: 30_000,
     nowMs,
+    hooks: new HookPoints({ counters, logger: silentLogger, timeoutMs: 1_000 }),
   }
   const connection = new Connection(transport, shared)
   const properties = { authenticationMethod: options.method }

@@ -12,13 +12,20 @@
  */
 import type { Buffer } from 'node:buffer'
 import {
+  type AckPacket,
   type AuthPacket,
   type ConnectPacket,
   type DisconnectPacket,
+  decodePacket,
+  isRefusal,
   OutboundAliases,
+  type Packet,
+  PacketType,
   type PublishRun,
   ReasonCode,
   type Refusal,
+  type RemainingLength,
+  readRemainingLength,
   ServerConversation,
   type ServerEffects,
   type ServerSettings,
@@ -27,9 +34,14 @@ import {
 } from '@concordmq/protocol'
 import { type ConnectionId, OutboundWindow, type Receipts } from '@concordmq/state'
 import type { Grants, PermissionClient } from '../access/permissions.ts'
+import type { Form } from '../delivery/form.ts'
 import { Outbox, type OutboxLimits, type OutboxOwner, type Settled } from '../delivery/outbox.ts'
 import { type FlushQueue, Output } from '../delivery/output.ts'
 import type { Pressure, Publisher } from '../delivery/pressure.ts'
+import { messageAt, screenMessage } from '../delivery/screening.ts'
+import { packetOf } from '../hooks/hook-message.ts'
+import type { HookPoints } from '../hooks/hook-points.ts'
+import type { ClientInfo } from '../model/client-info.ts'
 import type { Route } from '../routing/route-table.ts'
 import type { KeptFeed } from '../sessions/kept-feed.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -54,6 +66,7 @@ export interface ConnectionShared {
   readonly inflightMax: number
   readonly connectTimeoutMs: number
   readonly nowMs: () => number
+  readonly hooks: HookPoints
 }
 
 /** Who handles what a client asks for. */
@@ -62,8 +75,8 @@ export interface ConnectionHandler {
   authenticate(connection: Connection, packet: AuthPacket): void
   publishRun(connection: Connection, run: PublishRun): void
   pubrel(connection: Connection, packetId: number): void
-  subscribe(connection: Connection, packet: SubscribePacket): void
-  unsubscribe(connection: Connection, packet: UnsubscribePacket): void
+  subscribeRequest(connection: Connection, packet: SubscribePacket): void
+  unsubscribeRequest(connection: Connection, packet: UnsubscribePacket): void
   /** A shared group's queue entry, sent to a transient session, was settled. */
   sharedSettled(
     connection: Connection,
@@ -123,6 +136,9 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   rate: ClientRate | undefined
   wheelSlot = -1
   pressure = 0
+  /** Unique among the connections of this broker. */
+  number = 0
+  #client: ClientInfo | undefined
   readonly #shared: ConnectionShared
   readonly #acceptedMs: number
   #outbox: Outbox | undefined
@@ -183,7 +199,15 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     const { clientReceiveMaximum, clientPacketBytesMax } = this.conversation
     const window = new OutboundWindow(Math.min(clientReceiveMaximum, shared.inflightMax), firstNumber)
     this.output.onEased = () => this.drain()
-    this.#outbox = new Outbox(this.output, window, clientPacketBytesMax, shared.outboxLimits, shared.counters, this)
+    this.#outbox = new Outbox(
+      this.output,
+      window,
+      clientPacketBytesMax,
+      shared.outboxLimits,
+      shared.counters,
+      this,
+      shared.hooks,
+    )
     return this.#outbox
   }
 
@@ -196,6 +220,30 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.id = entered.id
     this.kept = entered.kept
     this.connectedAtMs = Date.now()
+    this.#client = undefined
+  }
+
+  /** The client as hooks and inspection see it. Made when first asked for. */
+  get client(): ClientInfo {
+    this.#client ??= this.described(this.clientId, this.principal)
+    return this.#client
+  }
+
+  /** The same under a name that it has not yet been given. */
+  described(clientId: string, username: string): ClientInfo {
+    const { listener, remoteAddress, encrypted } = this.transport.info
+    return {
+      connection: this.number,
+      clientId,
+      username,
+      version: this.conversation.version,
+      listener,
+      remoteAddress,
+      encrypted,
+      kept: this.kept,
+      connectedAtMs: this.connectedAtMs,
+      keepAliveSeconds: this.conversation.keepAliveSeconds,
+    }
   }
 
   // ---------------------------------------------------------------- transport
@@ -209,7 +257,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
       this.conversation.receive(chunk, now)
       this.#pump(now)
     } catch (error) {
-      this.#fault(error)
+      this.fault(error)
     }
     if (this.rate !== undefined) this.#keepRate(this.rate, now)
     if (this.conversation.holding) this.#updateReading()
@@ -220,7 +268,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     try {
       this.#pump(this.#shared.nowMs())
     } catch (error) {
-      this.#fault(error)
+      this.fault(error)
     }
   }
 
@@ -260,7 +308,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   /** Nothing that a client sends should get here; if it does, it costs this client its connection and no other. */
-  #fault(error: unknown): void {
+  fault(error: unknown): void {
     this.#shared.logger.error(
       {
         event: 'connection.fault',
@@ -360,11 +408,16 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   // ---------------------------------------------------------------- what the conversation asks for
 
   connect(packet: ConnectPacket): void {
+    if (this.#shared.hooks.packets) this.#client = this.described(packet.clientId, packet.username ?? '')
+    if (this.#shared.hooks.packets && !this.admits(packet)) return
+    this.#client = undefined
     this.#shared.handler.connect(this, packet)
   }
 
   authenticate(packet: AuthPacket): void {
+    if (this.#shared.hooks.packets && !this.admits(packet)) return
     this.#shared.handler.authenticate(this, packet)
+    this.processed(packet)
   }
 
   publish(run: PublishRun): void {
@@ -372,31 +425,52 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   puback(packetId: number, reasonCode: number): void {
-    this.#shared.counters.packetsReceived++
-    const { feed } = this
-    if (feed !== undefined) this.#check(feed.puback(packetId, reasonCode))
-    else if (this.#outbox !== undefined) this.#check(this.#outbox.puback(packetId, reasonCode))
+    const { counters, hooks } = this.#shared
+    counters.packetsReceived++
+    if (hooks.packets && !this.admits({ type: PacketType.puback, packetId, reasonCode })) return
+    const settled = this.feed?.puback(packetId, reasonCode) ?? this.#outbox?.puback(packetId, reasonCode) ?? 'unknown'
+    this.#check(settled)
+    if (hooks.lists.acknowledged !== undefined && settled === 'settled')
+      hooks.observe('acknowledged', this.client, packetId, 1)
+    if (hooks.packets) this.processed({ type: PacketType.puback, packetId, reasonCode })
   }
 
   pubrec(packetId: number, reasonCode: number): void {
-    this.#shared.counters.packetsReceived++
+    const { counters, hooks } = this.#shared
+    counters.packetsReceived++
+    if (hooks.packets && !this.admits({ type: PacketType.pubrec, packetId, reasonCode })) return
+    this.#pubrec(packetId, reasonCode)
+    if (hooks.packets) this.processed({ type: PacketType.pubrec, packetId, reasonCode })
+  }
+
+  #pubrec(packetId: number, reasonCode: number): void {
     const settled = this.feed?.pubrec(packetId, reasonCode) ?? this.#outbox?.pubrec(packetId, reasonCode) ?? 'unknown'
     this.#check(settled)
+    if (reasonCode >= 0x80 && settled === 'settled') {
+      this.#shared.hooks.observe('qosDropped', this.clientId, 'refused')
+    }
     if (settled === 'mismatch' || reasonCode >= 0x80) return
     // [MQTT-4.3.3-4] PUBREL with the same identifier; one that is not in use is answered, so that the client can end it
     this.acknowledge(0x62, packetId, settled === 'unknown' ? ReasonCode.packetIdentifierNotFound : 0)
   }
 
-  pubrel(packetId: number): void {
-    this.#shared.counters.packetsReceived++
-    this.#shared.handler.pubrel(this, packetId)
+  pubrel(packetId: number, reasonCode = 0): void {
+    const { counters, hooks, handler } = this.#shared
+    counters.packetsReceived++
+    if (hooks.packets && !this.admits({ type: PacketType.pubrel, packetId, reasonCode })) return
+    handler.pubrel(this, packetId)
+    if (hooks.packets) this.processed({ type: PacketType.pubrel, packetId, reasonCode })
   }
 
   pubcomp(packetId: number, reasonCode: number): void {
-    this.#shared.counters.packetsReceived++
-    const { feed } = this
-    if (feed !== undefined) this.#check(feed.pubcomp(packetId, reasonCode))
-    else if (this.#outbox !== undefined) this.#check(this.#outbox.pubcomp(packetId, reasonCode))
+    const { counters, hooks } = this.#shared
+    counters.packetsReceived++
+    if (hooks.packets && !this.admits({ type: PacketType.pubcomp, packetId, reasonCode })) return
+    const settled = this.feed?.pubcomp(packetId, reasonCode) ?? this.#outbox?.pubcomp(packetId, reasonCode) ?? 'unknown'
+    this.#check(settled)
+    if (hooks.lists.acknowledged !== undefined && settled === 'settled')
+      hooks.observe('acknowledged', this.client, packetId, 2)
+    if (hooks.packets) this.processed({ type: PacketType.pubcomp, packetId, reasonCode })
   }
 
   #check(settled: Settled): void {
@@ -412,22 +486,78 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   subscribe(packet: SubscribePacket): void {
     this.#shared.counters.packetsReceived++
-    this.#shared.handler.subscribe(this, packet)
+    if (this.#shared.hooks.packets && !this.admits(packet)) return
+    this.#shared.handler.subscribeRequest(this, packet)
   }
 
   unsubscribe(packet: UnsubscribePacket): void {
     this.#shared.counters.packetsReceived++
-    this.#shared.handler.unsubscribe(this, packet)
+    if (this.#shared.hooks.packets && !this.admits(packet)) return
+    this.#shared.handler.unsubscribeRequest(this, packet)
   }
 
   pingreq(): void {
-    this.#shared.counters.packetsReceived++
-    this.#shared.counters.packetsSent++
+    const { counters, hooks } = this.#shared
+    counters.packetsReceived++
+    counters.packetsSent++
+    if (!hooks.packets || !this.admits(PINGREQ)) return
+    this.processed(PINGREQ)
   }
 
   disconnected(packet: DisconnectPacket): void {
     this.#shared.counters.packetsReceived++
+    // The conversation is over: a refusal has nothing left to close.
+    if (this.#shared.hooks.packets) this.admits(packet)
     this.#leave(packet)
+    this.processed(packet)
+  }
+
+  /** Tells and asks hooks about a packet that came in; false: it is not to be handled, and the connection closes. */
+  admits(packet: Packet): boolean {
+    const { hooks } = this.#shared
+    hooks.observe('packetReceived', this.client, packet)
+    const decision = hooks.decideNow('admitPacket', [this.client, packet], ReasonCode.notAuthorized)
+    if (decision <= 0) return true
+    this.#closeReason = decision
+    this.conversation.refuse(decision)
+    return false
+  }
+
+  /** What a packet asked for has been done. */
+  processed(packet: Packet): void {
+    const { hooks } = this.#shared
+    if (hooks.packets) hooks.observe('packetProcessed', this.client, packet)
+  }
+
+  /** What hooks make of one message for this client, while there are such hooks. */
+  get screening(): ((form: Form) => Form | undefined) | undefined {
+    return this.#shared.hooks.outgoing ? (form) => this.screen(form, 0) : undefined
+  }
+
+  screen(form: Form, i: number): Form | undefined {
+    const { hooks } = this.#shared
+    return screenMessage(hooks, { client: this.client, v5: this.v5, selected: hooks.selected }, form, i)
+  }
+
+  sent(form: Form, i: number, packetId: number): void {
+    const { hooks } = this.#shared
+    const message = { ...messageAt(form, i, this.v5), packetId }
+    hooks.observe('delivered', this.client, message)
+    if (hooks.lists.packetSent !== undefined) hooks.observe('packetSent', this.client, packetOf(message))
+  }
+
+  dropped(form: Form, from: number, to: number): void {
+    const { hooks } = this.#shared
+    for (let i = from; i < to; i++) hooks.observe('publishDropped', this.client, messageAt(form, i, this.v5))
+  }
+
+  exhausted(): void {
+    this.#shared.hooks.observe('packetIdsExhausted', this.client)
+  }
+
+  /** A packet that is no PUBLISH was written. */
+  #tellSent(packet: Packet): void {
+    this.#shared.hooks.observe('packetSent', this.client, packet)
   }
 
   refused(refusal: Refusal): void {
@@ -449,6 +579,13 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   send(bytes: Uint8Array): void {
     this.#shared.counters.packetsSent++
     this.output.append(bytes)
+    if (this.#shared.hooks.lists.packetSent !== undefined) this.#tellSentBytes(bytes)
+  }
+
+  #tellSentBytes(bytes: Uint8Array): void {
+    readRemainingLength(bytes, 1, bytes.length, header)
+    const packet = decodePacket(bytes[0] as number, bytes, header.next, bytes.length, this.conversation.version)
+    if (!isRefusal(packet)) this.#tellSent(packet)
   }
 
   /** Sends what is pending, then closes. */
@@ -474,6 +611,13 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     chunk[at + 3] = packetId & 255
     if (bytes === 5) chunk[at + 4] = reasonCode
     this.#shared.counters.packetsSent++
+    if (this.#shared.hooks.lists.packetSent !== undefined) {
+      this.#tellSent({
+        type: (firstByte >> 4) as AckPacket['type'],
+        packetId,
+        reasonCode: bytes === 5 ? reasonCode : 0,
+      })
+    }
   }
 
   /** Acknowledges every packet of a run, in request order [MQTT-4.6.0-2] [MQTT-4.6.0-3]. */
@@ -493,11 +637,18 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
       at += bytes
     }
     this.#shared.counters.packetsSent += count
+    if (this.#shared.hooks.lists.packetSent === undefined) return
+    const type = (firstByte >> 4) as AckPacket['type']
+    for (let i = 0; i < count; i++) {
+      this.#tellSent({ type, packetId: run.packetId(i), reasonCode: bytes === 5 ? reasonCode : 0 })
+    }
   }
 
   /** Topic aliases towards this client; undefined if it takes none. */
   get aliases(): OutboundAliases | undefined {
     const max = this.conversation.clientTopicAliasMaximum
+    // What a hook may rewrite has its whole topic.
+    if (this.#shared.hooks.outgoing || this.#shared.hooks.watchesSent) return undefined
     if (max > 0) this.#aliases ??= new OutboundAliases(Math.min(max, ALIASES_MAX))
     return this.#aliases
   }
@@ -507,6 +658,19 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     if (!this.#left) this.#shared.handler.expelled(this)
     this.#left = true
     this.conversation.disconnect(reasonCode)
+  }
+
+  /** The broker ends the connection, for the client's will as if it were lost. */
+  disconnect(reasonCode: number, told: { readonly reason?: string; readonly serverReference?: string } = {}): void {
+    this.#closeReason = reasonCode
+    this.conversation.disconnect(reasonCode, told)
+  }
+
+  /** Whether something for this client waits to be sent or acknowledged. */
+  get owed(): boolean {
+    if (this.output.pending > 0) return true
+    if (this.#outbox === undefined) return false
+    return this.#outbox.waiting > 0 || this.#outbox.window.inflight > 0 || this.feed?.owes === true
   }
 
   /** The broker closes: the client is told (5.0), and its will is published as for a lost connection. */
@@ -555,5 +719,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 }
 
+const PINGREQ = { type: PacketType.pingreq } as const
+const header: RemainingLength = { value: 0, next: 0 }
 /** Aliases used towards one client: a bound on what it makes the broker remember. */
 const ALIASES_MAX = 64

@@ -6,11 +6,14 @@
  * A decision may take time; meanwhile the conversation holds back this client's later packets and nobody else's.
  */
 import { randomUUID } from 'node:crypto'
-import { type AuthPacket, type ConnectPacket, ReasonCode } from '@concordmq/protocol'
+import { type AuthPacket, type ConnectPacket, ReasonCode, stringProblem, type Will } from '@concordmq/protocol'
 import type { ConnectCommand, ConnectionId } from '@concordmq/state'
 import type { Access, AccessVerdict } from '../access/access.ts'
 import type { Grants } from '../access/permissions.ts'
 import type { EnhancedAuthenticator, EnhancedExchange, EnhancedVerdict } from '../config/options.ts'
+import { takeIncoming } from '../hooks/hook-message.ts'
+import { type HookPoints, NO_OPINION, Refused } from '../hooks/hook-points.ts'
+import type { HookMessage } from '../hooks/hooks.ts'
 import { type SessionDriver, willMessage } from '../sessions/session-driver.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
@@ -37,6 +40,7 @@ export interface EntranceOptions {
   readonly messageExpiryMax: () => number
   readonly node: number
   readonly incarnation: number
+  readonly hooks: HookPoints
 }
 
 const NEVER_EXPIRES = 0xffffffff
@@ -69,7 +73,7 @@ export class Entrance {
   }
 
   connect(connection: Connection, packet: ConnectPacket): void {
-    const { access, closing } = this.#o
+    const { closing } = this.#o
     const clientIdBytesMax = this.#o.clientIdBytesMax()
     this.#o.counters.packetsReceived++
     const { clientId, username } = packet
@@ -91,10 +95,71 @@ export class Entrance {
       this.#refuse(connection, packet, willProblem, 'the topic of the will is not for clients')
       return
     }
+    const { hooks } = this.#o
+    if (hooks.uses('authorizeConnect') || hooks.uses('transformConnect')) {
+      this.#when(connection, packet, this.#admission(connection, packet), (admitted) => {
+        if (admitted instanceof Refused) this.#refuse(connection, packet, admitted.reasonCode, 'a hook refused it')
+        else this.#identify(connection, admitted)
+      })
+    } else this.#identify(connection, packet)
+  }
+
+  /** `authorizeConnect`, then `transformConnect`. */
+  #admission(connection: Connection, packet: ConnectPacket): MayWait<ConnectPacket | Refused> {
+    const { hooks } = this.#o
+    const client = connection.described(packet.clientId, packet.username ?? '')
+    const change = (decision: number): MayWait<ConnectPacket | Refused> =>
+      decision > 0
+        ? new Refused(decision)
+        : hooks.transform('transformConnect', [client], packet, (answer, current) => takeConnect(answer, current))
+    return chain(hooks.decide('authorizeConnect', [client, packet], { denial: ReasonCode.notAuthorized }), change)
+  }
+
+  /** Who is it: hooks first, then the broker's own users. */
+  #identify(connection: Connection, packet: ConnectPacket): void {
+    const { hooks } = this.#o
     if (packet.properties?.authenticationMethod !== undefined) {
       this.#beginExchange(connection, packet, packet.properties.authenticationMethod)
       return
     }
+    if (!hooks.uses('authenticate')) {
+      this.#checkPassword(connection, packet)
+      return
+    }
+    const { username, password } = packet
+    const client = connection.described(packet.clientId, username ?? '')
+    const options = { denial: ReasonCode.badUserNameOrPassword, firstYes: true }
+    this.#when(
+      connection,
+      packet,
+      hooks.decide('authenticate', [client, { username, password }], options),
+      (decision) => {
+        if (decision === NO_OPINION) this.#checkPassword(connection, packet)
+        else if (decision === 0) this.#enter(connection, packet, { principal: username ?? '' }, {})
+        else this.#refuse(connection, packet, decision, 'a hook refused it')
+      },
+    )
+  }
+
+  /** Goes on with an answer, now or later. What goes wrong then costs this connection alone. */
+  #when<T>(connection: Connection, packet: ConnectPacket, answer: MayWait<T>, go: (value: T) => void): void {
+    if (!(answer instanceof Promise)) {
+      go(answer)
+      return
+    }
+    answer
+      .then((value) => {
+        if (!connection.conversation.closed) go(value)
+      })
+      .catch((error: unknown) => {
+        this.#o.logger.error({ event: 'connect.failed', error: String(error) }, 'CONNECT could not be decided')
+        this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'it could not be decided')
+      })
+    connection.answered()
+  }
+
+  #checkPassword(connection: Connection, packet: ConnectPacket): void {
+    const { access } = this.#o
     const verdict = access.authenticate({
       clientId: packet.clientId,
       ...(packet.username !== undefined && { username: packet.username }),
@@ -213,11 +278,63 @@ export class Entrance {
     else this.#refuse(connection, packet, verdict.reasonCode, verdict.why)
   }
 
-  #enter(
+  #enter(connection: Connection, packet: ConnectPacket, login: Login, authentication: Authentication): void {
+    const { hooks } = this.#o
+    if (hooks.uses('clientAuthenticated')) {
+      hooks.observe('clientAuthenticated', connection.described(packet.clientId, login.principal), packet)
+    }
+    const { will } = packet
+    if (will === undefined || !(hooks.uses('transformWill') || hooks.uses('authorizePublish'))) {
+      this.#takeOver(connection, packet, login, authentication)
+      return
+    }
+    this.#when(connection, packet, this.#willOf(connection, packet, will, login), (decided) => {
+      const { will: _will, ...without } = packet
+      if (decided === 'none') this.#takeOver(connection, without, login, authentication)
+      else if (!(decided instanceof Refused))
+        this.#takeOver(connection, { ...without, will: decided }, login, authentication)
+      else this.#refuse(connection, packet, decided.reasonCode, 'a hook refused its will')
+    })
+  }
+
+  /** `authorizePublish`, then `transformWill`: the will is in the order from CONNECT on. */
+  #willOf(connection: Connection, packet: ConnectPacket, will: Will, login: Login): MayWait<Will | Refused | 'none'> {
+    const { hooks } = this.#o
+    const client = connection.described(packet.clientId, login.principal)
+    const { topic, payload, qos, retain, properties } = will
+    const message: HookMessage = {
+      ...{ topic, payload, qos, retain, dup: false, packetId: 0 },
+      ...(properties !== undefined && { properties }),
+    }
+    const taken = (result: HookMessage | Refused): Will | Refused | 'none' => {
+      if (result instanceof Refused) return result.reasonCode === 0 ? 'none' : result
+      if (result === message) return will
+      const problem = this.#o.topicProblem(result.topic)
+      if (problem !== 0) return new Refused(problem)
+      return {
+        ...{ topic: result.topic, payload: result.payload, qos, retain: result.retain },
+        ...((result.properties ?? properties) !== undefined && {
+          properties: {
+            ...result.properties,
+            ...(properties?.willDelayInterval !== undefined && { willDelayInterval: properties.willDelayInterval }),
+          },
+        }),
+      }
+    }
+    return chain(
+      hooks.decide('authorizePublish', [client, message], { denial: ReasonCode.notAuthorized }),
+      (decision) =>
+        decision > 0
+          ? new Refused(decision)
+          : chain(hooks.transform('transformWill', [client], message, takeWill), taken),
+    )
+  }
+
+  #takeOver(
     connection: Connection,
     packet: ConnectPacket,
     { principal, grants }: Login,
-    authentication: { readonly authenticationMethod?: string; readonly authenticationData?: Uint8Array },
+    authentication: Authentication,
   ): void {
     const { driver, counters, sessionExpiryMax } = this.#o
     const { conversation } = connection
@@ -277,6 +394,8 @@ export class Entrance {
         ...(asked !== undefined && asked !== sessionExpirySeconds && { sessionExpiryInterval: sessionExpirySeconds }),
         ...authentication,
       })
+      this.#o.hooks.observe('clientConnected', connection.client, { present: outcome.sessionPresent })
+      connection.processed(packet)
       if (outcome.kept) driver.feed(connection)
       connection.answered()
     })
@@ -287,6 +406,11 @@ export class Entrance {
     if (connection.conversation.closed) return
     counters.connectsRefused++
     this.#o.gate.refused(connection.arrival, { clientId: packet.clientId, username: packet.username }, reasonCode)
+    const { hooks } = this.#o
+    if (hooks.uses('connectRefused')) {
+      hooks.observe('connectRefused', connection.described(packet.clientId, packet.username ?? ''), reasonCode)
+    }
+    connection.processed(packet)
     const fields = {
       event: 'connect.refused',
       clientId: packet.clientId,
@@ -298,4 +422,45 @@ export class Entrance {
     else logger.info(fields, `Connection refused: ${why}`)
     connection.conversation.refuse(reasonCode, { silent: silent() })
   }
+}
+
+interface Authentication {
+  readonly authenticationMethod?: string
+  readonly authenticationData?: Uint8Array
+}
+
+type MayWait<T> = T | Promise<T>
+
+function chain<T, U>(value: MayWait<T>, next: (value: T) => MayWait<U>): MayWait<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+/** Takes an answer of `transformConnect`: what the conversation has settled already stays. */
+function takeConnect(answer: unknown, current: ConnectPacket): ConnectPacket | undefined {
+  if (answer === current) return current
+  if (typeof answer !== 'object' || answer === null) return undefined
+  const { clientId, username, password, will, cleanStart } = answer as Partial<ConnectPacket>
+  if (typeof clientId !== 'string' || typeof cleanStart !== 'boolean') return undefined
+  if (username !== undefined && typeof username !== 'string') return undefined
+  if (password !== undefined && !(password instanceof Uint8Array)) return undefined
+  if (stringProblem(clientId) !== undefined || stringProblem(username ?? '') !== undefined) return undefined
+  // Another will goes through `transformWill`, which checks it; here it may only be left out.
+  if (will !== undefined && will !== current.will) return undefined
+  const { username: _username, password: _password, will: _will, ...rest } = current
+  return {
+    ...rest,
+    clientId,
+    cleanStart,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(will !== undefined && { will }),
+  }
+}
+
+/** A will's properties hold a delay, which a PUBLISH has none of: they are checked without it. */
+function takeWill(answer: unknown, current: HookMessage): HookMessage | Refused | undefined {
+  if (typeof answer !== 'object' || answer === null || answer === current) return takeIncoming(answer, current)
+  const { properties, ...rest } = answer as HookMessage
+  const { willDelayInterval: _delay, ...carried } = properties ?? {}
+  return takeIncoming({ ...rest, ...(Object.keys(carried).length > 0 && { properties: carried }) }, current)
 }

@@ -11,6 +11,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { PublishRun, QoS } from '@concordmq/protocol'
+import type { HookMessage } from '../hooks/hooks.ts'
 
 /** Encoded messages. Offsets are relative to `buf`. */
 export interface Form {
@@ -33,6 +34,8 @@ export interface Form {
   slice: Uint8Array | undefined
   /** A form that outlives the run, made at the first use. */
   kept: Form | undefined
+  /** Its messages as hooks see them, made when a hook first asks. */
+  messages?: readonly HookMessage[]
 }
 
 const NO_OFFSETS = new Int32Array(0)

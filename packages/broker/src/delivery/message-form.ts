@@ -2,7 +2,7 @@
  * A message that is kept as a value (retained, queued, a will) as a form for one client. The live path does not come
  * here: it works on runs (`form.ts`).
  */
-import { encodePublish, type Properties, type QoS } from '@concordmq/protocol'
+import { encodePublish, type Properties, type PublishPacket, type QoS } from '@concordmq/protocol'
 import type { PlacedMessage } from '@concordmq/state'
 import type { Form } from './form.ts'
 
@@ -45,31 +45,37 @@ export function messageForm(placed: PlacedMessage, v5: boolean, terms: MessageTe
       ...(terms.subscriptionIds.length > 0 && { subscriptionIdentifiers: terms.subscriptionIds }),
     }
   }
-  const buf = encodePublish(
+  const { qos, retain, dup } = terms
+  return packetForm(
     {
-      type: 3,
       topic: message.topic,
       payload: message.payload,
-      qos: terms.qos,
-      retain: terms.retain,
-      dup: terms.dup,
-      ...(terms.qos > 0 && { packetId: 1 }),
+      qos,
+      retain,
+      dup,
       ...(properties !== undefined && { properties }),
     },
-    v5 ? 5 : 4,
+    v5,
+    left === undefined ? -1 : now.ms + left * 1000,
   )
+}
+
+/** One PUBLISH as a form. `expiresAtMs` is monotonic; -1: it does not expire. */
+export function packetForm(packet: Omit<PublishPacket, 'type' | 'packetId'>, v5: boolean, expiresAtMs: number): Form {
+  const { qos } = packet
+  const buf = encodePublish({ type: 3, ...packet, ...(qos > 0 && { packetId: 1 }) }, v5 ? 5 : 4)
   return {
     buf,
     start: 0,
     end: buf.length,
     count: 1,
-    qos: terms.qos,
+    qos,
     heads: FIRST_HEAD,
-    ids: terms.qos > 0 ? new Int32Array([packetIdAt(buf)]) : NO_OFFSETS,
+    ids: qos > 0 ? new Int32Array([packetIdAt(buf)]) : NO_OFFSETS,
     parts: undefined,
     partsBytes: 0,
-    expiresAtMs: left === undefined ? -1 : now.ms + left * 1000,
-    expiryAt: v5 && left !== undefined ? expiryAt(buf) : -1,
+    expiresAtMs,
+    expiryAt: v5 && expiresAtMs >= 0 ? expiryAt(buf) : -1,
     slice: buf,
     kept: undefined,
   }

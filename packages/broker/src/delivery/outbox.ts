@@ -11,6 +11,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { type OutboundWindow, packetIdOf } from '@concordmq/state'
+import type { HookPoints } from '../hooks/hook-points.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { Fifo } from './fifo.ts'
 import { bytesOf, endOf, type Form, keep, withRemainingExpiry } from './form.ts'
@@ -30,6 +31,14 @@ export interface OutboxOwner {
   overflow(): void
   /** The last message of a shared group's entry `q` was settled or dropped. */
   sharedSettled(q: number, outcome: 'acked' | 'received' | 'completed' | 'givenUp', reasonCode: number): void
+  /** What hooks make of message `i` of a form; undefined: the client does not get it. Asked while `hooks.outgoing`. */
+  screen?(form: Form, i: number): Form | undefined
+  /** Message `i` was written, under the packet identifier if it has one. Told while `hooks.watchesSent`. */
+  sent?(form: Form, i: number, packetId: number): void
+  /** Messages `from` to `to` were not sent and will not be. Told while `hooks.watchesDropped`. */
+  dropped?(form: Form, from: number, to: number): void
+  /** A message waits for the window. Told while somebody asks for it. */
+  exhausted?(): void
 }
 
 /** Result of an acknowledgement: `unknown`, nothing is in flight under that identifier; `mismatch`, the wrong kind. */
@@ -41,6 +50,7 @@ const BULK_BYTES_MAX = 65536
 /** Share of the line that makes publishers wait, see `pressing`. */
 const PRESSING_BYTES = 1 << 20
 const NO_SHARED = -1
+const NOT_AUTHORIZED = 0x87
 
 interface Segment {
   readonly form: Form
@@ -80,7 +90,10 @@ export class Outbox {
   #lineBytes = 0
   #shared: Map<number, number> | undefined
   #overflowed = false
+  #exhausted = false
+  readonly #hooks: HookPoints | undefined
 
+  /** `hooks`: absent where nobody can add any. */
   constructor(
     output: Output,
     window: OutboundWindow,
@@ -88,7 +101,9 @@ export class Outbox {
     limits: OutboxLimits,
     counters: Counters,
     owner: OutboxOwner,
+    hooks?: HookPoints,
   ) {
+    this.#hooks = hooks
     this.output = output
     this.window = window
     this.#packetBytesMax = packetBytesMax
@@ -118,6 +133,12 @@ export class Outbox {
 
   /** Sends the messages of a form, or queues them. The form may be used again by the caller at once. */
   give(form: Form, shared: number = NO_SHARED): void {
+    if (this.#hooks?.outgoing === true) this.#screen(form, shared)
+    else this.put(form, shared)
+  }
+
+  /** The same for what hooks have seen. */
+  put(form: Form, shared: number = NO_SHARED): void {
     if (this.#overflowed) return
     if (this.waiting > 0 || this.output.congested) {
       this.#enqueue(form, 0, shared)
@@ -125,6 +146,23 @@ export class Outbox {
     }
     const reached = this.#send(form, 0, shared)
     if (reached < form.count) this.#enqueue(form, reached, shared)
+  }
+
+  #screen(form: Form, shared: number): void {
+    for (let i = 0; i < form.count; i++) {
+      const screened = this.#owner.screen?.(form, i)
+      if (screened !== undefined) this.put(screened, shared)
+      else {
+        this.drop(form, i, i + 1)
+        if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', NOT_AUTHORIZED)
+      }
+    }
+  }
+
+  /** The client will not get messages `from` to `to`. */
+  drop(form: Form, from: number, to: number): void {
+    this.#counters.publishDropped += to - from
+    if (this.#hooks?.watchesDropped === true) this.#owner.dropped?.(form, from, to)
   }
 
   /** Sends the messages of a series in line, each encoded when its turn has come. `nowMs` is monotonic. */
@@ -148,7 +186,7 @@ export class Outbox {
         if (form.qos > 0 && this.window.room() <= 0) return
         form = withRemainingExpiry(form, nowMs)
         if (form === undefined) {
-          this.#counters.publishDropped += segment.form.count - segment.next
+          this.drop(segment.form, segment.next, segment.form.count)
           this.#giveUp(segment, 0)
           this.#shift(segment, segment.form.count)
           continue
@@ -167,7 +205,10 @@ export class Outbox {
     const { lazy } = series
     while (series.next < lazy.count) {
       if (this.output.congested) return false
-      const form = lazy.form(series.next)
+      const whole = lazy.form(series.next)
+      const screens = this.#hooks?.outgoing === true && whole !== undefined
+      const form = screens ? this.#owner.screen?.(whole, 0) : whole
+      if (screens && form === undefined) this.drop(whole, 0, 1)
       if (form !== undefined && this.#send(form, 0, NO_SHARED) < form.count) return false
       series.next++
       this.#seriesLeft--
@@ -175,6 +216,13 @@ export class Outbox {
     }
     this.#line.shift()
     return true
+  }
+
+  /** A message waits for the window: told once until there is room again. */
+  windowFull(): void {
+    if (this.#exhausted) return
+    this.#exhausted = true
+    this.#owner.exhausted?.()
   }
 
   puback(packetId: number, reasonCode: number): Settled {
@@ -238,7 +286,7 @@ export class Outbox {
     for (let i = from; i < form.count; i++) {
       const bytes = endOf(form, i) - (i === 0 ? form.start : (form.heads[i] as number)) + form.partsBytes
       if (bytes > this.#packetBytesMax) {
-        this.#counters.publishDropped++
+        this.drop(form, i, i + 1)
         if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', 0x95)
         continue
       }
@@ -258,11 +306,16 @@ export class Outbox {
       } else output.append(form.buf.subarray(start, endOf(form, to - 1)))
       if (form.parts !== undefined) for (const part of form.parts) output.refer(part)
       this.#sent(to - from)
+      if (this.#hooks?.watchesSent === true) this.#tellSent(form, from, to, 0)
       return to
     }
     const room = this.window.room()
     const count = to - from < room ? to - from : room
-    if (count <= 0) return from
+    if (count <= 0) {
+      this.windowFull()
+      return from
+    }
+    this.#exhausted = false
     const first = this.window.take(count, form.qos)
     if (shared !== NO_SHARED) {
       this.#shared ??= new Map()
@@ -279,7 +332,12 @@ export class Outbox {
       }
     }
     this.#sent(count)
+    if (this.#hooks?.watchesSent === true) this.#tellSent(form, from, from + count, first)
     return from + count
+  }
+
+  #tellSent(form: Form, from: number, to: number, firstQ: number): void {
+    for (let i = from; i < to; i++) this.#owner.sent?.(form, i, form.qos === 0 ? 0 : packetIdOf(firstQ + i - from))
   }
 
   #sent(count: number): void {
@@ -335,13 +393,13 @@ export class Outbox {
     let from = first
     if (limits.queueFull === 'dropOldest' && form.count - from > limits.queueMessagesMax) {
       from = form.count - limits.queueMessagesMax
-      this.#counters.publishDropped += from - first
+      this.drop(form, first, from)
     }
     const messages = form.count - from
     const bytes = bytesOf(form)
     while (this.#lineMessages + messages > limits.queueMessagesMax || this.#lineBytes + bytes > limits.queueBytesMax) {
       if (limits.queueFull === 'dropQoS0' && form.qos === 0) {
-        this.#counters.publishDropped += messages
+        this.drop(form, from, form.count)
         return
       }
       if (limits.queueFull === 'dropQoS0' && this.#dropZeros()) continue
@@ -353,7 +411,7 @@ export class Outbox {
       const oldest = this.#line.first
       if (oldest === undefined) {
         // Larger than the whole line may be.
-        this.#counters.publishDropped += messages
+        this.drop(form, from, form.count)
         if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', 0x97)
         return
       }
@@ -363,7 +421,7 @@ export class Outbox {
         this.#line.shift()
         continue
       }
-      this.#counters.publishDropped += oldest.form.count - oldest.next
+      this.drop(oldest.form, oldest.next, oldest.form.count)
       this.#giveUp(oldest, 0x97)
       this.#shift(oldest, oldest.form.count)
     }
@@ -380,7 +438,7 @@ export class Outbox {
       const messages = waiting.form.count - waiting.next
       this.#lineMessages -= messages
       this.#lineBytes -= bytesOf(waiting.form)
-      this.#counters.publishDropped += messages
+      this.drop(waiting.form, waiting.next, waiting.form.count)
       return false
     })
     return this.#lineMessages < before

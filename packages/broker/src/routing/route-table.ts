@@ -41,6 +41,8 @@ export interface Route<S> {
   targets: readonly Target<S>[]
   /** Whether messages must go through the ordered machine: a kept session or a shared group wants them. */
   ordered: boolean
+  /** Whether somebody in this program wants them. */
+  inline: boolean
   version: number
   /** Targets that count as cached; -1: the route is not in the cache. Kept by the table. */
   cachedTargets: number
@@ -52,6 +54,8 @@ export interface Resolver<S> {
   matches(topic: string, visit: (match: Match<S>) => void): void
   /** Whether a kept session or shared group matches. */
   ordered(topic: string): boolean
+  /** Whether somebody in this program wants them; absent: nobody can. */
+  inline?(topic: string): boolean
 }
 
 const WAYS = 4
@@ -120,6 +124,7 @@ export class RouteTable<S> {
       topic: utf8Decode(bytes, 0, bytes.length),
       targets: NO_TARGETS,
       ordered: false,
+      inline: false,
       version: OUTDATED,
       cachedTargets: -1,
     }
@@ -177,6 +182,7 @@ export class RouteTable<S> {
   #resolve(route: Route<S>): void {
     route.version = this.version
     route.ordered = this.#resolver.ordered(route.topic)
+    route.inline = this.#resolver.inline?.(route.topic) === true
     const found: Match<S>[] = []
     this.#resolver.matches(route.topic, (match) => found.push(match))
     route.targets = found.length === 0 ? NO_TARGETS : mergeMatches(found)

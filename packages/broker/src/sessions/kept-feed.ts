@@ -28,6 +28,8 @@ export interface KeptFeedOptions {
   /** Whether the client may be sent a message now; counted if not. */
   readonly mayReceive: (topic: string) => boolean
   readonly now: () => Now
+  /** What hooks make of a message on its way out, while there are such hooks; it answers undefined for a refusal. */
+  readonly screen?: () => ((form: Form) => Form | undefined) | undefined
   /** Submits settlements to the order. */
   readonly acknowledge: (settlements: AcknowledgeCommand['settlements']) => void
 }
@@ -58,6 +60,11 @@ export class KeptFeed {
     return this.#o.outbox.window.next
   }
 
+  /** Whether something waits for the window or the socket. */
+  get owes(): boolean {
+    return this.#zero.length > 0 || this.#o.outbox.window.next < this.#o.session.queue.next
+  }
+
   /** Nothing is sent until `resume`: CONNACK or SUBACK goes first. A connection that is over stays held. */
   hold(): void {
     this.#held = true
@@ -70,7 +77,7 @@ export class KeptFeed {
 
   /** A QoS 0 message, encoded for this client, which may receive it. */
   giveZero(form: Form, topic: string): void {
-    const { outbox, session, limits, counters } = this.#o
+    const { outbox, session, limits } = this.#o
     const waiting = this.#zero.length
     // What the socket does not take waits here, never in the outbox: nobody takes a kept session's messages from there.
     if (!this.#held && waiting === 0 && outbox.window.next >= session.queue.next && !outbox.output.congested) {
@@ -78,7 +85,7 @@ export class KeptFeed {
       return
     }
     if (waiting >= limits.queueMessagesMax || this.#zeroBytes + bytesOf(form) > limits.queueBytesMax) {
-      counters.publishDropped++
+      outbox.drop(form, 0, form.count)
       return
     }
     this.#zero.push({ form, topic, after: session.queue.next })
@@ -99,7 +106,11 @@ export class KeptFeed {
         continue
       }
       const q = window.next
-      if (q >= queue.next || window.room() <= 0) break
+      if (q >= queue.next) break
+      if (window.room() <= 0) {
+        outbox.windowFull()
+        break
+      }
       this.#sendEntry(q)
       // A closed outbox takes nothing: without this the loop would not end.
       if (window.next === q) break
@@ -110,13 +121,13 @@ export class KeptFeed {
 
   /** Sends the first QoS 0 message that waits. */
   #sendZero({ form: waited, topic }: Waiting): void {
-    const { outbox, counters, now, mayReceive } = this.#o
+    const { outbox, now, mayReceive } = this.#o
     this.#zero.shift()
     this.#zeroBytes -= bytesOf(waited)
     if (!mayReceive(topic)) return
     // [MQTT-3.3.2-5] what expired while it waited is not sent; [MQTT-3.3.2-6] the rest says what is left
     const form = waited.expiresAtMs < 0 ? waited : withRemainingExpiry(waited, now().ms)
-    if (form === undefined) counters.publishDropped++
+    if (form === undefined) outbox.drop(waited, 0, waited.count)
     else outbox.give(form)
   }
 
@@ -148,14 +159,22 @@ export class KeptFeed {
       return
     }
     const { qos, retain, subscriptionIds } = entry.terms
-    const form = messageForm(entry.placed, v5, { qos, retain, dup, subscriptionIds }, now)
+    const whole = messageForm(entry.placed, v5, { qos, retain, dup, subscriptionIds }, now)
+    const screen = this.#o.screen?.()
+    const form = screen === undefined ? whole : screen(whole)
+    if (form === undefined) {
+      // A hook refused it: given up, whatever may have been sent before.
+      outbox.drop(whole, 0, 1)
+      this.#giveUp(q, 0x87)
+      return
+    }
     if (bytesOf(form) > this.#o.packetBytesMax) {
       // [MQTT-3.1.2-25] too large for the client: done with, as if it had been sent
-      counters.publishDropped++
+      outbox.drop(form, 0, 1)
       this.#giveUp(q, 0x95)
       return
     }
-    outbox.give(form)
+    outbox.put(form)
   }
 
   #giveUp(q: number, reasonCode: number): void {

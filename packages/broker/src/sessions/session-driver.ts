@@ -32,6 +32,7 @@ import type {
   SubscriptionOrder,
 } from '@concordmq/state'
 import type { Guard, PermissionClient } from '../access/permissions.ts'
+import type { Form } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
@@ -52,6 +53,8 @@ export interface SessionConnection extends PermissionClient {
   readonly conversation: { readonly version: ProtocolVersion; readonly clientPacketBytesMax: number }
   makeOutbox(firstNumber: number): Outbox
   expel(reasonCode: number): void
+  /** What hooks make of one message for this client, while there are such hooks. */
+  readonly screening?: ((form: Form) => Form | undefined) | undefined
 }
 
 /** What the order said to a CONNECT. */
@@ -71,6 +74,16 @@ export interface SessionDriverOptions {
   readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
   /** Retained messages of this node alone (`$SYS`), for a filter. */
   readonly nodeRetained: (filter: string) => readonly PlacedMessage[]
+  /** Whoever wants to know what the machine did; absent: nobody can. */
+  readonly watcher?: MachineWatcher
+}
+
+/** Told what the machine's effects say, beyond what is done about them here. */
+export interface MachineWatcher {
+  sessionEnded(clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void
+  dropped(clientId: string, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void
+  retainedExpired(topic: string): void
+  willPublished(clientId: string, will: Message): void
 }
 
 export class SessionDriver<C extends SessionConnection> implements Effects {
@@ -178,6 +191,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       counters: this.#o.counters,
       mayReceive: (topic) => this.mayReceive(connection, topic),
       now: () => this.now(),
+      screen: () => connection.screening,
       acknowledge: (settlements) => this.#acknowledge(connection, settlements),
     })
     connection.feed.resume()
@@ -336,12 +350,22 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     on.expel(reasonCode)
   }
 
-  sessionEnded(_clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void {
+  sessionEnded(clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void {
     if (reason === 'expired') this.#o.counters.sessionsExpired++
+    this.#o.watcher?.sessionEnded(clientId, reason)
   }
 
-  dropped(_clientId: string, _q: number, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void {
+  dropped(clientId: string, _q: number, reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn'): void {
     if (reason === 'expired' || reason === 'queueFull') this.#o.counters.publishDropped++
+    this.#o.watcher?.dropped(clientId, reason)
+  }
+
+  retainedExpired(topic: string): void {
+    this.#o.watcher?.retainedExpired(topic)
+  }
+
+  willPublished(clientId: string, will: Message): void {
+    this.#o.watcher?.willPublished(clientId, will)
   }
 
   // ---------------------------------------------------------------- private

@@ -31,4 +31,12 @@ export class Counters {
   sessionsExpired = 0
   /** Commands that were no-ops: stale or malformed. */
   commandsIgnored = 0
+  /** Calls of hooks that threw, rejected, took too long or returned nonsense. */
+  hookFailures = 0
+  /** Calls of hooks that held up the event loop for more than 50 ms. */
+  hooksSlow = 0
+  /** Messages that a handler of `broker.subscribe()` did not get because its queue was full. */
+  inlineDropped = 0
+  /** Calls of such handlers that threw or rejected. */
+  inlineFailures = 0
 }

@@ -476,6 +476,10 @@ export class ServerConversation {
         if (run.count > 0) {
           this.#endRun(p)
           if (this.#state !== 'connected') return
+          if (this.#held) {
+            this.#putBack(buf.subarray(p))
+            return
+          }
         }
         this.#packet(buf, p, first, body, next)
         if (this.#state === 'closed') return

@@ -84,4 +84,5 @@ function publishWill(state: State, session: Session, effects: Effects): void {
   session.will = undefined
   session.willDueUs = NEVER
   publishMessage(state, will.message, undefined, effects)
+  effects.willPublished?.(session.clientId, will.message)
 }

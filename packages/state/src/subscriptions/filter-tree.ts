@@ -99,6 +99,12 @@ export class FilterTree<V> {
     return this.#find(filter) !== undefined
   }
 
+  /** How many values lie under exactly this filter. */
+  count(filter: string): number {
+    const values = this.#find(filter)
+    return values === undefined ? 0 : (values.more?.size ?? 1)
+  }
+
   /** Takes a value away; returns it. Branches left empty go with it. */
   delete(filter: string, key: string): V | undefined {
     const levels = filter.split('/')
