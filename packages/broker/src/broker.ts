@@ -140,6 +140,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       ...shared,
       limits,
       bans,
+      denies: (address) => this.#access.addressVerdict(address) === 'deny',
       addresses: new AddressTable({ ...shared, limits, windowMs: () => this.#settings.bans.failuresWindowMs }),
       silent: () => this.#silent,
     })
@@ -349,6 +350,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
   reloadAccess(access: AccessOptions): void {
     this.#access.reload(access)
     this.#silent = access.silentConnectErrors ?? false
+    for (const connection of [...this.#connections]) {
+      if (this.#access.addressVerdict(connection.remoteAddress) === 'deny') connection.banish()
+    }
   }
 
   reconfigure(options: Pick<BrokerOptions, 'limits' | 'bans' | 'delivery' | 'sys'>): void {
@@ -670,6 +674,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       subscriptionIdentifierAvailable: limits.subscriptionIdentifierAvailable,
       sharedSubscriptionAvailable: limits.sharedSubscriptionAvailable,
       silent: () => this.#silent,
+      refusedLoginCode: () => this.#access.refusedLoginCode,
     }
   }
 }

@@ -31,6 +31,15 @@ export const errorKinds = {
     remedy: 'make the record with makePasswordRecord() or `concordmq user generate`',
     retryable: false,
   },
+  CMQ_TOKENS: {
+    remedy: 'give a JWK Set, PEM public keys or a secret, and correct the listed options',
+    retryable: false,
+  },
+  CMQ_SCRAM_RECORD: {
+    remedy: 'make the record with makeScramRecord() or `concordmq user add --scram`',
+    retryable: false,
+  },
+  CMQ_ADDRESS_RULES: { remedy: 'correct the listed addresses', retryable: false },
   CMQ_PERMISSIONS: { remedy: 'correct the listed rules', retryable: false },
   CMQ_PASSWORD: { remedy: 'choose another password', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },

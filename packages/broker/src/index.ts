@@ -3,6 +3,7 @@ export type { Ban, BanKind, BanRequest } from './access/limits/bans.ts'
 export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
 export type { Action, Grants, PermissionClient, Permissions } from './access/permissions.ts'
 export { type Explanation, permissionProblems, Rules } from './access/rules.ts'
+export { makeScramRecord, parseScramRecord, type ScramMethod, type ScramRecord } from './access/scram/scram-record.ts'
 export type { DrainOptions } from './admin/drain.ts'
 export { type HealthHandle, type HealthOptions, openHealth } from './admin/health.ts'
 export type {
@@ -45,6 +46,7 @@ export type {
   SessionOptions,
   SysOptions,
   TlsMaterial,
+  TokenOptions,
 } from './config/options.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
 export { allowAll } from './hooks/allow-all.ts'

@@ -28,6 +28,10 @@ export const limitSysValues: Readonly<Record<string, LimitValue>> = {
     'connections refused: `limits.connections-per-second-per-address-max`',
     (m) => m.counters.limits.addressRate,
   ],
+  'limits/connections/denied': [
+    'connections closed because a rule denies their address',
+    (m) => m.counters.limits.addressDenied,
+  ],
   'limits/connections/user': ['logins refused: `limits.connections-per-user-max`', (m) => m.counters.limits.userFull],
   'limits/connections/rate': ['logins refused: `limits.connects-per-second-max`', (m) => m.counters.limits.connectRate],
   'limits/half_open/count': ['connections that have not sent CONNECT', (m) => m.gauges.halfOpen],

@@ -36,7 +36,7 @@ export interface Settings {
   readonly sys: Required<SysOptions>
 }
 
-type Optional = 'enhanced' | 'permissions'
+type Optional = 'enhanced' | 'permissions' | 'tokens' | 'addresses' | 'scramRecords' | 'scramSecret'
 export type AccessSettings = Required<Omit<AccessOptions, Optional>> & Pick<AccessOptions, Optional>
 
 /** Throws one `CMQ_OPTIONS` that lists every problem. */
@@ -77,12 +77,16 @@ const enhanced = z
   .optional()
 
 /** Read where they are used, in `access/`, which says more about what is wrong with them. */
-const permissions = z
+const detailed = z
   .custom((value) => typeof value === 'object' && value !== null && !Array.isArray(value), { error: 'an object' })
   .optional()
 
 const accessSchema = section(optionKeys.access, {
-  permissions,
+  permissions: detailed,
+  tokens: detailed,
+  addresses: detailed,
+  scramRecords: detailed,
+  scramSecret: detailed,
   users: z.custom(isUsers, { error: optionKeys.access.users.rule }).default(() => optionKeys.access.users.default),
   enhanced,
 })

@@ -24,6 +24,18 @@ export const optionKeys = {
       change: 'live',
       rule: 'a Map of user names to Argon2id records',
     } satisfies OptionKey<ReadonlyMap<string, string>>,
+    refusedLoginCode: choice<4 | 5>(
+      4,
+      [4, 5],
+      'live',
+      'CONNACK code of a refused login in 3.1.1: 4 bad user name or password, 5 not authorized',
+    ),
+    certificateUser: choice<'off' | 'commonName' | 'dns' | 'email' | 'uri'>(
+      'off',
+      ['off', 'commonName', 'dns', 'email', 'uri'],
+      'live',
+      'Which name of a verified client certificate is the user name: its common name, or its one alternative name of a kind',
+    ),
     silentConnectErrors: yesNo(false, 'live', 'Whether refused clients are closed without a byte (row F25)'),
     // Checks run in libuv's pool of four threads; the fourth is left to the disk and to names.
     passwordChecksMax: {

@@ -41,6 +41,60 @@ export interface AccessOptions {
   readonly enhanced?: EnhancedAuthenticator
   /** What clients may publish and subscribe to. Default: everything, at no cost. */
   readonly permissions?: PermissionOptions | undefined
+  /** Addresses whose clients are closed unheard, or need no credentials (row U16). Default: none. */
+  readonly addresses?: AddressRuleOptions | undefined
+  /**
+   * CONNACK code of a refused login in 3.1.1: 4 "bad user name or password" (default), or 5 "not authorized" as FoxMQ
+   * answers. In 3.1 it is 4, in 5.0 0x86.
+   */
+  readonly refusedLoginCode?: 4 | 5
+  /**
+   * Which name of a verified client certificate is the user name of its holder: the common name, or its one alternative name
+   * of a kind. Default `off`: certificates only open the connection.
+   */
+  readonly certificateUser?: 'off' | 'commonName' | 'dns' | 'email' | 'uri'
+  /** JSON Web Tokens in the place of a password. Default: none are taken. */
+  readonly tokens?: TokenOptions | undefined
+  /** User name to SCRAM records, as `makeScramRecord()` makes them: at most one for each method. Default: none. */
+  readonly scramRecords?: ReadonlyMap<string, readonly string[]> | undefined
+  /** Bytes, at least 16, that salts of unknown users are made from. Default: random, so they change with each start. */
+  readonly scramSecret?: Uint8Array | undefined
+}
+
+/** The narrowest range that holds an address decides; each is one address or a range, `10.0.0.0/8` or `2001:db8::/32`. */
+export interface AddressRuleOptions {
+  /** Their clients are let in without credentials, as the anonymous user; who gives some is checked as ever. */
+  readonly allow?: readonly string[]
+  /** Their connections are closed before any byte, and those that are open with DISCONNECT 0x98. */
+  readonly deny?: readonly string[]
+}
+
+/** At least one of `jwks`, `pem` and `secret` is needed. */
+export interface TokenOptions {
+  /** Public keys: a JWK Set, as its JSON text. */
+  readonly jwks?: string
+  /** Public keys or certificates, PEM, any number of them. */
+  readonly pem?: string
+  /** The secret of HS256, HS384 and HS512, at least 32 bytes. */
+  readonly secret?: Uint8Array
+  /** Algorithms that are taken. Default: each that fits one of the keys. */
+  readonly algorithms?: readonly string[]
+  /** The `iss` and the `aud` that a token must have. Default: any. */
+  readonly issuer?: string
+  readonly audience?: string
+  /** Seconds by which clocks may differ, 0..3600. Default 10. */
+  readonly leewaySeconds?: number
+  /** Whether a token without `exp` is refused. Default true. */
+  readonly requireExpiry?: boolean
+  /** Whether the connection ends when its token expires. Default true. */
+  readonly endsWithToken?: boolean
+  /** The claim that is the user name. Default `sub`. */
+  readonly userClaim?: string
+  /** The claims that list what may be published and subscribed to, as topic filters. Default `publish` and `subscribe`. */
+  readonly publishClaim?: string
+  readonly subscribeClaim?: string
+  /** The field of CONNECT that carries it. Default `password`. */
+  readonly carriedIn?: 'password' | 'username'
 }
 
 /**

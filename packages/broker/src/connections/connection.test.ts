@@ -56,6 +56,7 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
           kept: false,
           grants: undefined,
           willTopic: undefined,
+          endsInMs: undefined,
         })
         connection.conversation.accept({ sessionPresent: false })
         connection.answered()

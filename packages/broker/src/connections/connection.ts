@@ -100,6 +100,8 @@ export interface Entered {
   readonly kept: boolean
   readonly grants: Grants | undefined
   readonly willTopic: string | undefined
+  /** Milliseconds until the login ends; undefined: never. */
+  readonly endsInMs: number | undefined
 }
 
 /** An answer of the guard about the topic that a client publishes to. */
@@ -149,6 +151,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   /** Until when it is not read because of its rate; 0: it is. */
   #slowUntilMs = 0
   #closeReason: number = ReasonCode.unspecifiedError
+  /** When the login ends, monotonic ms; undefined: never. */
+  #endsMs: number | undefined
 
   constructor(transport: Transport, shared: ConnectionShared, arrival?: Arrival) {
     const now = shared.nowMs()
@@ -217,6 +221,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.principal = entered.principal
     this.grants = entered.grants
     this.willTopic = entered.willTopic
+    if (entered.endsInMs !== undefined) this.#endsMs = this.#shared.nowMs() + entered.endsInMs
     this.id = entered.id
     this.kept = entered.kept
     this.connectedAtMs = Date.now()
@@ -382,13 +387,18 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     if (this.#closed) return undefined
     if (this.conversation.connected) {
       const { deadlineMs } = this.conversation
-      return this.#slowUntilMs > 0 ? Math.min(this.#slowUntilMs, deadlineMs ?? Infinity) : deadlineMs
+      const due = Math.min(this.#slowUntilMs || Infinity, this.#endsMs ?? Infinity, deadlineMs ?? Infinity)
+      return due === Infinity ? undefined : due
     }
     return this.#acceptedMs + this.#shared.connectTimeoutMs
   }
 
   due(nowMs: number): void {
     if (this.conversation.connected) {
+      if (this.#endsMs !== undefined && nowMs >= this.#endsMs) {
+        this.#expire()
+        return
+      }
       if (this.#slowUntilMs > 0 && nowMs >= this.#slowUntilMs) {
         this.#slowUntilMs = 0
         this.resumeReading()
@@ -403,6 +413,16 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.refused({ refused: true, reasonCode, statement: 'MQTT-3.1.0-1', detail: 'no CONNECT in time' })
     this.conversation.end()
     this.transport.destroy()
+  }
+
+  /** What the client logged in with is no longer valid. */
+  #expire(): void {
+    const { logger } = this.#shared
+    if (logger.debugEnabled) {
+      logger.debug({ event: 'login.expired', clientId: this.clientId }, 'Client disconnected: its login has expired')
+    }
+    this.#closeReason = ReasonCode.notAuthorized
+    this.conversation.disconnect(ReasonCode.notAuthorized, { reason: 'the token has expired' })
   }
 
   // ---------------------------------------------------------------- what the conversation asks for
@@ -671,6 +691,16 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     if (this.output.pending > 0) return true
     if (this.#outbox === undefined) return false
     return this.#outbox.waiting > 0 || this.#outbox.window.inflight > 0 || this.feed?.owes === true
+  }
+
+  /** A rule keeps the client's address out from now on: it is told (5.0) if it is logged in, and closed. */
+  banish(): void {
+    this.#closeReason = ReasonCode.administrativeAction
+    if (this.conversation.connected) this.conversation.disconnect(ReasonCode.administrativeAction)
+    else {
+      this.conversation.end()
+      this.transport.destroy()
+    }
   }
 
   /** The broker closes: the client is told (5.0), and its will is published as for a lost connection. */

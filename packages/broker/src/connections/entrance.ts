@@ -49,12 +49,15 @@ const NEVER_EXPIRES = 0xffffffff
 interface Pending {
   readonly packet: ConnectPacket
   readonly exchange: EnhancedExchange
+  readonly authenticator: EnhancedAuthenticator
 }
 
 /** Who was let in. */
 interface Login {
   readonly principal: string
   readonly grants?: Grants | undefined
+  /** Milliseconds from now. */
+  readonly endsInMs?: number | undefined
 }
 
 export class Entrance {
@@ -201,8 +204,8 @@ export class Entrance {
   // ---------------------------------------------------------------- enhanced authentication
 
   #beginExchange(connection: Connection, packet: ConnectPacket, method: string): void {
-    const { enhanced } = this.#o
-    if (enhanced?.methods.includes(method) !== true) {
+    const authenticator = this.#authenticatorOf(method)
+    if (authenticator === undefined) {
       // [MQTT-4.12.0-1]
       this.#refuse(connection, packet, ReasonCode.badAuthenticationMethod, `no authentication method ${method}`)
       return
@@ -215,15 +218,21 @@ export class Entrance {
       reAuthentication: false,
       state: undefined,
     }
-    this.#step(connection, { packet, exchange }, exchange)
+    this.#step(connection, { packet, exchange, authenticator }, exchange)
+  }
+
+  /** The embedding program's own comes first; SCRAM is there for whoever has a record. */
+  #authenticatorOf(method: string): EnhancedAuthenticator | undefined {
+    const { enhanced, access } = this.#o
+    return [enhanced, access.scram].find((one) => one?.methods.includes(method))
   }
 
   #step(connection: Connection, pending: Pending, exchange: EnhancedExchange): void {
-    this.#pending.set(connection, { packet: pending.packet, exchange })
+    this.#pending.set(connection, { ...pending, exchange })
     const decide = (verdict: EnhancedVerdict): void => this.#stepped(connection, pending.packet, exchange, verdict)
     let verdict: EnhancedVerdict | Promise<EnhancedVerdict>
     try {
-      verdict = (this.#o.enhanced as EnhancedAuthenticator).step(exchange)
+      verdict = pending.authenticator.step(exchange)
     } catch (error) {
       this.#stepFailed(connection, pending.packet, error)
       return
@@ -254,6 +263,10 @@ export class Entrance {
       return
     }
     if (conversation.connected) {
+      if (verdict.principal !== undefined && verdict.principal !== connection.principal) {
+        this.#refuse(connection, packet, ReasonCode.notAuthorized, 're-authentication as another user')
+        return
+      }
       conversation.reAuthenticated(verdict.data)
       connection.answered()
       return
@@ -333,7 +346,7 @@ export class Entrance {
   #takeOver(
     connection: Connection,
     packet: ConnectPacket,
-    { principal, grants }: Login,
+    { principal, grants, endsInMs }: Login,
     authentication: Authentication,
   ): void {
     const { driver, counters, sessionExpiryMax } = this.#o
@@ -384,7 +397,7 @@ export class Entrance {
         return
       }
       counters.connectsAccepted++
-      connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic })
+      connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
       this.#o.gate.entered({ clientId, principal }, connection.arrival)
       connection.rate = this.#o.gate.rate()
       conversation.accept({

@@ -12,7 +12,14 @@ export interface TransportInfo {
   readonly remotePort: number
   readonly encrypted: boolean
   /** Verified client certificate, if the listener asked for one and got one. */
-  readonly certificate?: { readonly commonName: string; readonly fingerprint256: string; readonly subject: string }
+  readonly certificate?: {
+    /** Empty: there is none, or several. */
+    readonly commonName: string
+    /** As OpenSSL writes it: `DNS:a.example, URI:urn:x`; empty: there is none. */
+    readonly subjectAltName: string
+    readonly fingerprint256: string
+    readonly subject: string
+  }
 }
 
 /** What a transport tells its connection. `closed` is the last call, and comes exactly once. */

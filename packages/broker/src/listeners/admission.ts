@@ -4,6 +4,7 @@
  *
  *   accepted ─▶ room in all? ─▶ [PROXY header ─▶ real address] ─▶ banned? too many from there? too fast? ─▶ half-open ─▶ CONNECT
  *
+ * - An address that a rule denies is closed unread, before anything else is known of it.
  * - Above `connectionsMax` a connection is closed unread.
  * - A refusal that has to do with the address is told to the client in CONNACK where few are refused, and is closing unread
  *   where many are: whoever made a mistake reads why, whoever floods costs nothing.
@@ -33,6 +34,8 @@ export interface AdmissionOptions {
   readonly limits: () => AdmissionLimits
   readonly addresses: AddressTable
   readonly bans: Bans
+  /** Whether a rule keeps an address out (row U16). */
+  readonly denies: (address: string) => boolean
   readonly counters: LimitCounters
   readonly logger: Logger
   /** Whether refused clients are told nothing (row F25). */
@@ -125,7 +128,12 @@ export class Admission {
 
   /** Counts the connection at its address. False: refused and destroyed. */
   #locate(accepted: Accepted): boolean {
-    const { addresses, limits } = this.#o
+    const { addresses, limits, denies } = this.#o
+    if (denies(accepted.address)) {
+      this.#o.counters.addressDenied++
+      accepted.destroy()
+      return false
+    }
     const key = addressKey(accepted.address, limits())
     // Unix sockets and streams of the embedding program come from no address.
     if (key === '') return true

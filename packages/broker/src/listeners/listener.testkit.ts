@@ -140,7 +140,11 @@ export function testAdmission(
   const limits = () => settings.limits
   const bans = new Bans({ limits: () => settings.bans, counters, logger, nowMs })
   const addresses = new AddressTable({ limits, windowMs: () => settings.bans.failuresWindowMs, counters, nowMs })
-  return { admission: new Admission({ limits, addresses, bans, counters, logger, silent, nowMs }), bans, addresses }
+  return {
+    admission: new Admission({ limits, addresses, bans, denies: () => false, counters, logger, silent, nowMs }),
+    bans,
+    addresses,
+  }
 }
 
 export interface TestIdentity {

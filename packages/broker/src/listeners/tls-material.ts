@@ -102,6 +102,7 @@ export function verifiedCertificate(socket: TLSSocket): TransportInfo['certifica
   return {
     // With several common names none is *the* name: a rule on the name must not pick the one that suits.
     commonName: typeof commonName === 'string' ? commonName : '',
+    subjectAltName: certificate.subjectAltName ?? '',
     fingerprint256: certificate.fingerprint256,
     subject: certificate.subject.replaceAll('\n', ', '),
   }

@@ -9,6 +9,8 @@ export class LimitCounters {
   addressFull = 0
   /** Connections refused: `limits.connectionsPerSecondPerAddressMax`. */
   addressRate = 0
+  /** Connections closed because a rule denies their address. */
+  addressDenied = 0
   /** Logins refused: `limits.connectionsPerUserMax`. */
   userFull = 0
   /** Logins refused: `limits.connectsPerSecondMax`. */

@@ -90,6 +90,9 @@ export const keys = {
     about: 'Do not enforce permissions.toml: every client that may log in may do everything',
     change: 'live',
   }),
+  // The library follows the words of the code, the program FoxMQ, whose clients may look for it (row F15).
+  'auth.refused-login-code': { ...optionInteger<4 | 5>(access.refusedLoginCode), fallback: 5 },
+  'auth.certificate-user': optionChoice(access.certificateUser),
   'auth.password-checks-max': optionInteger(access.passwordChecksMax),
   'auth.password-queue-max': optionInteger(access.passwordQueueMax),
 

@@ -234,7 +234,9 @@ describe('pub and sub', () => {
   })
 
   test('end with the code of a refusing CONNACK and say why', async () => {
-    const strict = await createBroker()
+    // Somebody may log in, but not without a name.
+    const record = '$argon2id$v=19$m=19456,t=2,p=1$Y29uY29yZG1xc2FsdDE2Yg$aS5S0lDwB8lJin8sFeLfvMgDsr9zBrPVVAMAqlmb4mI'
+    const strict = await createBroker({ access: { users: new Map([['myagent', record]]) } })
     const { port } = await strict.listen({ kind: 'tcp', port: 0 })
     const refused = await run(['pub', '-h', '127.0.0.1', '-p', String(port), '-t', 'a', '-m', 'x'])
     const old = await run(['pub', '-h', '127.0.0.1', '-p', String(port), '-t', 'a', '-m', 'x', '-V', '311'])

@@ -176,6 +176,8 @@ export function prepareUsers(
     allowAnonymous,
     users: read.users,
     silentConnectErrors: settings['auth.silent-connect-errors'] || read.silentConnectErrors,
+    refusedLoginCode: settings['auth.refused-login-code'],
+    certificateUser: settings['auth.certificate-user'],
     passwordChecksMax: settings['auth.password-checks-max'],
     passwordQueueMax: settings['auth.password-queue-max'],
   }

@@ -4,10 +4,10 @@ import { disconnectReasonCodes } from '../packets/disconnect.ts'
 import { ConnectReturnCode, ReasonCode } from '../reason-codes.ts'
 
 /**
- * The CONNACK return code that says nearest what a 5.0 reason code says. A refused login is 4 in 3.1, where that is "bad user
- * name or password"; in 3.1.1 code 4 means that their data is malformed, so there it is 5, not authorized.
+ * The CONNACK return code that says nearest what a 5.0 reason code says. A refused login is 4, "bad user name or password",
+ * in 3.1. In 3.1.1 the same code has that name, and a text which speaks of malformed data; brokers differ, so it is a setting.
  */
-export function returnCodeOf(reasonCode: number, version: 3 | 4): number {
+export function returnCodeOf(reasonCode: number, version: 3 | 4, refusedLoginCode: 4 | 5 = 4): number {
   switch (reasonCode) {
     case ReasonCode.unsupportedProtocolVersion:
       return ConnectReturnCode.unacceptableProtocolVersion
@@ -15,7 +15,7 @@ export function returnCodeOf(reasonCode: number, version: 3 | 4): number {
       return ConnectReturnCode.identifierRejected
     case ReasonCode.badUserNameOrPassword:
     case ReasonCode.badAuthenticationMethod:
-      return version === 3 ? ConnectReturnCode.badUserNameOrPassword : ConnectReturnCode.notAuthorized
+      return version === 3 ? ConnectReturnCode.badUserNameOrPassword : refusedLoginCode
     case ReasonCode.notAuthorized:
     case ReasonCode.banned:
       return ConnectReturnCode.notAuthorized

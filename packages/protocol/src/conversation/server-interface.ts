@@ -34,6 +34,8 @@ export interface ServerSettings {
   readonly responseInformation?: string
   /** Whether refused CONNECTs are closed without a byte. */
   readonly silent?: () => boolean
+  /** CONNACK code of a refused login in 3.1.1; default 4. */
+  readonly refusedLoginCode?: () => 4 | 5
 }
 
 /** What a conversation asks of the world. No effect calls back into `receive`. */

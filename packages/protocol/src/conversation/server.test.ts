@@ -389,11 +389,13 @@ describe('CONNECT', () => {
     assert.equal(codeOf(odd.sent[0]), 0x82)
   })
 
-  test('returnCodeOf() says what 3.1 and 3.1.1 can say: a refused login is 4 in the one and 5 in the other', () => {
+  test('returnCodeOf() says what 3.1 and 3.1.1 can say: a refused login is 4 in the one, 4 or 5 in the other', () => {
     const reasons = [0x84, 0x85, 0x86, 0x8c, 0x87, 0x8a, 0x97, 0x88]
     const codesOf = (version: 3 | 4) => reasons.map((reason) => returnCodeOf(reason, version))
     assert.deepEqual(codesOf(3), [1, 2, 4, 4, 5, 5, 3, 3])
-    assert.deepEqual(codesOf(4), [1, 2, 5, 5, 5, 5, 3, 3])
+    assert.deepEqual(codesOf(4), [1, 2, 4, 4, 5, 5, 3, 3])
+    assert.equal(returnCodeOf(0x86, 4, 5), 5)
+    assert.equal(returnCodeOf(0x86, 3, 5), 4)
   })
 
   test('a client that has no room for its CONNACK is closed instead of left waiting', () => {

@@ -204,7 +204,10 @@ export class ServerConversation {
             type: PacketType.connack,
             // [MQTT-3.2.2-6] [MQTT3-3.2.2-4] a refusal says no session
             sessionPresent: false,
-            reasonCode: this.version !== 5 ? returnCodeOf(reasonCode, this.version) : connackCodeOf(reasonCode),
+            reasonCode:
+              this.version !== 5
+                ? returnCodeOf(reasonCode, this.version, this.#settings.refusedLoginCode?.())
+                : connackCodeOf(reasonCode),
             ...(this.version === 5 &&
               options.serverReference !== undefined && { properties: { serverReference: options.serverReference } }),
           },
