@@ -2,8 +2,9 @@
  * `concordmq ctl …`: a running node on this machine, over its control socket. What FUBAR's users know by shorter names
  * (`account`, `settings`, `state`) is the same commands at the top level.
  */
-import { type Command, InvalidArgumentError } from 'commander'
+import { Argument, type Command, InvalidArgumentError } from 'commander'
 import { defaultDirectory } from '../config/flags.ts'
+import type { Question } from '../ctl/ask-node.ts'
 
 interface NodeFlags {
   readonly directory: string
@@ -22,6 +23,7 @@ export function addCtl(program: Command): void {
   addClients(ctl)
   addSessions(ctl)
   addRetained(ctl)
+  addBans(ctl)
   addAccount(ctl)
   addSettings(ctl)
   withNode(ctl.command('reload'))
@@ -68,7 +70,7 @@ function addClients(ctl: Command): void {
     .description('disconnect a client (5.0: reason 0x98); its session stays as it asked')
     .argument('<ID>', 'client identifier')
     .action((id: string, options: NodeFlags) =>
-      tell(options, 'DELETE', `/v1/clients/${encodeURIComponent(id)}`, `Disconnected "${id}"\n`),
+      tell(options, { method: 'DELETE', path: `/v1/clients/${encodeURIComponent(id)}` }, `Disconnected "${id}"\n`),
     )
   withPage(ctl.command('subscriptions'), 'whose filter contains this')
     .description('subscriptions of all sessions')
@@ -96,7 +98,11 @@ function addSessions(ctl: Command): void {
     .description('end a session for good, its subscriptions and queue with it')
     .argument('<ID>', 'client identifier')
     .action((id: string, options: NodeFlags) =>
-      tell(options, 'DELETE', `/v1/sessions/${encodeURIComponent(id)}`, `Ended the session of "${id}"\n`),
+      tell(
+        options,
+        { method: 'DELETE', path: `/v1/sessions/${encodeURIComponent(id)}` },
+        `Ended the session of "${id}"\n`,
+      ),
     )
 }
 
@@ -110,8 +116,41 @@ function addRetained(ctl: Command): void {
     .argument('<TOPIC>', 'topic name')
     .action(async (topic: string, options: NodeFlags) => {
       const { query } = await work()
-      await tell(options, 'DELETE', `/v1/retained${query({ topic })}`, `Deleted the retained message of "${topic}"\n`)
+      await tell(
+        options,
+        { method: 'DELETE', path: `/v1/retained${query({ topic })}` },
+        `Deleted the retained message of "${topic}"\n`,
+      )
     })
+}
+
+function addBans(ctl: Command): void {
+  const bans = ctl.command('bans').description('who is kept out for a while')
+  withPage(bans.command('list'), 'whose address or name contains this')
+    .description('list them, the oldest first')
+    .action((options: PageFlags) => list(options, '/v1/bans', 'showBans'))
+  const who = (command: Command): Command =>
+    withNode(command)
+      .addArgument(new Argument('<KIND>', 'what it is').choices(['address', 'client', 'user']))
+      .argument('<WHO>', 'address, client identifier or user name')
+  who(bans.command('add'))
+    .description('refuse an address, a client identifier or a user; who is connected stays')
+    .option('--for <SECONDS>', 'how long; without it, until it is lifted or the node stops', readPositive)
+    .action(async (kind: string, value: string, options: NodeFlags & { readonly for?: number }) => {
+      const body = { kind: banKind(kind), value, ...(options.for !== undefined && { seconds: options.for }) }
+      await tell(options, { method: 'POST', path: '/v1/bans', body }, `Banned ${kind} "${value}"\n`)
+    })
+  who(bans.command('lift'))
+    .description('lift a ban')
+    .action(async (kind: string, value: string, options: NodeFlags) => {
+      const { query } = await work()
+      const path = `/v1/bans${query({ kind: banKind(kind), value })}`
+      await tell(options, { method: 'DELETE', path }, `Lifted the ban of ${kind} "${value}"\n`)
+    })
+}
+
+function banKind(kind: string): string {
+  return kind === 'client' ? 'clientId' : kind
 }
 
 function addAccount(parent: Command): void {
@@ -139,7 +178,7 @@ function addAccount(parent: Command): void {
     .action(async (name: string, options: NodeFlags & { readonly disconnect?: true }) => {
       const { query } = await work()
       const path = `/v1/accounts/${encodeURIComponent(name)}${query({ disconnect: options.disconnect })}`
-      await tell(options, 'DELETE', path, `Deleted account "${name}"\n`)
+      await tell(options, { method: 'DELETE', path: path }, `Deleted account "${name}"\n`)
     })
 }
 
@@ -223,9 +262,9 @@ async function list(
   await ask(options, 'GET', path + query({ filter, page, size, ...more }), renderer)
 }
 
-async function tell(options: NodeFlags, method: 'DELETE', path: string, text: string): Promise<void> {
+async function tell(options: NodeFlags, question: Question, text: string): Promise<void> {
   const { askAndShow } = await work()
-  await askAndShow(nodeOf(options), { method, path }, () => text)
+  await askAndShow(nodeOf(options), question, () => text)
 }
 
 function readPositive(text: string): number {

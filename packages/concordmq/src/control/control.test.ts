@@ -366,6 +366,21 @@ test('clients, subscriptions, sessions and retained messages are listed, shown a
   assert.match((await run(['ctl', 'retained', 'list'])).stdout, /No retained messages/)
 })
 
+test('bans are listed, added and lifted; a banned client is refused', async () => {
+  const node = await startOpenNode()
+  const port = await portOf(node, 'tcp')
+  assert.match((await run(['ctl', 'bans', 'list'])).stdout, /No bans/)
+  assert.equal((await run(['ctl', 'bans', 'add', 'client', 'rude', '--for', '60'])).code, 0)
+  const table = (await run(['ctl', 'bans', 'list'])).stdout
+  assert.match(table, /client +rude +operator +\S+ s +in (1 min 0|5\d) s/)
+  assert.notDeepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(undefined, 'rude'), 4), accepted)
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(undefined, 'polite'), 4), accepted)
+  assert.equal((await run(['ctl', 'bans', 'lift', 'client', 'rude'])).code, 0)
+  assert.match((await run(['ctl', 'bans', 'lift', 'client', 'rude'])).stderr, /There is no such ban of "rude"/)
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(undefined, 'rude'), 4), accepted)
+  assert.equal((await run(['ctl', 'bans', 'add', 'address', 'no address'])).code, 64)
+})
+
 test('drain ends the node after its clients, and tells 5.0 clients where to go', async () => {
   const node = await startOpenNode()
   const port = await portOf(node, 'tcp')

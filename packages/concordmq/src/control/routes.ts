@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { deleteAccount, listAccounts, setAccount, showAccount } from './account-routes.ts'
+import { addBan, liftBan, listBans } from './ban-routes.ts'
 import { disconnectClient, listClients, showClient } from './client-routes.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler, ControlledNode } from './controlled-node.ts'
@@ -34,6 +35,9 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/accounts/*', showAccount],
   ['PUT', '/v1/accounts/*', setAccount],
   ['DELETE', '/v1/accounts/*', deleteAccount],
+  ['GET', '/v1/bans', listBans],
+  ['POST', '/v1/bans', addBan],
+  ['DELETE', '/v1/bans', liftBan],
   ['GET', '/v1/settings', listSettings],
   ['GET', '/v1/settings/*', showSetting],
   ['PUT', '/v1/settings/*', setSetting],

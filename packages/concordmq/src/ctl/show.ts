@@ -1,5 +1,5 @@
 /** What each command of `ctl` prints for a person; `--json` prints the answer as it came. */
-import type { ClientDetail, RetainedInfo, SessionInfo, SubscriptionInfo } from '@concordmq/broker'
+import type { Ban, ClientDetail, RetainedInfo, SessionInfo, SubscriptionInfo } from '@concordmq/broker'
 import type { ReloadReport } from '../running/reload.ts'
 import { bytesText, type Column, durationText, formatPairs, formatTable, grouped } from '../terminal/table.ts'
 
@@ -163,6 +163,20 @@ export function showAccounts(answer: unknown): string {
   return page(answer as Page<{ readonly name: string; readonly record: string }>, 'accounts', [
     { head: 'USER', cell: ({ name }) => name },
     { head: 'PASSWORD RECORD', cell: ({ record }) => record },
+  ])
+}
+
+export function showBans(answer: unknown): string {
+  return page(answer as Page<Ban>, 'bans', [
+    { head: 'OF', cell: ({ kind }) => (kind === 'clientId' ? 'client' : kind) },
+    { head: 'WHO', cell: ({ value }) => value },
+    { head: 'BY', cell: ({ reason }) => reason },
+    { head: 'FOR', cell: ({ sinceMs }) => since(sinceMs) },
+    {
+      head: 'UNTIL',
+      cell: ({ untilMs }) =>
+        untilMs === undefined ? 'it is lifted' : `in ${durationText(Math.max(0, untilMs - Date.now()) / 1_000)}`,
+    },
   ])
 }
 
