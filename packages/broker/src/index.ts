@@ -1,9 +1,12 @@
 /** The embeddable broker. Every public name. */
+
+export { addressRuleProblems } from './access/address-rules.ts'
 export type { Ban, BanKind, BanRequest } from './access/limits/bans.ts'
 export { makePasswordRecord, parsePasswordRecord } from './access/password-record.ts'
 export type { Action, Grants, PermissionClient, Permissions } from './access/permissions.ts'
 export { type Explanation, permissionProblems, Rules } from './access/rules.ts'
 export { makeScramRecord, parseScramRecord, type ScramMethod, type ScramRecord } from './access/scram/scram-record.ts'
+export { tokenProblem } from './access/tokens/token-checks.ts'
 export type { DrainOptions } from './admin/drain.ts'
 export { type HealthHandle, type HealthOptions, openHealth } from './admin/health.ts'
 export type {
@@ -26,6 +29,7 @@ export { createBroker } from './broker.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
   AccessOptions,
+  AddressRuleOptions,
   BanOptions,
   BrokerOptions,
   DeliveryOptions,

@@ -3,6 +3,8 @@ import { type Command, Option } from 'commander'
 import { defaultDirectory } from '../config/flags.ts'
 import { type LogFormat, logFormats } from '../log/entry.ts'
 
+const scramAbout = 'also let the user log in by SCRAM, where the password never leaves the client'
+
 interface UserFlags {
   readonly outputFile: string
   readonly log?: LogFormat
@@ -10,6 +12,7 @@ interface UserFlags {
 interface AddFlags extends UserFlags {
   readonly writeMode: 'append' | 'truncate'
   readonly replace?: true
+  readonly scram?: true
 }
 
 export function addUser(program: Command): void {
@@ -24,12 +27,13 @@ export function addUser(program: Command): void {
         .default('append'),
     )
     .option('--replace', 'give an existing user a new password')
+    .option('--scram', scramAbout)
     .action(async (name: string | undefined, password: string | undefined, options: AddFlags) => {
       const { addUserTo } = await import('../users/edit-users.ts')
       const { outputFile, writeMode, log } = options
       await addUserTo(
         { name, password },
-        { file: outputFile, writeMode, replace: options.replace === true, format: log },
+        { file: outputFile, writeMode, replace: options.replace === true, scram: options.scram === true, format: log },
       )
     })
   withFlags(user.command('list'))
@@ -50,11 +54,19 @@ export function addUser(program: Command): void {
     .description('print a record for a users file; the password is the argument or the first line of standard input')
     .argument('<NAME>', 'user name')
     .argument('[PASSWORD]', 'password; others can see it in the process list')
+    .option('--scram', scramAbout)
     .addOption(new Option('-l, --log <FORMAT>', 'report in log lines of this format').choices(logFormats))
-    .action(async (name: string, password: string | undefined, { log }: { readonly log?: LogFormat }) => {
-      const { generateUser } = await import('../users/edit-users.ts')
-      process.stdout.write(await generateUser(name, password, log))
-    })
+    .action(
+      async (
+        name: string,
+        password: string | undefined,
+        options: { readonly scram?: true; readonly log?: LogFormat },
+      ) => {
+        const { generateUser } = await import('../users/edit-users.ts')
+        const { scram, log } = options
+        process.stdout.write(await generateUser(name, password, { scram: scram === true, format: log }))
+      },
+    )
 }
 
 function withFlags(command: Command): Command {

@@ -93,6 +93,12 @@ export function paths(about: string): Key<readonly string[]> {
   })
 }
 
+/** A list of words. */
+export function texts(about: About<readonly string[]>): Key<readonly string[]> {
+  const list = z.array(z.string().min(1)).max(100)
+  return key<readonly string[]>('list', z.preprocess(asList, list), 'a list of texts', about)
+}
+
 const addressRule = 'HOST:PORT, or a list of them'
 
 /** One or several listening addresses; `"off"` and `[]` are none. */

@@ -25,6 +25,7 @@ import {
   yesNo,
 } from './key-types.ts'
 import { limitKeys, sessionLimitKeys } from './limit-keys.ts'
+import { tokenKeys } from './token-keys.ts'
 
 const { access, limits, sessions, delivery, features, sys } = optionKeys
 
@@ -95,6 +96,7 @@ export const keys = {
   'auth.certificate-user': optionChoice(access.certificateUser),
   'auth.password-checks-max': optionInteger(access.passwordChecksMax),
   'auth.password-queue-max': optionInteger(access.passwordQueueMax),
+  ...tokenKeys,
 
   'limits.packet-bytes-max': optionInteger(limits.packetBytesMax),
   'limits.connect-timeout-ms': optionInteger(limits.connectTimeoutMs),

@@ -4,14 +4,17 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AccessOptions, Logger } from '@concordmq/broker'
+import { type AccessOptions, type Logger, tokenProblem } from '@concordmq/broker'
+import { configurationError } from '../command-error.ts'
 import type { Configuration } from '../config/settings.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
+import { addressRulesOf, parseAddressesFile } from '../permissions/addresses-file.ts'
 import { parsePermissionsFile } from '../permissions/permissions-file.ts'
+import { readTokenOptions } from './token-files.ts'
 
 export interface AccessPart {
   /** What is read, as the log calls it. */
-  readonly name: string
+  readonly name: 'permissions' | 'addresses' | 'tokens'
   /** What its keys begin with. */
   readonly owns: string
   /** The options it is the source of, all of them, whether they have a value or not. */
@@ -20,6 +23,8 @@ export interface AccessPart {
 
 export const accessParts: readonly AccessPart[] = [
   { name: 'permissions', owns: 'auth.ignore-permissions', read: readPermissions },
+  { name: 'addresses', owns: 'addresses.', read: readAddresses },
+  { name: 'tokens', owns: 'jwt.', read: readTokens },
 ]
 
 /** `permissions.toml`; without the file, or with --ignore-permissions, everything is allowed. */
@@ -36,4 +41,22 @@ function readPermissions({ directory, settings }: Configuration, logger: Logger)
   }
   const file = readTextIfPresent(path)
   return { permissions: file === undefined ? undefined : parsePermissionsFile(file.text, path) }
+}
+
+/** `addresses.toml`; without the file, no address is special. */
+function readAddresses({ directory }: Configuration): AccessOptions {
+  const path = join(directory, 'addresses.toml')
+  const file = readTextIfPresent(path)
+  if (file === undefined) return { addresses: undefined }
+  return { addresses: addressRulesOf(parseAddressesFile(file.text, path)) }
+}
+
+/** What the `jwt.…` keys name. */
+function readTokens(configuration: Configuration, logger: Logger): AccessOptions {
+  const tokens = readTokenOptions(configuration, (file) =>
+    logger.warn({ event: 'secret.exposed', file }, 'Others can read the secret of tokens; run: chmod 600 on the file'),
+  )
+  const problem = tokens === undefined ? undefined : tokenProblem(tokens)
+  if (problem !== undefined) throw configurationError(problem)
+  return { tokens }
 }

@@ -27,6 +27,8 @@ export async function checkConfiguration(args: RunArguments): Promise<string> {
     `Configuration of ${configuration.directory}${configuration.file === undefined ? '' : ` with ${configuration.file}`} is usable`,
     `Listeners: ${kinds.join(', ')}`,
     `Users: ${plan.access.users?.size ?? 0}${plan.access.allowAnonymous ? ', anonymous login allowed' : ''}`,
+    `Addresses: ${plan.access.addresses?.allow?.length ?? 0} allowed, ${plan.access.addresses?.deny?.length ?? 0} denied`,
+    `Tokens: ${plan.access.tokens === undefined ? 'not taken' : 'taken'}`,
     `Permissions: ${describePermissions(plan.access.permissions)}`,
   ].join('\n')}\n`
 }

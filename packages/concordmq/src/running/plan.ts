@@ -2,6 +2,7 @@
  * What a node needs before it opens an address: its key, its address book, its users, its certificate. Everything a
  * directory can have wrong is found here, so `config check` and `run` say the same.
  */
+import { hkdfSync } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AccessOptions, ListenerOptions, Logger, TlsMaterial } from '@concordmq/broker'
@@ -16,6 +17,7 @@ import { recordProblem } from '../users/password-record.ts'
 import { parseUsersFile } from '../users/users-file.ts'
 import { accessParts } from './access-parts.ts'
 import { prepareTls } from './tls.ts'
+import { tokenFiles } from './token-files.ts'
 
 export interface Plan {
   readonly configuration: Configuration
@@ -62,7 +64,12 @@ export async function preparePlan(
       ? await attempt(() => prepareTls(configuration, key, { logger, writeFiles: write }))
       : undefined
   if (refused.length > 0 || key === undefined || users === undefined) throw together(refused)
-  const access: AccessOptions = Object.assign({}, users, ...parts)
+  const access: AccessOptions = Object.assign(
+    {},
+    users,
+    ...parts,
+    key.random ? {} : { scramSecret: scramSecretOf(key) },
+  )
   return { configuration, key, access, tls, listeners: prepareListeners(settings, tls) }
 }
 
@@ -145,8 +152,19 @@ function checkAddressBook({ directory }: Configuration, key: NodeKey, logger: Lo
 export function readUsersFile(directory: string) {
   const path = join(directory, 'users.toml')
   const file = readTextIfPresent(path)
-  const none = { users: new Map<string, string>(), allowAnonymous: false, silentConnectErrors: false }
+  const none = {
+    users: new Map<string, string>(),
+    scram: new Map<string, readonly string[]>(),
+    allowAnonymous: false,
+    silentConnectErrors: false,
+  }
   return { path, file, read: file === undefined ? none : parseUsersFile(file.text, path, recordProblem) }
+}
+
+/** What salts of unknown users are made from: the same after a restart, so that nobody learns from one who is real. */
+function scramSecretOf({ privateKey }: NodeKey): Uint8Array {
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' })
+  return new Uint8Array(hkdfSync('sha256', der, '', 'concordmq: salts of users who are not there', 32))
 }
 
 /** Users and how they may log in; row F17: nobody at all is a mistake. */
@@ -163,10 +181,12 @@ export function prepareUsers(
     )
   }
   const allowAnonymous = settings['auth.allow-anonymous-login'] || read.allowAnonymous
+  const others = settings['auth.certificate-user'] !== 'off' || tokenFiles(settings).length > 0
+  const nobody = read.users.size === 0 && !allowAnonymous && !others
   // Of a running node the last user may be taken away: kept in force, a deleted account would still let somebody in.
-  if (read.users.size === 0 && !allowAnonymous && !starting && file !== undefined) {
+  if (nobody && !starting && file !== undefined) {
     logger.warn({ event: 'users.none', file: path }, 'nobody can log in: there are no users and anonymous login is off')
-  } else if (read.users.size === 0 && !allowAnonymous) {
+  } else if (nobody) {
     const why = file === undefined ? `${path} does not exist` : `${path} has no users`
     throw new CommandError(78, `Nobody could log in: ${why} and anonymous login is off`, {
       remedy: `Add a user with \`concordmq user add -O ${path}\`, or start with --allow-anonymous-login${foxmqHint(directory)}`,
@@ -175,6 +195,7 @@ export function prepareUsers(
   return {
     allowAnonymous,
     users: read.users,
+    scramRecords: read.scram.size > 0 ? read.scram : undefined,
     silentConnectErrors: settings['auth.silent-connect-errors'] || read.silentConnectErrors,
     refusedLoginCode: settings['auth.refused-login-code'],
     certificateUser: settings['auth.certificate-user'],

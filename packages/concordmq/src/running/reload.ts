@@ -70,6 +70,8 @@ export interface Reload {
   close(): void
   /** Reads everything again, after what is under way. */
   request(): Promise<ReloadReport>
+  /** Reads one of `accessParts` alone; rejects with the reason if it is refused. */
+  requestAccess(name: AccessPart['name']): Promise<void>
   /** Reads the users file alone; rejects with the reason if it is refused. */
   requestUsers(): Promise<void>
   /**
@@ -113,6 +115,11 @@ export function openReload(plan: Plan, context: ReloadContext): Reload {
       closed = true
     },
     request,
+    requestAccess: (name) =>
+      inTurn(async () => {
+        const part = accessParts.find((one) => one.name === name)
+        if (part !== undefined) await node.readPart(part)
+      }),
     requestUsers: () =>
       inTurn(async () => {
         node.readUsers(node.current)
@@ -185,6 +192,12 @@ class ReloadedNode {
   /** Whether anything changed; throws and changes nothing if a file is refused. */
   readUsers(configuration: Configuration): boolean {
     return this.#takeAccess(prepareUsers(configuration, this.#logger, { starting: false }))
+  }
+
+  /** One part alone, as its own reading of the files; what is wrong is logged and thrown. */
+  async readPart(part: AccessPart): Promise<void> {
+    const { outcome, reason } = await this.#attempt(part.name, () => this.#readAccess(part, this.#current))
+    if (outcome === 'refused') throw new Error(reason)
   }
 
   async #readAccess(part: AccessPart, configuration: Configuration): Promise<boolean> {

@@ -24,6 +24,7 @@ import { optionsOf } from './option-sections.ts'
 import type { Plan } from './plan.ts'
 import { openReload } from './reload.ts'
 import { whenStopped } from './signals.ts'
+import { watchTokenFiles } from './watch-token-files.ts'
 import { keepYoungGenerationSmall } from './young-generation.ts'
 
 export interface RunningNode {
@@ -63,6 +64,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     onHangup: onHangup === 'reload',
   })
   let control: ControlHandle | undefined
+  let unwatch: (() => void) | undefined
   try {
     await openListeners(broker, { plan, logger, listeners })
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
@@ -77,6 +79,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     keepYoungGenerationSmall()
     announce?.({ broker, listeners, healthAddress: health?.address, controlSocket: control?.path }, plan)
     reload.begin()
+    unwatch = watchTokenFiles(reload, log.logger('concordmq::reload'))
     const signal = await stopped.signal
     reload.close()
     logger.info({ event: 'node.stopping', signal, clients: [...broker.clients()].length }, 'stopping')
@@ -86,6 +89,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     await broker.close({ graceMs: 0 })
     throw error
   } finally {
+    unwatch?.()
     await control?.close()
     await health?.close()
     stopped.done()

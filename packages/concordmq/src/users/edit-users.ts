@@ -11,8 +11,16 @@ import { writeAtomically } from '../files/write-atomically.ts'
 import type { LogFormat } from '../log/entry.ts'
 import { openPrompt, type Prompt } from '../terminal/prompt.ts'
 import { openSay, type Say } from '../terminal/say.ts'
-import { makeRecord, recordProblem } from './password-record.ts'
-import { appendUser, deleteUser, formatUser, parseUsersFile, replaceUser, userNameProblem } from './users-file.ts'
+import { makeRecord, makeScram, recordProblem } from './password-record.ts'
+import {
+  appendUser,
+  deleteUser,
+  formatUser,
+  parseUsersFile,
+  replaceUser,
+  type UserRecords,
+  userNameProblem,
+} from './users-file.ts'
 
 export interface UserInput {
   readonly name: string | undefined
@@ -24,10 +32,15 @@ export interface AddOutput {
   readonly file: string
   readonly writeMode: 'append' | 'truncate'
   readonly replace: boolean
+  /** Whether the user may log in by SCRAM too. */
+  readonly scram: boolean
   readonly format: LogFormat | undefined
 }
 
-export async function addUserTo(input: UserInput, { file, writeMode, replace, format }: AddOutput): Promise<void> {
+export async function addUserTo(
+  input: UserInput,
+  { file, writeMode, replace, scram, format }: AddOutput,
+): Promise<void> {
   const say = await openSay(format)
   const toFile = file !== '-'
   const read = () => {
@@ -40,12 +53,12 @@ export async function addUserTo(input: UserInput, { file, writeMode, replace, fo
   // Read first: nobody should type a password for a file that cannot be changed.
   const { users } = read()
   const { name, password } = await completeInput(input, say, (name) => requireNew(name, users))
-  const record = await makeRecordWithNote(password)
+  const records = await makeRecordsWithNote(password, { scram })
   if (!toFile) {
-    process.stdout.write(formatUser(name, record))
+    process.stdout.write(formatUser(name, records.record, records.scram))
     return
   }
-  const replaced = await storeUser({ name, record }, { file, writeMode, replace }, waiting(say, file))
+  const replaced = await storeUser({ name, ...records }, { file, writeMode, replace }, waiting(say, file))
   say(`${replaced ? 'Replaced' : 'Added'} user "${name}" in ${file}`)
 }
 
@@ -76,8 +89,8 @@ export async function deleteUserFrom(
  * it. Whether the user was there before; throws if so and `replace` is not asked for.
  */
 export function storeUser(
-  { name, record }: { readonly name: string; readonly record: string },
-  { file, writeMode, replace }: Omit<AddOutput, 'format'>,
+  { name, ...records }: UserRecords & { readonly name: string },
+  { file, writeMode, replace }: Omit<AddOutput, 'format' | 'scram'>,
   waits?: () => void,
 ): Promise<boolean> {
   return withLock(
@@ -86,7 +99,7 @@ export function storeUser(
       const text = writeMode === 'append' ? (readTextIfPresent(file)?.text ?? '') : ''
       const known = parseUsersFile(text, file, recordProblem).users.has(name)
       if (known && !replace) throw alreadyThere(name, file)
-      const changed = (known ? replaceUser : appendUser)(text, name, { record, path: file })
+      const changed = (known ? replaceUser : appendUser)(text, name, { ...records, path: file })
       writeAtomically([{ path: file, text: changed, mode: 0o600 }])
       return known
     },
@@ -115,11 +128,12 @@ function waiting(say: Say, file: string): () => void {
 export async function generateUser(
   name: string,
   password: string | undefined,
-  format: LogFormat | undefined,
+  { scram, format }: { readonly scram: boolean; readonly format: LogFormat | undefined },
 ): Promise<string> {
   const say = await openSay(format)
   const complete = await completeInput({ name, password }, say, () => {})
-  return formatUser(complete.name, await makeRecordWithNote(complete.password))
+  const records = await makeRecordsWithNote(complete.password, { scram })
+  return formatUser(complete.name, records.record, records.scram)
 }
 
 /** Asks for what is missing; `checkName` may refuse the name before a password is asked for. */
@@ -172,14 +186,16 @@ export function randomPassword(length: number): string {
   return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
 }
 
-async function makeRecordWithNote(password: string): Promise<string> {
+async function makeRecordsWithNote(password: string, { scram }: { readonly scram: boolean }): Promise<UserRecords> {
   const watched = process.stderr.isTTY
   if (watched) process.stderr.write('Hashing the password …\r')
   const record = await makeRecord(password)
+  const methods = scram ? (['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const) : []
+  const scramRecords = await Promise.all(methods.map((method) => makeScram(password, method)))
   if (watched) process.stderr.write('\u001b[K')
   const problem = recordProblem(record)
   if (problem !== undefined) throw configurationError(`The new password record is not usable: ${problem}`)
-  return record
+  return { record, scram: scramRecords }
 }
 
 function alreadyThere(name: string, file: string): CommandError {

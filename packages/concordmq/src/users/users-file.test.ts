@@ -38,7 +38,12 @@ test('parseUsersFile() reads users and [auth] [row F15]', () => {
     path,
     anyRecord,
   )
-  assert.deepEqual(read, { users: new Map([['myagent', record]]), allowAnonymous: true, silentConnectErrors: true })
+  assert.deepEqual(read, {
+    users: new Map([['myagent', record]]),
+    scram: new Map(),
+    allowAnonymous: true,
+    silentConnectErrors: true,
+  })
 })
 
 test('parseUsersFile() reports every problem and shows no record', () => {

@@ -4,14 +4,18 @@
  * meant before anything is written, so no change can break the file (FoxMQ's `user add` could, row F16).
  */
 import { isDeepStrictEqual } from 'node:util'
+import type { ScramMethod } from '@concordmq/broker'
 import { CommandError, configurationErrors } from '../command-error.ts'
 import { didYouMean } from '../config/suggest.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { isTable, parseToml, type TomlTable, tomlKey, tomlString } from '../files/parse-toml.ts'
+import { scramProblem } from './password-record.ts'
 
 export interface UsersFile {
   /** User name to PHC string. */
   readonly users: ReadonlyMap<string, string>
+  /** User name to SCRAM records, for those who have any. */
+  readonly scram: ReadonlyMap<string, readonly string[]>
   readonly allowAnonymous: boolean
   readonly silentConnectErrors: boolean
 }
@@ -31,16 +35,17 @@ export function parseUsersFile(
     if (name !== 'users' && name !== 'auth')
       problems.push(`"${name}" is no table of a users file${didYouMean(name, ['users', 'auth'])}`)
   }
-  const users = readUsers(document.users, checkRecord, problems)
+  const scram = new Map<string, readonly string[]>()
+  const users = readUsers(document.users, checkRecord, { problems, scram })
   const auth = readAuth(document.auth, problems)
   if (problems.length > 0) throw configurationErrors(`Cannot use the users file ${path}`, problems)
-  return { users, ...auth }
+  return { users, scram, ...auth }
 }
 
 function readUsers(
   value: unknown,
   checkRecord: (record: string) => string | undefined,
-  problems: string[],
+  { problems, scram }: { readonly problems: string[]; readonly scram: Map<string, readonly string[]> },
 ): Map<string, string> {
   const users = new Map<string, string>()
   if (value === undefined) return users
@@ -55,9 +60,18 @@ function readUsers(
       continue
     }
     for (const field of Object.keys(entry)) {
-      if (field !== 'password-hash')
-        problems.push(`${shown}: "${field}" is no key of a user${didYouMean(field, ['password-hash'])}`)
+      if (!userKeys.includes(field))
+        problems.push(`${shown}: "${field}" is no key of a user${didYouMean(field, userKeys)}`)
     }
+    const records = scramKeys.flatMap(([field, method]) => {
+      const value = entry[field]
+      if (value === undefined) return []
+      const problem = typeof value === 'string' ? scramProblem(value, method) : 'it is no text'
+      if (problem === undefined) return [value as string]
+      problems.push(`${shown}: ${field}: ${problem}`)
+      return []
+    })
+    if (records.length > 0) scram.set(name, records)
     const record = entry['password-hash']
     const problem = typeof record === 'string' ? checkRecord(record) : 'it is missing'
     if (problem !== undefined) problems.push(`${shown}: password-hash: ${problem}`)
@@ -65,6 +79,12 @@ function readUsers(
   }
   return users
 }
+
+const scramKeys = [
+  ['scram-sha-256', 'SCRAM-SHA-256'],
+  ['scram-sha-512', 'SCRAM-SHA-512'],
+] as const satisfies readonly (readonly [string, ScramMethod])[]
+const userKeys: readonly string[] = ['password-hash', ...scramKeys.map(([field]) => field)]
 
 const authKeys = ['allow-anonymous-login', 'silent-connect-errors'] as const
 
@@ -92,43 +112,74 @@ export function userNameProblem(name: string): string | undefined {
   return undefined
 }
 
-/** `[users.alice]` and its record, as FoxMQ writes it. */
-export function formatUser(name: string, record: string): string {
-  return `[users.${tomlKey(name)}]\npassword-hash = ${tomlString(record)}\n`
+/** Records of one password. */
+export interface UserRecords {
+  readonly record: string
+  /** SCRAM records; none: the user cannot log in that way. */
+  readonly scram?: readonly string[]
+}
+
+/** `[users.alice]` and its record, as FoxMQ writes it, and SCRAM records behind it. */
+export function formatUser(name: string, record: string, scram: readonly string[] = []): string {
+  return `[users.${tomlKey(name)}]\n${lineOf('password-hash', record)}\n${scram.map((one) => `${scramLine(one)}\n`).join('')}`
+}
+
+function lineOf(key: string, record: string): string {
+  return `${key} = ${tomlString(record)}`
+}
+
+function scramLine(record: string): string {
+  return lineOf(scramKeyOf(record), record)
+}
+
+/** `scram-sha-256` of a record `SCRAM-SHA-256$…`. */
+function scramKeyOf(record: string): string {
+  return record.slice(0, record.indexOf('$')).toLowerCase()
+}
+
+function entryOf({ record, scram = [] }: UserRecords): TomlTable {
+  return { 'password-hash': record, ...Object.fromEntries(scram.map((one) => [scramKeyOf(one), one])) }
 }
 
 /** The text with one more user at its end. */
 export function appendUser(
   text: string,
   name: string,
-  { record, path }: { readonly record: string; readonly path: string },
+  { path, ...records }: UserRecords & { readonly path: string },
 ): string {
   const separator = text === '' ? '' : text.endsWith('\n') ? '\n' : '\n\n'
-  const changed = `${text}${separator}${formatUser(name, record)}`
-  const meant = withUser(parseToml(text, path, { hideSource: true }), name, { 'password-hash': record })
+  const changed = `${text}${separator}${formatUser(name, records.record, records.scram)}`
+  const meant = withUser(parseToml(text, path, { hideSource: true }), name, entryOf(records))
   return requireMeant([changed], meant, { path, what: `add user "${name}"` })
 }
 
-/** The text with the user's record replaced, in place where it stands. */
+/** The text with the user's records replaced, in place where they stand. SCRAM records of the old password go. */
 export function replaceUser(
   text: string,
   name: string,
-  { record, path }: { readonly record: string; readonly path: string },
+  { path, ...records }: UserRecords & { readonly path: string },
 ): string {
   const lines = text.split('\n')
   const block = findBlock(lines, name)
-  const meant = withUser(parseToml(text, path, { hideSource: true }), name, { 'password-hash': record })
+  const meant = withUser(parseToml(text, path, { hideSource: true }), name, entryOf(records))
   const candidates: string[] = []
   if (block !== undefined) {
     for (let index = block.header + 1; index <= block.last; index++) {
       const line = lines[index] ?? ''
       if (/^\s*["']?password-hash["']?\s*=/.test(line)) {
         const ending = line.endsWith('\r') ? '\r' : ''
-        candidates.push(lines.with(index, `password-hash = ${tomlString(record)}${ending}`).join('\n'))
+        const fresh = [lineOf('password-hash', records.record), ...(records.scram ?? []).map(scramLine)]
+        const kept = lines.map((one, i) => (i > block.header && i <= block.last && isScramLine(one) ? undefined : one))
+        const changed = kept.toSpliced(index, 1, ...fresh.map((one) => one + ending))
+        candidates.push(changed.filter((one) => one !== undefined).join('\n'))
       }
     }
   }
   return requireMeant(candidates, meant, { path, what: `replace user "${name}"` })
+}
+
+function isScramLine(line: string): boolean {
+  return /^\s*["']?scram-sha-(?:256|512)["']?\s*=/.test(line)
 }
 
 /** The text without the user. Comments above its header and below its last line stay. */

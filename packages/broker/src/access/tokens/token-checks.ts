@@ -127,6 +127,17 @@ export class TokenChecks {
   }
 }
 
+/** What is wrong with options, in words; undefined: they can be used. */
+export function tokenProblem(options: TokenOptions): string | undefined {
+  try {
+    new TokenChecks(options)
+    return undefined
+  } catch (error) {
+    if (error instanceof ConcordError) return error.message
+    throw error
+  }
+}
+
 /** Whether a text has the form of a signed token: three parts of base64url, the first an object. */
 export function looksLikeToken(text: string): boolean {
   return /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/.test(text)
