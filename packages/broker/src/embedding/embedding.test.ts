@@ -34,7 +34,7 @@ function inbox() {
       got.push(`${message.topic} ${Buffer.from(message.payload).toString()}${message.retain ? ' retained' : ''}`)
       wake()
     },
-    async until(count: number): Promise<string[]> {
+    until: async (count: number): Promise<string[]> => {
       const deadline = AbortSignal.timeout(5_000)
       while (got.length < count) {
         deadline.throwIfAborted()
