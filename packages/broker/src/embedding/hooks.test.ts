@@ -47,12 +47,11 @@ function gate<T>(): PromiseWithResolvers<T> {
 }
 
 describe('decisions about who connects', () => {
-  test('without hooks and users nobody is let in, with a name 0x86, or 4 before 3.1.1 (row C8)', async () => {
+  test('without hooks and users nobody is let in, with a name 0x86 or 4 (row C8)', async () => {
     const { target } = await start([], { access: {} })
     for (const [version, code] of [
       [5, 0x86],
-      // In 3.1.1 code 4 means malformed data, so there it is "not authorized".
-      [4, 5],
+      [4, 4],
       [3, 4],
     ] as const) {
       const client = await open(target, version)
