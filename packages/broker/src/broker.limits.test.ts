@@ -45,7 +45,7 @@ async function login(target: Target, version: wire.Version, options: Login = {})
   using client = new RawClient(await dial(target, from), version)
   client.send(wire.connect(version, rest))
   // One that is closed while it still sends sees a reset, perhaps after the answer.
-  const connack = await client.next()
+  const connack = await client.next(6 * deadlineMs)
   return connack?.reason ?? 'closed'
 }
 
@@ -236,7 +236,7 @@ describe('bans', () => {
     const lines: LogFields[] = []
     const keep = (fields: LogFields) => void lines.push(fields)
     const logger: Logger = { error: keep, warn: keep, info: keep, debug() {}, debugEnabled: false }
-    const access = { users: new Map([['alice', await makePasswordRecord('pw')]]), passwordQueueMax: 50 }
+    const access = { users: new Map([['alice', await makePasswordRecord('pw')]]), passwordQueueMax: 20 }
     const { broker, target } = await start({ access, logger, bans: { failuresMax: 20, exempt: [] } })
     const wave = () =>
       Promise.all(Array.from({ length: 100 }, () => login(target, 5, { ...wrong, from: '127.0.0.66' })))
@@ -253,7 +253,7 @@ describe('bans', () => {
       if (code === 0) ok++
       else assert.equal(code, 0x89)
     }
-    assert.ok(performance.now() - first < 2 * deadlineMs)
+    assert.ok(performance.now() - first < 6 * deadlineMs)
     const codes = await storm
     const seen = new Set(codes)
     assert.ok(seen.has(0x86) && (seen.has(0x8a) || seen.has('closed')), JSON.stringify([...seen]))
@@ -495,6 +495,87 @@ describe('the rate of a client', () => {
       assert.equal(await login(target, 5, { clientId: 'c' }), 0)
     }
   })
+})
+
+describe('what is held for those that do not read', () => {
+  test('answers of a client that reads none stop its reading, and go on when it reads', async () => {
+    const { broker, target } = await start()
+    const socket = await dial(target)
+    socket.pause()
+    socket.write(wire.connect(4, { clientId: 'rude' }))
+    const batch = Buffer.concat(
+      Array.from({ length: 8_000 }, (_, i) => wire.publish(4, 'a', '', { qos: 1, id: i + 1 })),
+    )
+    // Far more answers than the system takes and the broker holds; it is stopped when nothing more is taken from it.
+    let sent = 0
+    let stuck = false
+    for (let last = -1; !stuck; ) {
+      if (socket.write(batch)) {
+        sent += 8_000
+        continue
+      }
+      sent += 8_000
+      await Promise.race([once(socket, 'drain'), new Promise((resolve) => setTimeout(resolve, 500))])
+      stuck = socket.writableNeedDrain && broker.counters.publishReceived === last
+      last = broker.counters.publishReceived
+      assert.ok(sent < 50_000_000, 'it is read for ever')
+    }
+    assert.ok(broker.counters.publishReceived < sent)
+    // Others do not notice.
+    using other = await connect(target, 5, { clientId: 'other' })
+    await other.publish('b', 'x', { qos: 1 })
+    let read = 0
+    socket.on('data', (chunk: Buffer) => {
+      read += chunk.length
+    })
+    socket.resume()
+    await until(() => read === 4 + 4 * sent)
+  })
+
+  test('beyond the maximum of all connections together those with most lose it, and the others go on', async () => {
+    const { broker, target } = await start({
+      delivery: { backlogBytesMax: 16 << 20, queueBytesMax: 1 << 30, queueFull: 'disconnect' },
+    })
+    using healthy = await connect(target, 5, { clientId: 'healthy' })
+    await healthy.subscribe('h', 1)
+    const rude = await Promise.all(
+      Array.from({ length: 4 }, async (_, i) => {
+        const client = await connect(target, 5, { clientId: `rude${i}` })
+        await client.subscribe(`r${i}`, 0)
+        client.pause()
+        return client
+      }),
+    )
+    using publisher = await connect(target, 5, { clientId: 'p' })
+    // 48 MB in all, each its own: no message waits in two lines.
+    for (let n = 0; n < 12; n++) {
+      for (let i = 0; i < 4; i++) await publisher.publish(`r${i}`, 'x'.repeat(1 << 20), { qos: 1 })
+      await publisher.publish('h', `${n}`, { qos: 1 })
+      await healthy.receive({ topic: 'h', payload: `${n}` })
+    }
+    assert.ok(broker.counters.limits.backlogFull > 0)
+    const ids = [...broker.clients()].map(({ clientId }) => clientId)
+    assert.ok(ids.includes('healthy') && ids.includes('p') && ids.length < 6, ids.join())
+    for (const client of rude) await client.drop()
+  })
+})
+
+test('control packets are counted by type, each once', async () => {
+  const { broker, target } = await start()
+  using subscriber = await connect(target, 5, { clientId: 's' })
+  await subscriber.subscribe('t', 2)
+  using publisher = await connect(target, 5, { clientId: 'p' })
+  for (const qos of [2, 1] as const) {
+    await publisher.publish('t', 'x', { qos })
+    await subscriber.receive({ topic: 't', qos })
+  }
+  await publisher.ping()
+  for (const client of [publisher, subscriber]) await client.disconnect()
+  const { counters } = broker
+  //                                    -  C  CA P  PA PR PL PC S  SA U  UA PI PO D  A
+  assert.deepEqual([...counters.receivedByType], [0, 2, 0, 2, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0, 2, 0])
+  assert.deepEqual([...counters.sentByType], [0, 0, 2, 2, 1, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 0])
+  assert.deepEqual([counters.packetsReceived, counters.packetsSent], [12, 10])
 })
 
 describe('what may be sent', () => {

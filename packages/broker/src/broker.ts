@@ -52,6 +52,7 @@ import { Entrance } from './connections/entrance.ts'
 import { Gate } from './connections/gate.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
+import { Backlog } from './delivery/backlog.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
 import type { OutboxLimits } from './delivery/outbox.ts'
@@ -107,7 +108,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #entrance: Entrance
   #shared: ConnectionShared
   readonly #wheel = new DeadlineWheel(monotonicMs)
-  readonly #pressure = new Pressure(monotonicMs)
+  readonly #pressure: Pressure
+  readonly #backlog: Backlog
   readonly #admission: Admission
   readonly #bans: Bans
   readonly #gate: Gate
@@ -145,6 +147,18 @@ class ConcordBroker implements Broker, ConnectionHandler {
       silent: () => this.#silent,
     })
     this.#gate = new Gate({ ...shared, limits, bans })
+    const backlog = new Backlog(
+      () => this.#settings.delivery.backlogBytesMax,
+      (shed, bytes) => {
+        this.counters.limits.backlogFull += shed
+        logger.warn({ event: 'delivery.backlog', shed, bytes }, 'Too much is queued: those with most of it give it up')
+      },
+    )
+    this.#backlog = backlog
+    this.#pressure = new Pressure(monotonicMs, {
+      bytesPerSecondMin: () => this.#settings.delivery.drainBytesPerSecondMin,
+      exceeded: () => this.counters.limits.drainSlow++,
+    })
     // Shared with every outbox, so that a change reaches them all.
     const outboxLimits = { ...settings.delivery }
     this.#outboxLimits = outboxLimits
@@ -228,7 +242,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       handler: this,
       counters: this.counters,
       logger,
-      flushQueue: new TurnFlushQueue(this.counters),
+      flushQueue: new TurnFlushQueue(this.counters, backlog),
       wheel: this.#wheel,
       pressure: this.#pressure,
       run: new PublishRun(),
@@ -655,6 +669,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       storedBytes: ordered.queuesBytes + ordered.retained.bytes,
       machine: ordered.counters,
       halfOpen: this.#admission.halfOpen,
+      backlogBytes: this.#backlog.bytes,
       bans: this.#bans.list().length,
     }
   }

@@ -53,6 +53,7 @@ export interface PipelineOptions {
   readonly inline: { offer(message: Message): void }
 }
 
+const PUBLISH = 3
 const PUBACK = 0x40
 const PUBREC = 0x50
 const PUBCOMP = 0x70
@@ -70,7 +71,7 @@ export class Pipeline {
   /** A run of PUBLISH packets of one client. Returns 0, or the reason code with which all of it was refused. */
   publish(from: Connection, run: PublishRun): number {
     const { counters } = this.#o
-    counters.packetsReceived += run.count
+    counters.arrived(PUBLISH, run.count)
     counters.publishReceived += run.count
     counters.publishBytesReceived += run.end - run.start + run.partsBytes
     return from.rate === undefined ? this.#publish(from, run) : this.#publishRated(from, from.rate, run)

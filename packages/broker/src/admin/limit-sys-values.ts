@@ -10,7 +10,12 @@ export interface MachineLimits {
 
 interface LimitMoment {
   readonly counters: Counters
-  readonly gauges: { readonly machine?: MachineLimits; readonly halfOpen?: number; readonly bans?: number }
+  readonly gauges: {
+    readonly machine?: MachineLimits
+    readonly halfOpen?: number
+    readonly bans?: number
+    readonly backlogBytes?: number
+  }
 }
 
 type LimitValue = readonly [about: string, read: (moment: LimitMoment) => number | undefined]
@@ -74,6 +79,15 @@ export const limitSysValues: Readonly<Record<string, LimitValue>> = {
   'limits/delivery/disconnected': [
     'clients disconnected for a full queue: `delivery.queue-messages-max`, `delivery.queue-bytes-max`',
     (m) => m.counters.limits.queueDisconnected,
+  ],
+  'limits/delivery/held': ['bytes held for all connections that read slowly', (m) => m.gauges.backlogBytes],
+  'limits/delivery/backlog': [
+    'clients that lost what was queued for them, or their connection: `delivery.backlog-bytes-max`',
+    (m) => m.counters.limits.backlogFull,
+  ],
+  'limits/delivery/slow': [
+    'times that publishers stopped waiting for a subscriber: `delivery.drain-bytes-per-second-min`',
+    (m) => m.counters.limits.drainSlow,
   ],
   'limits/log/suppressed': [
     'log lines left out because too many of their kind came at once',

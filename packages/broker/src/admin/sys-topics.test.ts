@@ -72,7 +72,8 @@ describe('SysTopics', () => {
 
   it('gives gauges, counters and times their values', () => {
     const counters = new Counters()
-    counters.packetsReceived = 101
+    counters.arrived(3, 100)
+    counters.arrived(12)
     counters.publishDropped = 103
     counters.publishBytesSent = 107
     counters.sessionsExpired = 109
@@ -160,7 +161,7 @@ describe('SysTopics', () => {
   it('survives ticks without time between them and a clock that is set back', () => {
     const topics = make()
     const counters = new Counters()
-    counters.packetsSent = 600
+    counters.left(3, 600)
     const first = values(topics, startedMs + 60_000, counters)
     assert.deepEqual(values(topics, startedMs + 60_000, counters), first)
     const back = values(topics, startedMs - 60_000, counters)

@@ -4,11 +4,11 @@
  * meaning wins: `messages/received` counts packets of any type, `uptime` says "… seconds".
  *
  * Pure: whoever owns a clock calls `tick` and publishes what it returns. Each value is a row of a table with its meaning, from
- * which the reference page is made. Absent: Mosquitto 2.1's `mqtt/<packet>/…`, since packets are not counted by type, and its
- * log topics.
+ * which the reference page is made. Absent: Mosquitto's log topics.
  */
 import type { Counters } from '../telemetry/counters.ts'
 import { limitSysValues, type MachineLimits } from './limit-sys-values.ts'
+import { packetSysValues } from './packet-sys-values.ts'
 
 /** What is true at one moment; everything that only ever grows is in `Counters`. */
 export interface SysGauges {
@@ -32,6 +32,7 @@ export interface SysGauges {
   /** Connections without CONNECT, bans in force, what the machine refused; without them the topics are absent. */
   readonly halfOpen?: number
   readonly bans?: number
+  readonly backlogBytes?: number
   readonly machine?: MachineLimits
 }
 
@@ -123,6 +124,7 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
   retained: ["comqtt's name of `retained messages/count`", (m) => m.gauges.retainedMessages],
   subscriptions: ["comqtt's name of `subscriptions/count`", (m) => m.gauges.subscriptions],
 
+  ...packetSysValues,
   ...limitSysValues,
 
   'heap/current': ['bytes of the JavaScript heap in use', (m) => m.process.heapBytes],

@@ -7,7 +7,14 @@
  * unasked, and every queue has an end, but the ends lie beyond what an honest client reaches.
  */
 import { availableParallelism } from 'node:os'
-import { banKeys, clientLimitKeys, connectionLimitKeys, retainedKeys, sessionLimitKeys } from './limit-keys.ts'
+import {
+  backlogKeys,
+  banKeys,
+  clientLimitKeys,
+  connectionLimitKeys,
+  retainedKeys,
+  sessionLimitKeys,
+} from './limit-keys.ts'
 import { choice, gib, kib, mib, number, type OptionKey, yesNo } from './option-key.ts'
 
 export type { OptionKey } from './option-key.ts'
@@ -167,6 +174,7 @@ export const optionKeys = {
       'live',
       'What happens when that queue is full; dropQoS0 drops QoS 0, and for QoS 1 and 2 closes the connection with 0x97',
     ),
+    ...backlogKeys,
   },
   features: {
     directMessages: choice<'off' | 'prefix' | 'bare'>(

@@ -3,10 +3,17 @@
  * installation may look like an attack to it: thousands of devices behind one address, a client that logs in for each message.
  */
 import { isNetworks, networksRule } from '../model/networks.ts'
-import { choice, gib, kib, number, type OptionKey, yesNo } from './option-key.ts'
+import { choice, gib, kib, mib, number, type OptionKey, yesNo } from './option-key.ts'
 
 /** Remaining Length has at most four bytes: 268,435,455 and the fixed header. */
 const packetBytesCeiling = 268_435_460
+
+/** Without a limit of its container a process may use the memory of the machine. */
+function backlogBytesDefault(): number {
+  const bytes = process.constrainedMemory() || 4 * gib
+  const machine = process.availableMemory() + process.memoryUsage.rss()
+  return Math.max(64 * mib, Math.floor(Math.min(bytes, machine) / 4))
+}
 
 export const connectionLimitKeys = {
   connectBytesMax: number(
@@ -155,6 +162,24 @@ export const retainedKeys = {
     { min: 0, max: packetBytesCeiling, unit: 'bytes' },
     'restart',
     'Bytes of one retained message with its topic and properties; larger ones are refused',
+  ),
+}
+
+export const backlogKeys = {
+  backlogBytesMax: {
+    ...number(
+      backlogBytesDefault(),
+      { min: mib, max: 1_024 * gib, unit: 'bytes' },
+      'live',
+      'Bytes held for all connections that read slowly; beyond, those that hold most lose them, or their connection (0x97)',
+    ),
+    defaultRule: "a quarter of the process's memory",
+  },
+  drainBytesPerSecondMin: number(
+    mib,
+    { min: 0, max: gib, unit: 'bytes' },
+    'live',
+    'What a subscriber must take while its publishers wait for it; below, they wait a tenth of the time. 0: they always wait',
   ),
 }
 

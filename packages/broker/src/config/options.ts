@@ -168,6 +168,10 @@ export interface SessionOptions {
 }
 
 export interface DeliveryOptions {
+  /** Bytes held for all connections together. Default: a quarter of the memory that the process may use. */
+  readonly backlogBytesMax?: number
+  /** Bytes a second that a subscriber must take if publishers are to wait for it; 0: anything. Default 1,048,576. */
+  readonly drainBytesPerSecondMin?: number
   /** Bytes queued for one connection beyond what its socket took. Default 67,108,864. */
   readonly queueBytesMax?: number
   /** Messages queued for one connection beyond what its socket took. Default 1,000,000. */

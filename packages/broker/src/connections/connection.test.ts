@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodePacket, PacketType, PublishRun } from '@concordmq/protocol'
+import { Backlog } from '../delivery/backlog.ts'
 import { TurnFlushQueue } from '../delivery/flush-queue.ts'
 import { Pressure } from '../delivery/pressure.ts'
 import { HookPoints } from '../hooks/hook-points.ts'
@@ -74,7 +75,13 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
     },
     counters,
     logger: silentLogger,
-    flushQueue: new TurnFlushQueue(counters),
+    flushQueue: new TurnFlushQueue(
+      counters,
+      new Backlog(
+        () => Infinity,
+        () => {},
+      ),
+    ),
     wheel: new DeadlineWheel(nowMs),
     pressure: new Pressure(nowMs),
     run: new PublishRun(),

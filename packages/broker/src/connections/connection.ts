@@ -34,9 +34,10 @@ import {
 } from '@concordmq/protocol'
 import { type ConnectionId, OutboundWindow, type Receipts } from '@concordmq/state'
 import type { Grants, PermissionClient } from '../access/permissions.ts'
+import type { Holder } from '../delivery/backlog.ts'
 import type { Form } from '../delivery/form.ts'
 import { Outbox, type OutboxLimits, type OutboxOwner, type Settled } from '../delivery/outbox.ts'
-import { type FlushQueue, Output } from '../delivery/output.ts'
+import { CONGESTED_BYTES, type FlushQueue, Output } from '../delivery/output.ts'
 import type { Pressure, Publisher } from '../delivery/pressure.ts'
 import { messageAt, screenMessage } from '../delivery/screening.ts'
 import { packetOf } from '../hooks/hook-message.ts'
@@ -111,7 +112,9 @@ export interface Asked {
   readonly mayPublish: boolean
 }
 
-export class Connection implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner, PermissionClient {
+export class Connection
+  implements TransportSink, ServerEffects, Watched, Publisher, OutboxOwner, PermissionClient, Holder, Holder
+{
   readonly transport: Transport
   /** What the limits know of it; a test's connection has none. */
   readonly arrival: Arrival | undefined
@@ -148,6 +151,8 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   #left = false
   #closed = false
   #paused = false
+  /** Answers it had not read when it was last looked at, because of which it is not read; 0: it is. */
+  #unread = 0
   /** Until when it is not read because of its rate; 0: it is. */
   #slowUntilMs = 0
   #closeReason: number = ReasonCode.unspecifiedError
@@ -160,7 +165,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     this.arrival = arrival
     this.#shared = shared
     this.#acceptedMs = now
-    this.output = new Output(transport, shared.flushQueue)
+    this.output = new Output(transport, shared.flushQueue, this)
     this.conversation = new ServerConversation(shared.settings, this, shared.run, now)
     shared.wheel.watch(this)
     transport.sink = this
@@ -265,16 +270,27 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
       this.fault(error)
     }
     if (this.rate !== undefined) this.#keepRate(this.rate, now)
+    if (this.output.pending > UNREAD_BYTES_MAX) this.#choke()
     if (this.conversation.holding) this.#updateReading()
   }
 
   drain(): void {
     this.output.drained()
+    if (this.#unread > 0) {
+      this.#unread = 0
+      this.resumeReading()
+    }
     try {
       this.#pump(this.#shared.nowMs())
     } catch (error) {
       this.fault(error)
     }
+  }
+
+  /** A client that does not read its answers is not read either: each packet it sends would add to them. */
+  #choke(): void {
+    this.#unread = this.output.pending
+    this.#updateReading()
   }
 
   /** A client that sends faster than it may is not read for as long as it owes, or is disconnected. */
@@ -343,8 +359,9 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     }
     this.#leave(undefined)
     this.conversation.end()
-    this.output.close()
     this.#closeOutbox()
+    this.output.close()
+    shared.flushQueue.backlog?.forget(this)
     shared.pressure.forget(this)
     this.lastRoute = undefined
     this.asked = undefined
@@ -352,6 +369,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   #closeOutbox(): void {
+    this.feed?.close()
     if (this.#outbox === undefined) return
     this.#outbox.close()
     this.#shared.pressure.release(this.#outbox)
@@ -368,7 +386,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   #updateReading(): void {
-    const pause = this.pressure > 0 || this.conversation.holding || this.#slowUntilMs > 0
+    const pause = this.pressure > 0 || this.conversation.holding || this.#slowUntilMs > 0 || this.#unread > 0
     if (pause === this.#paused) return
     this.#paused = pause
     if (pause) this.transport.pause()
@@ -403,9 +421,12 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
         this.#slowUntilMs = 0
         this.resumeReading()
       }
-      // Time in which nothing is read is not silence of the client.
-      if (this.#paused) this.conversation.lastReceivedMs = nowMs
-      else this.conversation.tick(nowMs)
+      // Time in which nothing is read is not silence of the client, unless it is the one that does not read.
+      const idle = this.#unread > 0 && this.output.pending >= this.#unread
+      if (this.#paused && !idle) {
+        this.conversation.lastReceivedMs = nowMs
+        if (this.#unread > 0) this.#unread = this.output.pending
+      } else this.conversation.tick(nowMs)
       return
     }
     if (nowMs < this.#acceptedMs + this.#shared.connectTimeoutMs) return
@@ -446,7 +467,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   puback(packetId: number, reasonCode: number): void {
     const { counters, hooks } = this.#shared
-    counters.packetsReceived++
+    counters.arrived(PacketType.puback)
     if (hooks.packets && !this.admits({ type: PacketType.puback, packetId, reasonCode })) return
     const settled = this.feed?.puback(packetId, reasonCode) ?? this.#outbox?.puback(packetId, reasonCode) ?? 'unknown'
     this.#check(settled)
@@ -457,7 +478,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   pubrec(packetId: number, reasonCode: number): void {
     const { counters, hooks } = this.#shared
-    counters.packetsReceived++
+    counters.arrived(PacketType.pubrec)
     if (hooks.packets && !this.admits({ type: PacketType.pubrec, packetId, reasonCode })) return
     this.#pubrec(packetId, reasonCode)
     if (hooks.packets) this.processed({ type: PacketType.pubrec, packetId, reasonCode })
@@ -476,7 +497,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   pubrel(packetId: number, reasonCode = 0): void {
     const { counters, hooks, handler } = this.#shared
-    counters.packetsReceived++
+    counters.arrived(PacketType.pubrel)
     if (hooks.packets && !this.admits({ type: PacketType.pubrel, packetId, reasonCode })) return
     handler.pubrel(this, packetId)
     if (hooks.packets) this.processed({ type: PacketType.pubrel, packetId, reasonCode })
@@ -484,7 +505,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
   pubcomp(packetId: number, reasonCode: number): void {
     const { counters, hooks } = this.#shared
-    counters.packetsReceived++
+    counters.arrived(PacketType.pubcomp)
     if (hooks.packets && !this.admits({ type: PacketType.pubcomp, packetId, reasonCode })) return
     const settled = this.feed?.pubcomp(packetId, reasonCode) ?? this.#outbox?.pubcomp(packetId, reasonCode) ?? 'unknown'
     this.#check(settled)
@@ -505,27 +526,26 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   subscribe(packet: SubscribePacket): void {
-    this.#shared.counters.packetsReceived++
+    this.#shared.counters.arrived(PacketType.subscribe)
     if (this.#shared.hooks.packets && !this.admits(packet)) return
     this.#shared.handler.subscribeRequest(this, packet)
   }
 
   unsubscribe(packet: UnsubscribePacket): void {
-    this.#shared.counters.packetsReceived++
+    this.#shared.counters.arrived(PacketType.unsubscribe)
     if (this.#shared.hooks.packets && !this.admits(packet)) return
     this.#shared.handler.unsubscribeRequest(this, packet)
   }
 
   pingreq(): void {
     const { counters, hooks } = this.#shared
-    counters.packetsReceived++
-    counters.packetsSent++
+    counters.arrived(PacketType.pingreq)
     if (!hooks.packets || !this.admits(PINGREQ)) return
     this.processed(PINGREQ)
   }
 
   disconnected(packet: DisconnectPacket): void {
-    this.#shared.counters.packetsReceived++
+    this.#shared.counters.arrived(PacketType.disconnect)
     // The conversation is over: a refusal has nothing left to close.
     if (this.#shared.hooks.packets) this.admits(packet)
     this.#leave(packet)
@@ -597,7 +617,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
   }
 
   send(bytes: Uint8Array): void {
-    this.#shared.counters.packetsSent++
+    this.#shared.counters.left((bytes[0] as number) >> 4)
     this.output.append(bytes)
     if (this.#shared.hooks.lists.packetSent !== undefined) this.#tellSentBytes(bytes)
   }
@@ -630,7 +650,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     chunk[at + 2] = packetId >> 8
     chunk[at + 3] = packetId & 255
     if (bytes === 5) chunk[at + 4] = reasonCode
-    this.#shared.counters.packetsSent++
+    this.#shared.counters.left(firstByte >> 4)
     if (this.#shared.hooks.lists.packetSent !== undefined) {
       this.#tellSent({
         type: (firstByte >> 4) as AckPacket['type'],
@@ -656,7 +676,7 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
       if (bytes === 5) chunk[at + 4] = reasonCode
       at += bytes
     }
-    this.#shared.counters.packetsSent += count
+    this.#shared.counters.left(firstByte >> 4, count)
     if (this.#shared.hooks.lists.packetSent === undefined) return
     const type = (firstByte >> 4) as AckPacket['type']
     for (let i = 0; i < count; i++) {
@@ -713,6 +733,21 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
     }
   }
 
+  // ---------------------------------------------------------------- what it holds
+
+  get heldBytes(): number {
+    return this.output.pending + (this.#outbox?.waitingBytes ?? 0) + (this.feed?.waitingBytes ?? 0)
+  }
+
+  /** All connections together hold too much, and this one among the most. */
+  shed(): void {
+    const before = this.heldBytes
+    this.feed?.shed()
+    this.#outbox?.shed()
+    // What the socket has not taken cannot be taken back: then the connection goes.
+    if (this.heldBytes > before / 2) this.overflow()
+  }
+
   /** The line is full and the policy is to close. */
   overflow(): void {
     this.#shared.logger.warn(
@@ -751,5 +786,10 @@ export class Connection implements TransportSink, ServerEffects, Watched, Publis
 
 const PINGREQ = { type: PacketType.pingreq } as const
 const header: RemainingLength = { value: 0, next: 0 }
+/**
+ * Answers not taken by the system above which a client is not read. More than `CONGESTED_BYTES`, where deliveries stop: a
+ * subscriber that is slow may go on publishing.
+ */
+const UNREAD_BYTES_MAX = 4 * CONGESTED_BYTES
 /** Aliases used towards one client: a bound on what it makes the broker remember. */
 const ALIASES_MAX = 64

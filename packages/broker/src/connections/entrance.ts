@@ -6,7 +6,14 @@
  * A decision may take time; meanwhile the conversation holds back this client's later packets and nobody else's.
  */
 import { randomUUID } from 'node:crypto'
-import { type AuthPacket, type ConnectPacket, ReasonCode, stringProblem, type Will } from '@concordmq/protocol'
+import {
+  type AuthPacket,
+  type ConnectPacket,
+  PacketType,
+  ReasonCode,
+  stringProblem,
+  type Will,
+} from '@concordmq/protocol'
 import type { ConnectCommand, ConnectionId } from '@concordmq/state'
 import type { Access, AccessVerdict } from '../access/access.ts'
 import type { Grants } from '../access/permissions.ts'
@@ -78,7 +85,7 @@ export class Entrance {
   connect(connection: Connection, packet: ConnectPacket): void {
     const { closing } = this.#o
     const clientIdBytesMax = this.#o.clientIdBytesMax()
-    this.#o.counters.packetsReceived++
+    this.#o.counters.arrived(PacketType.connect)
     const { clientId, username } = packet
     const kept = this.#o.gate.knock(connection.arrival, { clientId, username })
     if (kept !== undefined) {
@@ -186,7 +193,7 @@ export class Entrance {
 
   /** AUTH: the next step of the exchange, or a re-authentication. */
   authenticate(connection: Connection, packet: AuthPacket): void {
-    this.#o.counters.packetsReceived++
+    this.#o.counters.arrived(PacketType.auth)
     const pending = this.#pending.get(connection)
     if (pending === undefined) {
       connection.conversation.disconnect(ReasonCode.protocolError)

@@ -3,17 +3,20 @@
  * read: acknowledgements and deliveries of many reads leave in one write per connection.
  */
 import type { Counters } from '../telemetry/counters.ts'
+import type { Backlog } from './backlog.ts'
 import type { FlushQueue, Output } from './output.ts'
 
 export class TurnFlushQueue implements FlushQueue {
   readonly counters: Counters
+  readonly backlog: Backlog
   #outputs: Output[] = []
   #spare: Output[] = []
   #armed = false
   readonly #flush = (): void => this.flush()
 
-  constructor(counters: Counters) {
+  constructor(counters: Counters, backlog: Backlog) {
     this.counters = counters
+    this.backlog = backlog
   }
 
   add(output: Output): void {

@@ -36,6 +36,8 @@ export interface Form {
   kept: Form | undefined
   /** Its messages as hooks see them, made when a hook first asks. */
   messages?: readonly HookMessage[]
+  /** Lines that a kept form waits in. */
+  waiting: number
 }
 
 const NO_OFFSETS = new Int32Array(0)
@@ -104,6 +106,7 @@ export class RunForms {
           expiryAt: -1,
           slice: undefined,
           kept: undefined,
+          waiting: 0,
         }
       : encodeRun(run, v5, qos, {
           nowMs: this.#nowMs,
@@ -216,6 +219,7 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
     expiryAt,
     slice: undefined,
     kept: undefined,
+    waiting: 0,
   }
 }
 
@@ -248,6 +252,7 @@ export function keep(form: Form): Form {
     expiryAt: form.expiryAt < 0 ? -1 : form.expiryAt - shift,
     slice: undefined,
     kept: undefined,
+    waiting: 0,
   }
   kept.kept = kept
   form.kept = kept
@@ -290,5 +295,6 @@ export function withRemainingExpiry(form: Form, nowMs: number): Form | undefined
     expiryAt: at,
     slice: undefined,
     kept: undefined,
+    waiting: 0,
   }
 }

@@ -78,6 +78,7 @@ export function packetForm(packet: Omit<PublishPacket, 'type' | 'packetId'>, v5:
     expiryAt: v5 && expiresAtMs >= 0 ? expiryAt(buf) : -1,
     slice: buf,
     kept: undefined,
+    waiting: 0,
   }
 }
 

@@ -25,6 +25,14 @@ export interface OutboxLimits {
   readonly queueFull: QueueFullPolicy
 }
 
+/** How a subscriber used the time that its publishers waited. */
+export interface Waited {
+  owedMs: number
+  atMs: number
+  /** Bytes that its socket had taken when they began to wait. */
+  taken: number
+}
+
 /** Whoever owns the connection. */
 export interface OutboxOwner {
   /** The line is full and the policy is to close the connection (0x97). Called once. */
@@ -44,6 +52,7 @@ export interface OutboxOwner {
 /** Result of an acknowledgement: `unknown`, nothing is in flight under that identifier; `mismatch`, the wrong kind. */
 export type Settled = 'settled' | 'unknown' | 'mismatch'
 
+const PUBLISH = 3
 /** Messages larger than this are not copied: their header is, the rest goes by reference. */
 const REFER_BYTES_MIN = 2048
 const BULK_BYTES_MAX = 65536
@@ -79,6 +88,8 @@ export class Outbox {
   slow = false
   /** When it became congested, monotonic ms; 0: it is not. */
   congestedSinceMs = 0
+  /** What its publishers waited for it beyond what it took meanwhile, see `pressure.ts`. */
+  waited: Waited | undefined
   readonly #packetBytesMax: number
   readonly #limits: OutboxLimits
   readonly #counters: Counters
@@ -265,7 +276,10 @@ export class Outbox {
   /** Forgets everything: the connection is gone. */
   close(): void {
     this.#overflowed = true
-    this.#line.clear()
+    this.#line.retain((waiting) => {
+      if (!('lazy' in waiting)) this.#letGo(waiting.form)
+      return false
+    })
     this.#seriesLeft = 0
     this.#lineMessages = 0
     this.#lineBytes = 0
@@ -343,7 +357,7 @@ export class Outbox {
   #sent(count: number): void {
     const counters = this.#counters
     counters.publishSent += count
-    counters.packetsSent += count
+    counters.left(PUBLISH, count)
   }
 
   /** One copy, then the identifiers are patched. Patching instead of encoding each message halves the CPU per delivery. */
@@ -415,19 +429,42 @@ export class Outbox {
         if (shared !== NO_SHARED) this.#owner.sharedSettled(shared, 'givenUp', 0x97)
         return
       }
-      if ('lazy' in oldest) {
-        this.#counters.publishDropped += oldest.lazy.count - oldest.next
-        this.#seriesLeft -= oldest.lazy.count - oldest.next
-        this.#line.shift()
-        continue
-      }
-      this.drop(oldest.form, oldest.next, oldest.form.count)
-      this.#giveUp(oldest, 0x97)
-      this.#shift(oldest, oldest.form.count)
+      this.#dropFirst(oldest)
     }
-    this.#line.push({ form: keep(form), next: from, shared })
+    const kept = keep(form)
+    this.#line.push({ form: kept, next: from, shared })
     this.#lineMessages += messages
     this.#lineBytes += bytes
+    // What waits in several lines lies in memory once.
+    this.output.hold(kept.waiting++ === 0 ? bytes : 0)
+  }
+
+  /** It waits in this line no more. */
+  #letGo(form: Form): void {
+    if (--form.waiting === 0) this.output.letGo(bytesOf(form))
+  }
+
+  /** Gives up all that waits and may be dropped: with `dropQoS0` messages of QoS 0, with `dropOldest` any. */
+  shed(): void {
+    if (this.#limits.queueFull === 'dropQoS0') this.#dropZeros()
+    else if (this.#limits.queueFull === 'dropOldest') this.#dropAll()
+  }
+
+  #dropAll(): void {
+    for (let oldest = this.#line.first; oldest !== undefined; oldest = this.#line.first) this.#dropFirst(oldest)
+  }
+
+  /** The first of the line is given up. */
+  #dropFirst(oldest: Segment | Series): void {
+    if ('lazy' in oldest) {
+      this.#counters.publishDropped += oldest.lazy.count - oldest.next
+      this.#seriesLeft -= oldest.lazy.count - oldest.next
+      this.#line.shift()
+      return
+    }
+    this.drop(oldest.form, oldest.next, oldest.form.count)
+    this.#giveUp(oldest, 0x97)
+    this.#shift(oldest, oldest.form.count)
   }
 
   /** Makes room for QoS 1 and 2 by dropping all QoS 0 that waits. False if there was none. */
@@ -438,6 +475,7 @@ export class Outbox {
       const messages = waiting.form.count - waiting.next
       this.#lineMessages -= messages
       this.#lineBytes -= bytesOf(waiting.form)
+      this.#letGo(waiting.form)
       this.drop(waiting.form, waiting.next, waiting.form.count)
       return false
     })
@@ -450,6 +488,7 @@ export class Outbox {
     segment.next = reached
     if (reached < segment.form.count) return
     this.#lineBytes -= bytesOf(segment.form)
+    this.#letGo(segment.form)
     this.#line.shift()
   }
 

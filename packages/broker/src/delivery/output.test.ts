@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { Counters } from '../telemetry/counters.ts'
+import { Backlog } from './backlog.ts'
 import { TurnFlushQueue } from './flush-queue.ts'
 import { CONGESTED_BYTES, COPY_BYTES_MAX, type FlushQueue, Output, type OutputTransport } from './output.ts'
 
@@ -141,7 +142,13 @@ test('everything of a turn leaves in one write', () => {
 })
 
 test('TurnFlushQueue flushes each output once, at the end of the turn', async () => {
-  const queue = new TurnFlushQueue(new Counters())
+  const queue = new TurnFlushQueue(
+    new Counters(),
+    new Backlog(
+      () => Infinity,
+      () => {},
+    ),
+  )
   const pairs = [pair(queue), pair(queue)]
   for (const one of pairs) {
     give(one, 'append', 3)

@@ -9,6 +9,7 @@
  * not keep a whole read buffer alive.
  */
 import { Buffer } from 'node:buffer'
+import type { Backlog, Holder } from './backlog.ts'
 
 /** The part of a transport that output needs. */
 export interface OutputTransport {
@@ -20,6 +21,8 @@ export interface OutputTransport {
 export interface FlushQueue {
   /** Where bytes written to transports are counted. */
   readonly counters: { bytesSent: number }
+  /** Where bytes that the system does not take are counted; absent: nowhere. */
+  readonly backlog?: Backlog
   add(output: Output): void
 }
 
@@ -53,12 +56,17 @@ export class Output {
   chunk: Buffer | undefined
   /** Bytes gathered and not yet written to the transport. */
   unflushed = 0
+  /** Bytes written to the transport since the beginning. */
+  written = 0
   /** Whether this output is in the flush queue. */
   queued = false
   /** Called when a flush has ended a congestion at once, so that no drain of the transport will tell of it. */
   onEased: (() => void) | undefined
   readonly #transport: OutputTransport
   readonly #flushQueue: FlushQueue
+  readonly #holder: Holder | undefined
+  /** Bytes counted in the backlog. */
+  #backed = 0
   #from = 0
   #to = 0
   #list: Uint8Array[] = EMPTY_LIST
@@ -68,14 +76,30 @@ export class Output {
   #lent: Buffer[] | undefined
   #closed = false
 
-  constructor(transport: OutputTransport, flushQueue: FlushQueue) {
+  /** `holder`: the connection. */
+  constructor(transport: OutputTransport, flushQueue: FlushQueue, holder?: Holder) {
     this.#transport = transport
     this.#flushQueue = flushQueue
+    this.#holder = holder
+  }
+
+  /** The connection holds so many bytes more beyond its output, or fewer; 0: what others hold already. */
+  hold(bytes: number): void {
+    this.#flushQueue.backlog?.add(this.#holder, bytes)
+  }
+
+  letGo(bytes: number): void {
+    this.#flushQueue.backlog?.remove(bytes)
   }
 
   /** Bytes that the system has not taken yet. */
   get pending(): number {
     return this.#transport.pending + this.unflushed
+  }
+
+  /** Bytes that the system has taken since the beginning. */
+  get taken(): number {
+    return this.written - this.#transport.pending
   }
 
   get congested(): boolean {
@@ -132,6 +156,7 @@ export class Output {
     const list = this.#list
     this.#list = EMPTY_LIST
     this.#flushQueue.counters.bytesSent += this.unflushed
+    this.written += this.unflushed
     const congested = this.congested
     this.unflushed = 0
     this.#transport.write(list, list.length)
@@ -139,7 +164,9 @@ export class Output {
       for (const chunk of this.#full) this.#lend(chunk)
       this.#full = undefined
     }
-    if (this.#transport.pending === 0) {
+    const { pending } = this.#transport
+    if (pending !== this.#backed) this.#back(pending)
+    if (pending === 0) {
       this.drained()
       if (congested && this.onEased !== undefined) queueMicrotask(this.onEased)
     } else if (this.chunk !== undefined) {
@@ -154,6 +181,7 @@ export class Output {
    */
   drained(): void {
     if (this.#transport.pending > 0) return
+    if (this.#backed > 0) this.#back(0)
     if (this.#lent !== undefined) {
       for (const chunk of this.#lent) returnChunk(chunk)
       this.#lent = undefined
@@ -167,11 +195,19 @@ export class Output {
   /** Nothing goes out any more. Buffers still with the transport are left to the garbage collector. */
   close(): void {
     this.#closed = true
+    if (this.#backed > 0) this.#back(0)
     this.#list = EMPTY_LIST
     this.#lent = undefined
     this.#full = undefined
     this.chunk = undefined
     this.unflushed = 0
+  }
+
+  #back(pending: number): void {
+    const more = pending - this.#backed
+    this.#backed = pending
+    if (more > 0) this.#flushQueue.backlog?.add(this.#holder, more)
+    else this.#flushQueue.backlog?.remove(-more)
   }
 
   #grew(bytes: number): void {

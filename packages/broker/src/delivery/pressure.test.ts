@@ -4,7 +4,7 @@ import { OutboundWindow } from '@concordmq/state'
 import { Counters } from '../telemetry/counters.ts'
 import { Outbox } from './outbox.ts'
 import { CONGESTED_BYTES, Output } from './output.ts'
-import { HOLD_MS_MAX, Pressure, type Publisher } from './pressure.ts'
+import { HOLD_MS_MAX, OWED_MS_MAX, Pressure, type Publisher } from './pressure.ts'
 
 class Reader implements Publisher {
   pressure = 0
@@ -139,3 +139,49 @@ test('a publisher that is gone is forgotten, and nothing ticks for nobody', (t) 
   pressure.release(outbox)
   assert.equal(other.paused, false)
 })
+
+test('a subscriber that only ever takes a little is not waited for more than a second, and then a tenth of the time', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  let now = 1_000
+  let exceeded = 0
+  const pressure = new Pressure(() => now, { bytesPerSecondMin: () => 1_000_000, exceeded: () => exceeded++ })
+  const reader = new Reader()
+  const { outbox, take } = draining()
+  let heldMs = 0
+  const cycle = (bytes: number): void => {
+    pressure.hold(outbox, reader)
+    if (!reader.paused) {
+      now += 50
+      pressure.release(outbox)
+      return
+    }
+    now += 50
+    heldMs += 50
+    take(bytes)
+    pressure.release(outbox)
+  }
+  for (let i = 0; i < 400; i++) cycle(100)
+  // 400 times 50 ms passed; a second was lent, and a tenth of the rest.
+  assert.ok(heldMs >= OWED_MS_MAX && heldMs <= OWED_MS_MAX + 0.15 * 400 * 50, `${heldMs} ms`)
+  assert.ok(exceeded > 300)
+
+  // One that takes what it should is waited for as long as it likes.
+  const good = draining()
+  for (let i = 0; i < 400; i++) {
+    pressure.hold(good.outbox, reader)
+    assert.equal(reader.paused, true)
+    now += 50
+    good.take(60_000)
+    pressure.release(good.outbox)
+  }
+  pressure.close()
+})
+
+/** A congested outbox whose socket takes bytes while as many are written. */
+function draining() {
+  const { outbox } = congested()
+  const take = (bytes: number): void => {
+    outbox.output.written += bytes
+  }
+  return { outbox, take }
+}

@@ -13,6 +13,7 @@
 import {
   encodePublish,
   filterProblem,
+  PacketType,
   type ProtocolVersion,
   PublishRun,
   ReasonCode,
@@ -151,7 +152,7 @@ export class Incoming {
     // The client has gone meanwhile: QoS 0 and 1 still count, at QoS 2 it will send the message again.
     if (from.conversation.closed && message.qos === 2) return
     if (judged instanceof Refused) {
-      counters.packetsReceived++
+      counters.arrived(PacketType.publish)
       counters.publishReceived++
       counters.publishBytesReceived += message.payload.length
       if (judged.reasonCode === 0) this.#swallow(from, message)

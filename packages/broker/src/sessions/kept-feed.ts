@@ -90,6 +90,25 @@ export class KeptFeed {
     }
     this.#zero.push({ form, topic, after: session.queue.next })
     this.#zeroBytes += bytesOf(form)
+    outbox.output.hold(bytesOf(form))
+  }
+
+  /** Bytes of QoS 0 that wait; what is numbered waits in the machine's queue. */
+  get waitingBytes(): number {
+    return this.#zeroBytes
+  }
+
+  /** Gives up all that waits here, which is QoS 0 only: too much is held in all. */
+  shed(): void {
+    this.#o.counters.publishDropped += this.#zero.length
+    this.close()
+  }
+
+  /** The connection is over. */
+  close(): void {
+    this.#zero.clear()
+    this.#o.outbox.output.letGo(this.#zeroBytes)
+    this.#zeroBytes = 0
   }
 
   /** Sends what window and socket allow. */
@@ -124,6 +143,7 @@ export class KeptFeed {
     const { outbox, now, mayReceive } = this.#o
     this.#zero.shift()
     this.#zeroBytes -= bytesOf(waited)
+    outbox.output.letGo(bytesOf(waited))
     if (!mayReceive(topic)) return
     // [MQTT-3.3.2-5] what expired while it waited is not sent; [MQTT-3.3.2-6] the rest says what is left
     const form = waited.expiresAtMs < 0 ? waited : withRemainingExpiry(waited, now().ms)
@@ -141,6 +161,7 @@ export class KeptFeed {
     }
     if (entry.state === 'received') {
       outbox.window.receive(outbox.window.take(1, 2))
+      counters.left(PacketType.pubrel)
       outbox.output.append(
         encodePacket({ type: PacketType.pubrel, packetId: packetIdOf(q), reasonCode: 0 }, v5 ? 5 : 4),
       )

@@ -8,9 +8,9 @@ export class Counters {
   readonly limits = new LimitCounters()
   bytesReceived = 0
   bytesSent = 0
-  /** Control packets of any type. */
-  packetsReceived = 0
-  packetsSent = 0
+  /** Control packets, by the number of their type. */
+  readonly receivedByType: Float64Array = new Float64Array(16)
+  readonly sentByType: Float64Array = new Float64Array(16)
   /** PUBLISH packets, whatever their QoS. */
   publishReceived = 0
   publishSent = 0
@@ -39,4 +39,23 @@ export class Counters {
   inlineDropped = 0
   /** Calls of such handlers that threw or rejected. */
   inlineFailures = 0
+
+  /** Control packets of any type. */
+  get packetsReceived(): number {
+    return this.receivedByType.reduce((sum, count) => sum + count, 0)
+  }
+
+  get packetsSent(): number {
+    return this.sentByType.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** So many control packets of one type arrived. */
+  arrived(type: number, count = 1): void {
+    this.receivedByType[type] = (this.receivedByType[type] as number) + count
+  }
+
+  /** So many control packets of one type are on their way. */
+  left(type: number, count = 1): void {
+    this.sentByType[type] = (this.sentByType[type] as number) + count
+  }
 }

@@ -39,6 +39,10 @@ export class LimitCounters {
   subscriptionsFull = 0
   /** Connections closed because their queue was full: `delivery.queueMessagesMax`, `delivery.queueBytesMax`. */
   queueDisconnected = 0
+  /** Connections that lost what was queued for them, or were closed: `delivery.backlogBytesMax`. */
+  backlogFull = 0
+  /** Times that publishers stopped waiting for a subscriber: `delivery.drainBytesPerSecondMin`. */
+  drainSlow = 0
   /** Log lines left out because too many of their kind came at once. */
   logLines = 0
 }

@@ -24,7 +24,7 @@ import {
   text,
   yesNo,
 } from './key-types.ts'
-import { limitKeys, sessionLimitKeys } from './limit-keys.ts'
+import { deliveryLimitKeys, limitKeys, sessionLimitKeys } from './limit-keys.ts'
 import { tokenKeys } from './token-keys.ts'
 
 const { access, limits, sessions, delivery, features, sys } = optionKeys
@@ -123,6 +123,7 @@ export const keys = {
   'delivery.queue-bytes-max': optionInteger(delivery.queueBytesMax),
   'delivery.queue-messages-max': optionInteger(delivery.queueMessagesMax),
   'delivery.queue-full': optionChoice(delivery.queueFull),
+  ...deliveryLimitKeys,
 
   'features.direct-messages': optionChoice(features.directMessages),
   'features.share-strategy': optionChoice(features.shareStrategy),

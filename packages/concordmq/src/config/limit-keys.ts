@@ -2,7 +2,7 @@
 import { optionKeys } from '@concordmq/broker'
 import { optionChoice, optionInteger, optionNetworks, optionYesNo } from './key-types.ts'
 
-const { limits, bans, sessions, retained } = optionKeys
+const { limits, bans, sessions, retained, delivery } = optionKeys
 
 export const limitKeys = {
   'limits.connect-bytes-max': optionInteger(limits.connectBytesMax),
@@ -42,4 +42,9 @@ export const sessionLimitKeys = {
   'retained.messages-max': optionInteger(retained.messagesMax),
   'retained.bytes-max': optionInteger(retained.bytesMax),
   'retained.message-bytes-max': optionInteger(retained.messageBytesMax),
+} as const
+
+export const deliveryLimitKeys = {
+  'delivery.backlog-bytes-max': optionInteger(delivery.backlogBytesMax),
+  'delivery.drain-bytes-per-second-min': optionInteger(delivery.drainBytesPerSecondMin),
 } as const
