@@ -41,8 +41,8 @@ export const brokerLevels = [
   ['pipeline.ts'],
   ['api.ts'],
   ['embedding'],
-  ['broker.ts'],
-  ['index.ts'],
+  ['broker.ts', 'suites'],
+  ['index.ts', 'testing.ts'],
 ]
 
 /**

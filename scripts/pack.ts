@@ -34,6 +34,7 @@ interface Manifest {
   readonly private?: boolean
   readonly bin?: Readonly<Record<string, string>>
   readonly files: readonly string[]
+  readonly exports: Readonly<Record<string, string>>
   readonly [field: string]: unknown
 }
 
@@ -95,13 +96,23 @@ function layOut(folder: string): Manifest {
   const manifest = manifestOf(folder)
   const published = {
     ...manifest,
-    exports: { '.': { types: './dist/index.d.ts', default: './dist/index.js' }, './package.json': './package.json' },
+    exports: { ...publishedExports(manifest.exports), './package.json': './package.json' },
   }
   writeFileSync(join(to, 'package.json'), `${JSON.stringify(published, null, 2)}\n`)
   const link = join(stage, 'node_modules', manifest.name)
   mkdirSync(dirname(link), { recursive: true })
   symlinkSync(to, link)
   return manifest
+}
+
+/** `./src/x.ts` of the workspace is `./dist/x.js` with its declarations once built. */
+function publishedExports(exports: Manifest['exports']): Record<string, { types: string; default: string }> {
+  return Object.fromEntries(
+    Object.entries(exports).map(([entry, source]) => {
+      const built = source.replace('./src/', './dist/').replace(/\.ts$/u, '')
+      return [entry, { types: `${built}.d.ts`, default: `${built}.js` }]
+    }),
+  )
 }
 
 function compile(folder: string): void {

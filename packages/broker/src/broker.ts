@@ -45,6 +45,7 @@ import type {
 import { resolveOptions, type Settings } from './config/check.ts'
 import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
+import { authenticatorOf, factoryOf } from './config/providers.ts'
 import type { Arrival } from './connections/arrival.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
@@ -68,9 +69,12 @@ import type { Hooks } from './hooks/hooks.ts'
 import { Admission } from './listeners/admission.ts'
 import { openListener } from './listeners/listener.ts'
 import { keyOfAddress } from './model/address-key.ts'
+import type { Sequencer } from './model/sequencer.ts'
+import type { TopicSubscription } from './model/topic-store.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
 import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
+import { TopicIndex } from './routing/topic-index.ts'
 import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
 import { MemoryJournal } from './storage/journal.ts'
 import { Counters } from './telemetry/counters.ts'
@@ -103,7 +107,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #hooks: HookPoints
   readonly #incoming: Incoming
   readonly #driver: SessionDriver<Connection>
-  readonly #sequencer: LocalSequencer
+  readonly #sequencer: Sequencer
+  readonly #topics: TopicIndex | undefined
   readonly #pipeline: Pipeline
   readonly #entrance: Entrance
   #shared: ConnectionShared
@@ -163,6 +168,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const outboxLimits = { ...settings.delivery }
     this.#outboxLimits = outboxLimits
 
+    const makeStore = factoryOf('topic store', options.topicStore, options.providers?.topicStores)
+    this.#topics =
+      makeStore === undefined ? undefined : new TopicIndex({ store: makeStore(), counters: this.counters, logger })
+
     // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
     const machines = machinesOf(settings, { hashing: options.commandLog !== undefined })
     this.#driver = new SessionDriver<Connection>({
@@ -174,8 +183,15 @@ class ConcordBroker implements Broker, ConnectionHandler {
       routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
       watcher: watcherOf(this.#hooks),
+      topics: this.#topics,
     })
-    this.#sequencer = new LocalSequencer(machines.ordered, this.#driver, new MemoryJournal(options.commandLog))
+    const parts = {
+      machine: machines.ordered,
+      effects: this.#driver,
+      journal: new MemoryJournal(options.commandLog),
+    }
+    const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
+    this.#sequencer = sequencer?.(parts) ?? new LocalSequencer(parts.machine, parts.effects, parts.journal)
     this.#driver.sequencer = this.#sequencer
     const incarnation = Date.now()
     this.#driver.start(0, incarnation)
@@ -188,7 +204,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       retained: (filter) => this.#retainedFor(filter).map((placed) => placed.message),
       changed: (filter) => routes.changed(filter),
     })
-    const routes = routesOf(this.#driver, this.#access.guard, this.#inline)
+    const routes = routesOf(this.#driver, this.#access.guard, this.#inline, this.#topics)
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
@@ -236,6 +252,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       node: 0,
       incarnation,
       hooks: this.#hooks,
+      authenticator: this.#authenticatorOf(options),
     })
     this.#shared = {
       settings: this.#serverSettings(),
@@ -445,6 +462,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     await Promise.all(listeners)
     clearInterval(this.#sweeper)
     this.#inline.close()
+    this.#topics?.close()
     this.#sequencer.close()
     this.#wheel.close()
     this.#pressure.close()
@@ -634,6 +652,16 @@ class ConcordBroker implements Broker, ConnectionHandler {
     })
   }
 
+  /** The program's authenticator, contained as hooks are. */
+  #authenticatorOf({ authenticator, providers }: BrokerOptions): HookPoints | undefined {
+    const authenticate = authenticatorOf(authenticator, providers)
+    if (authenticate === undefined) return undefined
+    const { hookTimeoutMs: timeoutMs } = this.#settings.embedding
+    const points = new HookPoints({ counters: this.counters, logger: this.#logger, timeoutMs })
+    points.add({ name: 'authenticator', authenticate })
+    return points
+  }
+
   /** Retained messages, the broker's own values among them. */
   #retainedFor(filter: string): readonly PlacedMessage[] {
     return [...this.#driver.ordered.retainedFor(filter, this.#driver.now().us), ...this.#sys.retainedFor(filter)]
@@ -745,17 +773,23 @@ function routesOf(
   driver: SessionDriver<Connection>,
   guard: Guard,
   inline: InlineSubscriptions,
+  topics: TopicIndex | undefined,
 ): RouteTable<Connection> {
   const { ordered, local } = driver
   const routes = new RouteTable<Connection>(
     {
       matches(topic: string, visit: (match: Match<Connection>) => void) {
-        local.subscriptions.match(topic, (subscription, clientId) => {
+        const match = (
+          { qos, noLocal, retainAsPublished, subscriptionId }: TopicSubscription,
+          clientId: string,
+        ): void => {
           const subscriber = driver.byClient(clientId)
           if (subscriber === undefined || guard.asked?.mayReceive(subscriber, topic) === false) return
-          const { qos, noLocal, retainAsPublished, subscriptionId } = subscription
           visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId })
-        })
+        }
+        const indexed = topics?.subscribers(topic)
+        if (indexed === undefined) local.subscriptions.match(topic, match)
+        else for (const one of indexed) match(one, one.clientId)
       },
       ordered: (topic) => ordered.wants(topic),
       inline: (topic) => inline.wants(topic),

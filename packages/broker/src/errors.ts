@@ -46,6 +46,7 @@ export const errorKinds = {
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },
   CMQ_HOOKS: { remedy: 'see docs/guide/hooks.md for the points and what each returns', retryable: false },
+  CMQ_PROVIDER: { remedy: 'register it under `providers`, or give the thing itself', retryable: false },
   CMQ_MESSAGE: { remedy: 'see PublishOptions for what a message may hold', retryable: false },
   CMQ_BUSY: { remedy: 'wait for earlier calls before making more', retryable: true },
   CMQ_NOT_CONNECTED: { remedy: 'look at broker.clients() for who is there', retryable: true },

@@ -52,6 +52,12 @@ export type {
   TlsMaterial,
   TokenOptions,
 } from './config/options.ts'
+export type {
+  AuthenticateFunction,
+  Authenticator,
+  Providers,
+  TopicStoreFactory,
+} from './config/providers.ts'
 export { ConcordError, type ConcordErrorCode, InvariantError } from './errors.ts'
 export { allowAll } from './hooks/allow-all.ts'
 export type {
@@ -68,4 +74,7 @@ export type {
 } from './hooks/hooks.ts'
 export type { CommandLog } from './model/command-log.ts'
 export { networkProblem, networksRule } from './model/networks.ts'
+export type { Sequencer, SequencerFactory, SequencerJournal, SequencerParts } from './model/sequencer.ts'
+export type { TopicStore, TopicSubscriber, TopicSubscription } from './model/topic-store.ts'
+export { builtInTopicStore } from './routing/built-in-topic-store.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

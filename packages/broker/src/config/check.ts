@@ -94,6 +94,14 @@ const accessSchema = section(optionKeys.access, {
 const brokerSchema = z.strictObject({
   logger: functions('a Logger with error(), warn(), info() and debug()', ['error', 'warn', 'info', 'debug']).optional(),
   commandLog: z.custom((value) => typeof value === 'function', { error: 'a function' }).optional(),
+  // Looked up, and refused by name, where they are used.
+  authenticator: z.unknown().optional(),
+  topicStore: z.unknown().optional(),
+  sequencer: z.unknown().optional(),
+  providers: z
+    .strictObject({ authenticators: z.any(), topicStores: z.any(), sequencers: z.any() }, { error: 'an object' })
+    .partial()
+    .optional(),
   access: accessSchema.prefault({}),
   limits: section(optionKeys.limits).prefault({}),
   bans: section(optionKeys.bans).prefault({}),

@@ -4,8 +4,10 @@
  */
 import type { Hooks } from '../hooks/hooks.ts'
 import type { CommandLog } from '../model/command-log.ts'
+import type { SequencerFactory } from '../model/sequencer.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
+import type { Authenticator, Providers, TopicStoreFactory } from './providers.ts'
 
 export type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
 
@@ -21,6 +23,14 @@ export interface BrokerOptions {
   readonly sys?: SysOptions
   /** What the program decides, changes and watches; see `hooks/hooks.ts`. More with `broker.addHooks()`. */
   readonly hooks?: readonly Hooks[]
+  /** Who a client is, in place of the users in `access`: a function, an object with one, or a name. */
+  readonly authenticator?: string | Authenticator
+  /** Makes an index of subscriptions and retained topics; a function or a name. Default `builtIn`. */
+  readonly topicStore?: string | TopicStoreFactory
+  /** Makes what gives commands their order; a function or a name. Default `builtIn`. */
+  readonly sequencer?: string | SequencerFactory
+  /** What the names above may stand for, beside the built-in ones. */
+  readonly providers?: Providers
   readonly embedding?: EmbeddingOptions
   /** Sees every command with its place before it is applied: for recordings. */
   readonly commandLog?: CommandLog

@@ -48,6 +48,8 @@ export interface EntranceOptions {
   readonly node: number
   readonly incarnation: number
   readonly hooks: HookPoints
+  /** What the program gave in place of the broker's users, as the only hook of its own. */
+  readonly authenticator: HookPoints | undefined
 }
 
 const NEVER_EXPIRES = 0xffffffff
@@ -132,23 +134,28 @@ export class Entrance {
       this.#beginExchange(connection, packet, packet.properties.authenticationMethod)
       return
     }
-    if (!hooks.uses('authenticate')) {
-      this.#checkPassword(connection, packet)
-      return
-    }
+    if (hooks.uses('authenticate')) {
+      this.#ask(hooks, connection, packet, () => this.#askProvider(connection, packet))
+    } else this.#askProvider(connection, packet)
+  }
+
+  #askProvider(connection: Connection, packet: ConnectPacket): void {
+    const { authenticator } = this.#o
+    if (authenticator === undefined) this.#checkPassword(connection, packet)
+    else this.#ask(authenticator, connection, packet, () => this.#checkPassword(connection, packet))
+  }
+
+  /** `next`: nobody had an opinion. */
+  #ask(hooks: HookPoints, connection: Connection, packet: ConnectPacket, next: () => void): void {
     const { username, password } = packet
     const client = connection.described(packet.clientId, username ?? '')
     const options = { denial: ReasonCode.badUserNameOrPassword, firstYes: true }
-    this.#when(
-      connection,
-      packet,
-      hooks.decide('authenticate', [client, { username, password }], options),
-      (decision) => {
-        if (decision === NO_OPINION) this.#checkPassword(connection, packet)
-        else if (decision === 0) this.#enter(connection, packet, { principal: username ?? '' }, {})
-        else this.#refuse(connection, packet, decision, 'a hook refused it')
-      },
-    )
+    const answer = hooks.decide('authenticate', [client, { username, password }], options)
+    this.#when(connection, packet, answer, (decision) => {
+      if (decision === NO_OPINION) next()
+      else if (decision === 0) this.#enter(connection, packet, { principal: username ?? '' }, {})
+      else this.#refuse(connection, packet, decision, 'authentication refused it')
+    })
   }
 
   /** Goes on with an answer, now or later. What goes wrong then costs this connection alone. */

@@ -3,7 +3,7 @@
  * consensus in between. The pipeline is written for the slower kind: an outcome arrives through a callback, in order of
  * submission.
  */
-import type { Command, Outcome } from '@concordmq/state'
+import type { Command, Effects, Machine, Outcome } from '@concordmq/state'
 
 export interface Sequencer {
   /**
@@ -18,3 +18,18 @@ export interface Sequencer {
   /** No further deadlines are watched. */
   close(): void
 }
+
+/** Where commands are written before their answers leave; `storage/journal.ts` says more. */
+export interface SequencerJournal {
+  append(position: number, timeUs: number, command: Command): void
+  whenKept(position: number, kept: () => void): void
+}
+
+/** What a sequencer works with: it gives commands places, writes them to the journal and applies them to the machine. */
+export interface SequencerParts {
+  readonly machine: Machine
+  readonly effects: Effects
+  readonly journal: SequencerJournal
+}
+
+export type SequencerFactory = (parts: SequencerParts) => Sequencer

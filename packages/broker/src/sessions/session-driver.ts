@@ -36,6 +36,7 @@ import type { Form } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
+import type { TopicIndex } from '../routing/topic-index.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { KeptFeed } from './kept-feed.ts'
 
@@ -74,6 +75,8 @@ export interface SessionDriverOptions {
   readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
   /** Retained messages of this node alone (`$SYS`), for a filter. */
   readonly nodeRetained: (filter: string) => readonly PlacedMessage[]
+  /** An index of the program's own; absent: the machines' trees answer. */
+  readonly topics?: TopicIndex | undefined
   /** Whoever wants to know what the machine did; absent: nobody can. */
   readonly watcher?: MachineWatcher
 }
@@ -303,6 +306,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   // ---------------------------------------------------------------- effects of the ordered machine
 
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+    const { message } = placed
+    if (message.retain) this.#o.topics?.retain(message.topic, message.payload.length > 0)
     if (placed.message === this.runMessage) this.runPlaced = true
     else this.#o.routePlaced(placed, publisher)
   }
@@ -361,6 +366,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   retainedExpired(topic: string): void {
+    this.#o.topics?.retain(topic, false)
     this.#o.watcher?.retainedExpired(topic)
   }
 
@@ -378,7 +384,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   /** In line, each encoded when it can leave: a filter may find more than any queue holds. */
   #sendRetained(connection: C, order: SubscriptionOrder): void {
     const { v5 } = connection
-    const found = this.ordered.retainedFor(order.filter, this.sequencer.nowUs())
+    const found = this.#retainedFor(order.filter)
     const retained = found.concat(this.#o.nodeRetained(order.filter))
     const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
     connection.outbox.giveSeries(
@@ -398,6 +404,17 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       },
       this.#o.nowMs(),
     )
+  }
+
+  /** Oldest first. An index of the program's own says which topics; the messages are the machine's. */
+  #retainedFor(filter: string): PlacedMessage[] {
+    const nowUs = this.sequencer.nowUs()
+    const topics = this.#o.topics?.retained(filter)
+    if (topics === undefined) return this.ordered.retainedFor(filter, nowUs)
+    const found = topics
+      .map((topic) => this.ordered.retained.get(topic, nowUs))
+      .filter((placed) => placed !== undefined)
+    return found.sort((a, b) => a.position - b.position || a.index - b.index)
   }
 
   #sendNodeRetained(connection: C, order: SubscriptionOrder): void {
@@ -428,7 +445,30 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   #applyLocal(command: Parameters<Machine['apply']>[0]): Outcome {
+    const { topics } = this.#o
+    if (topics !== undefined) return this.#applyIndexed(command, topics)
     return this.local.apply(command, 0, this.sequencer.nowUs(), this.#ignored)
+  }
+
+  /** The same, told to an index of the program's own. Before the machine drops what it had; after it took what is new. */
+  #applyIndexed(command: Parameters<Machine['apply']>[0], topics: TopicIndex): Outcome {
+    if (command.type === 'disconnect' || command.type === 'unsubscribe') {
+      const had = this.local.session(command.clientId)?.subscriptions ?? new Map<string, unknown>()
+      const gone = command.type === 'unsubscribe' ? command.filters : [...had.keys()]
+      for (const filter of gone) if (had.has(filter)) topics.unsubscribe(filter, command.clientId)
+    }
+    // A takeover by a connect ends what the session had: the driver disconnected it before.
+    if (command.type === 'subscribe') {
+      for (const order of command.subscriptions) topics.subscribe(order.filter, command.clientId, order)
+    }
+    const outcome = this.local.apply(command, 0, this.sequencer.nowUs(), this.#ignored)
+    if (command.type === 'subscribe') {
+      const has = this.local.session(command.clientId)?.subscriptions
+      for (const { filter } of command.subscriptions) {
+        if (has?.has(filter) !== true) topics.unsubscribe(filter, command.clientId)
+      }
+    }
+    return outcome
   }
 
   #codes(outcome: Outcome, type: 'subscribed' | 'unsubscribed', count: number): readonly number[] {

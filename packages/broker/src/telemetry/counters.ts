@@ -31,6 +31,8 @@ export class Counters {
   sessionsExpired = 0
   /** Commands that were no-ops: stale or malformed. */
   commandsIgnored = 0
+  /** Calls of a program's own topic store that threw or returned nonsense. */
+  topicStoreFailures = 0
   /** Calls of hooks that threw, rejected, took too long or returned nonsense. */
   hookFailures = 0
   /** Calls of hooks that held up the event loop for more than 50 ms. */

@@ -1,0 +1,5 @@
+/** For those who write a part of a broker: the suites that it must pass. Needs no test runner. */
+export { type AuthenticatorSubject, authenticatorSuite } from './suites/authenticator-suite.ts'
+export type { Case } from './suites/cases.ts'
+export { sequencerSuite } from './suites/sequencer-suite.ts'
+export { topicStoreSuite } from './suites/topic-store-suite.ts'
