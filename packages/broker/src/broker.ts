@@ -69,6 +69,7 @@ import type { Hooks } from './hooks/hooks.ts'
 import { Admission } from './listeners/admission.ts'
 import { openListener } from './listeners/listener.ts'
 import { keyOfAddress } from './model/address-key.ts'
+import type { Journal } from './model/journal.ts'
 import type { Sequencer } from './model/sequencer.ts'
 import type { TopicSubscription } from './model/topic-store.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
@@ -76,7 +77,7 @@ import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
 import { TopicIndex } from './routing/topic-index.ts'
 import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
-import { MemoryJournal } from './storage/journal.ts'
+import { openStorage, type Storage } from './storage/open-storage.ts'
 import { Counters } from './telemetry/counters.ts'
 import { LimitedLogger } from './telemetry/limited-logger.ts'
 import { silentLogger } from './telemetry/logger.ts'
@@ -88,13 +89,29 @@ const DRAIN_CHECK_MS = 10
 /** What `retained()` lists unless told otherwise. */
 const RETAINED_MAX = 1000
 const NONE_DENIED: readonly number[] = []
+/** Index of the only node. */
+const NODE = 0
 /** How often a part of the cached routes is looked through for outdated ones, and how large a part: all in a minute. */
 const SWEEP_MS = 1000
 const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
 
-/** Makes a broker without listeners. Rejects with `CMQ_OPTIONS` that lists every problem of the options. */
+/**
+ * Makes a broker without listeners. Rejects with `CMQ_OPTIONS` that lists every problem of the options, or with a
+ * `CMQ_DATA_…` when the data directory cannot be used.
+ */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
-  return new ConcordBroker(resolveOptions(options), options)
+  const settings = resolveOptions(options)
+  const { directory, durability, store, files } = settings.storage
+  const storage = await openStorage(
+    { directory, durability, store, files },
+    {
+      // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
+      settings: orderedMachineSettings(settings, { hashing: options.commandLog !== undefined }),
+      logger: options.logger ?? silentLogger,
+      observer: options.commandLog,
+    },
+  )
+  return new ConcordBroker(settings, options, storage)
 }
 
 class ConcordBroker implements Broker, ConnectionHandler {
@@ -106,6 +123,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #access: Access
   readonly #hooks: HookPoints
   readonly #incoming: Incoming
+  readonly #journal: Journal
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: Sequencer
   readonly #topics: TopicIndex | undefined
@@ -130,7 +148,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   #draining = false
   #closing: Promise<void> | undefined
 
-  constructor(settings: Settings, options: BrokerOptions) {
+  constructor(settings: Settings, options: BrokerOptions, storage: Storage) {
     const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
     this.#options = options
@@ -172,10 +190,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#topics =
       makeStore === undefined ? undefined : new TopicIndex({ store: makeStore(), counters: this.counters, logger })
 
-    // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
-    const machines = machinesOf(settings, { hashing: options.commandLog !== undefined })
+    const ordered = storage.machine
+    this.#journal = storage.journal
     this.#driver = new SessionDriver<Connection>({
-      ...machines,
+      ordered,
+      local: new Machine(localMachineSettings(settings)),
+      contents: storage.contents,
       counters: this.counters,
       guard: this.#access.guard,
       outboxLimits,
@@ -185,16 +205,15 @@ class ConcordBroker implements Broker, ConnectionHandler {
       watcher: watcherOf(this.#hooks),
       topics: this.#topics,
     })
-    const parts = {
-      machine: machines.ordered,
-      effects: this.#driver,
-      journal: new MemoryJournal(options.commandLog),
-    }
+    const parts = { machine: ordered, effects: this.#driver, journal: storage.journal, position: storage.position }
     const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
-    this.#sequencer = sequencer?.(parts) ?? new LocalSequencer(parts.machine, parts.effects, parts.journal)
+    this.#sequencer =
+      sequencer?.(parts) ??
+      new LocalSequencer(parts.machine, parts.effects, parts.journal, { position: parts.position })
     this.#driver.sequencer = this.#sequencer
-    const incarnation = Date.now()
-    this.#driver.start(0, incarnation)
+    storage.journal.onLogged = ({ clientId }) => this.#driver.byClient(clientId)?.feed?.pump()
+    // Above those of earlier lives, whatever the wall clock says.
+    const incarnation = Math.max(Date.now(), ordered.incarnationOf(NODE) + 1)
 
     this.#inline = new InlineSubscriptions({
       counters: this.counters,
@@ -224,7 +243,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       hooks: this.#hooks,
       pipeline: this.#pipeline,
       counters: this.counters,
-      groupsWanting: (topic) => machines.ordered.groupsWanting(topic),
+      groupsWanting: (topic) => ordered.groupsWanting(topic),
     })
     this.#injector = new Injector({
       driver: this.#driver,
@@ -249,7 +268,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       sessionExpiryMax: settings.sessions.expiryMax,
       clientIdBytesMax: () => this.#settings.limits.clientIdBytesMax,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
-      node: 0,
+      node: NODE,
       incarnation,
       hooks: this.#hooks,
       authenticator: this.#authenticatorOf(options),
@@ -283,6 +302,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       deliver: (placed) => this.#deliverHere(placed),
       ticked: (values) => this.#hooks.observe('sysTicked', values),
     })
+    // All is in place: the connections of the last life end now, and their wills are published.
+    this.#driver.start(NODE, incarnation)
     this.#hooks.observe('started')
   }
 
@@ -464,6 +485,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#inline.close()
     this.#topics?.close()
     this.#sequencer.close()
+    await this.#journal.close()
     this.#wheel.close()
     this.#pressure.close()
     this.#logger.close()
@@ -751,17 +773,6 @@ function watcherOf(hooks: HookPoints): MachineWatcher {
       if (retain) hooks.observe('retainedStored', will)
       hooks.observe('willSent', clientId, will)
     },
-  }
-}
-
-/** The ordered machine, and the local one that transient sessions live in. */
-function machinesOf(
-  settings: Settings,
-  options: { readonly hashing: boolean },
-): { readonly ordered: Machine; readonly local: Machine } {
-  return {
-    ordered: new Machine(orderedMachineSettings(settings, options)),
-    local: new Machine(localMachineSettings(settings)),
   }
 }
 

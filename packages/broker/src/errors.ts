@@ -42,6 +42,14 @@ export const errorKinds = {
   CMQ_ADDRESS_RULES: { remedy: 'correct the listed addresses', retryable: false },
   CMQ_PERMISSIONS: { remedy: 'correct the listed rules', retryable: false },
   CMQ_PASSWORD: { remedy: 'choose another password', retryable: false },
+  CMQ_DATA_LOCKED: { remedy: 'stop the other broker, or give this one a directory of its own', retryable: true },
+  CMQ_DATA_FORMAT: { remedy: 'use the version that wrote it, or another directory', retryable: false },
+  CMQ_DATA_DAMAGED: {
+    remedy:
+      'see what `concordmq data check` finds, restore a copy, or let `concordmq data repair` give up what is damaged',
+    retryable: false,
+  },
+  CMQ_DATA_UNUSABLE: { remedy: 'see that the directory exists, can be written to and has room', retryable: true },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },

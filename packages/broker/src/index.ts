@@ -73,8 +73,11 @@ export type {
   Verdict,
 } from './hooks/hooks.ts'
 export type { CommandLog } from './model/command-log.ts'
+export type { Files, LogFile } from './model/files.ts'
+export type { Journal } from './model/journal.ts'
 export { networkProblem, networksRule } from './model/networks.ts'
-export type { Sequencer, SequencerFactory, SequencerJournal, SequencerParts } from './model/sequencer.ts'
+export type { Sequencer, SequencerFactory, SequencerParts } from './model/sequencer.ts'
+export type { Store, StoredRecord } from './model/store.ts'
 export type { TopicStore, TopicSubscriber, TopicSubscription } from './model/topic-store.ts'
 export { builtInTopicStore } from './routing/built-in-topic-store.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

@@ -134,10 +134,13 @@ export class Pipeline {
   /** PUBREL: the receipt ends, PUBCOMP answers [MQTT-4.3.3-11]. */
   release(from: Connection, packetId: number): void {
     if (from.kept) {
-      this.#o.driver.release(from, packetId, (known) => this.#complete(from, packetId, known))
+      // PUBCOMP promises that the identifier is free: that must be kept.
+      from.answerWhen((ready) => {
+        this.#o.driver.release(from, packetId, (known) => ready(PUBCOMP, packetId, this.#completed(from, known)))
+      })
       return
     }
-    this.#complete(from, packetId, from.receipts?.delete(packetId) === true)
+    from.acknowledge(PUBCOMP, packetId, this.#completed(from, from.receipts?.delete(packetId) === true))
   }
 
   /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
@@ -244,6 +247,17 @@ export class Pipeline {
       if (!known || !single.dup) from.conversation.settledIn(1)
       from.acknowledgeRun(single, PUBREC, known ? 0 : reasonCode)
     })
+  }
+
+  /** The disk takes nothing at the moment, and this message would have to be kept. */
+  #refuseUnkept(from: Connection, run: PublishRun): void {
+    if (run.qos === 0 || from.v5) {
+      this.refuse(from, run, ReasonCode.quotaExceeded)
+      return
+    }
+    // Before 5.0 no acknowledgement can say no; a client sends again what was not acknowledged when it connects again.
+    this.#o.counters.publishDropped += run.count
+    from.conversation.disconnect(ReasonCode.quotaExceeded)
   }
 
   // ---------------------------------------------------------------- route
@@ -362,9 +376,13 @@ export class Pipeline {
 
   /** QoS 2 of a transient session: what has a receipt was published already [MQTT-4.3.3-10]. */
   #publishOnce(from: Connection, run: PublishRun, route: Route<Connection>): void {
+    const ordered = run.retain || route.ordered || this.#direct(route)
+    if (ordered && this.#o.driver.sequencer.trouble) {
+      this.#refuseUnkept(from, run)
+      return
+    }
     let fresh = 0
     while (fresh < run.count && this.#receipt(from, run.packetId(fresh))) fresh++
-    const ordered = run.retain || route.ordered || this.#direct(route)
     if (fresh === run.count && !ordered) {
       this.#o.driver.sequencer.take(run.count)
       this.#fanOut(from, run, route)
@@ -376,16 +394,12 @@ export class Pipeline {
     this.#each(run, (single) => {
       if (i < fresh || (i > fresh && this.#receipt(from, single.packetId(0)))) {
         if (ordered) {
-          if (!this.#submit(from, single, route, false)) {
-            // A refused publish leaves no receipt.
-            from.receipts?.delete(single.packetId(0))
-            i++
-            return
-          }
-        } else {
-          this.#o.driver.sequencer.take(1)
-          this.#fanOut(from, single, route)
+          i++
+          this.#submit(from, single, route)
+          return
         }
+        this.#o.driver.sequencer.take(1)
+        this.#fanOut(from, single, route)
       } else if (!single.dup) {
         // A resend without DUP was counted as a message of its own.
         from.conversation.settledIn(1)
@@ -403,11 +417,15 @@ export class Pipeline {
   // ---------------------------------------------------------------- the ordered way
 
   #publishOrdered(from: Connection, run: PublishRun, route: Route<Connection>): void {
-    this.#each(run, (single) => this.#submit(from, single, route, true))
+    if (this.#o.driver.sequencer.trouble) {
+      this.#refuseUnkept(from, run)
+      return
+    }
+    this.#each(run, (single) => this.#submit(from, single, route))
   }
 
-  /** One message as a command, and its run to the transient subscribers. False: refused, and the publisher was told. */
-  #submit(from: Connection, run: PublishRun, route: Route<Connection>, acknowledge: boolean): boolean {
+  /** One message as a command, and its run to the transient subscribers. */
+  #submit(from: Connection, run: PublishRun, route: Route<Connection>): void {
     const { driver } = this.#o
     const { qos } = run
     const packetId = qos > 0 ? run.packetId(0) : 0
@@ -421,29 +439,43 @@ export class Pipeline {
     driver.runMessage = run.retain ? undefined : command.message
     driver.runPlaced = false
     const { dup } = run
-    let accepted = true
-    driver.sequencer.submit(command, (outcome: Outcome) => {
-      if (outcome.type === 'refused') {
-        accepted = false
-        this.#refuseFull(from, qos, packetId, outcome.reasonCode)
-        return
-      }
+    const answer = (
+      outcome: Outcome,
+      ready: (firstByte: number, packetId: number, reasonCode: number) => void,
+    ): void => {
       // A resend without DUP was counted as a message of its own.
       if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
-      if (!acknowledge || qos === 0 || outcome.type === 'stale') return
+      if (outcome.type === 'stale') {
+        ready(0, packetId, 0)
+        return
+      }
       let reasonCode = 0
       if (outcome.type === 'malformed') reasonCode = ReasonCode.implementationSpecificError
-      else if (outcome.type === 'published' && !outcome.duplicate && outcome.matched === 0 && unmatched(route)) {
+      else if (outcome.type === 'refused') {
+        // There is no room for what the message asks for.
+        this.#o.counters.publishDropped++
+        reasonCode = outcome.reasonCode
+        if (qos > 0 && !from.v5) {
+          // Earlier clients send again what was not acknowledged, when they are back.
+          ready(0, packetId, 0)
+          from.conversation.disconnect(reasonCode)
+          return
+        }
+      } else if (outcome.type === 'published' && !outcome.duplicate && outcome.matched === 0 && unmatched(route)) {
         reasonCode = ReasonCode.noMatchingSubscribers
       }
+      if (qos === 0) return
       if (qos === 1 || reasonCode >= 0x80) from.conversation.settledIn(1)
-      from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
-    })
+      if (reasonCode >= 0x80 && !from.kept) from.receipts?.delete(packetId)
+      ready(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
+    }
+    if (qos > 0) {
+      from.answerWhen((ready) => driver.sequencer.submit(command, (outcome) => answer(outcome, ready)))
+    } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
     driver.runMessage = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
     if (driver.runPlaced) this.#fanOut(from, run, route, this.#direct(route))
-    return accepted
   }
 
   /** There is no room for what the message asks for: 5.0 publishers are told, earlier ones send it again when they are back. */
@@ -507,11 +539,15 @@ export class Pipeline {
     from.acknowledgeRun(run, firstByte, unmatched ? ReasonCode.noMatchingSubscribers : 0)
   }
 
-  #complete(from: Connection, packetId: number, known: boolean): void {
+  /** The reason code of PUBCOMP. */
+  #completed(from: Connection, known: boolean): number {
     if (known) from.conversation.settledIn(1)
-    from.acknowledge(PUBCOMP, packetId, known ? 0 : ReasonCode.packetIdentifierNotFound)
+    return known ? 0 : ReasonCode.packetIdentifierNotFound
   }
 }
+
+/** QoS 0 has no acknowledgement. */
+function nothing(): void {}
 
 const NO_IDS: readonly number[] = []
 const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: false, subscriptionIds: NO_IDS })) as [

@@ -33,9 +33,9 @@ function check(machine: Machine, queueMessagesMax: number): void {
       assert.ok(entry.terms.qos > 0)
       assert.ok(entry.state === 'queued' || entry.terms.qos === 2)
       messages++
-      bytes += entry.placed.bytes
+      bytes += entry.bytes
       if (entry.share !== '' && entry.terms.qos === 2) {
-        const key = `${entry.share} ${entry.placed.position}.${entry.placed.index}`
+        const key = `${entry.share} ${entry.placed?.position}.${entry.placed?.index}`
         assert.equal(shared.get(key), undefined, 'one member has a message of a shared group')
         shared.set(key, clientId)
       }
@@ -118,7 +118,7 @@ test('Machine gives a QoS 2 message of a shared group to a second member only wh
         queued: (clientId, _, q) => {
           const entry = machine.session(clientId)?.queue.queued(q)
           if (entry === undefined || entry.share === '' || entry.terms.qos !== 2) return
-          const key = `${entry.share} ${entry.placed.position}.${entry.placed.index}`
+          const key = `${entry.share} ${entry.placed?.position}.${entry.placed?.index}`
           const before = holders.get(key)
           holders.set(key, `${clientId} ${q}`)
           if (before === undefined) return

@@ -17,6 +17,9 @@ import { isRefused } from './messages/refusing.ts'
 import { acknowledge, releaseReceipts } from './queue/settling.ts'
 import type { RetainedView } from './retained/retained.ts'
 import { forgetRetained } from './retained/retaining.ts'
+import { takeDelta } from './saving/delta.ts'
+import type { Recovery } from './saving/recovery.ts'
+import { type Save, Saver } from './saving/save.ts'
 import { connect, disconnect, start } from './sessions/connecting.ts'
 import { sessionDue } from './sessions/ending.ts'
 import { isCurrent, Session, type Subscription } from './sessions/session.ts'
@@ -39,15 +42,26 @@ const REFUSED: Outcome = { type: 'refused', reasonCode: 0x97 }
  */
 export class Machine {
   readonly #state: State
+  readonly #saver: Saver
 
   constructor(settings: MachineSettings, state: State = new State(settings)) {
     this.#state = state
+    this.#saver = new Saver(state)
   }
 
   /** The machine that a snapshot was taken of: it goes on exactly like the original. Or what is wrong with the snapshot. */
   static restore(slices: Iterable<Uint8Array>, settings: MachineSettings): Machine | { readonly malformed: string } {
     const state = readSnapshot(slices, settings)
     return state instanceof State ? new Machine(settings, state) : state
+  }
+
+  /** The machine that the disk remembers; `recovery` was prepared. Or what is wrong with what the disk has. */
+  static recover(recovery: Recovery, settings: MachineSettings): Machine | { readonly malformed: string } {
+    const recovered = recovery.finish()
+    if ('malformed' in recovered) return recovered
+    const machine = new Machine(settings, recovered.state)
+    machine.#saver.addStale(recovered.stale)
+    return machine
   }
 
   /** 32 bytes over the whole state, the same on every replica. Costs what changed since it was last asked for. */
@@ -77,6 +91,60 @@ export class Machine {
     if (outcome.type === 'malformed') this.#state.counters.malformed++
     else if (outcome.type === 'stale') this.#state.counters.stale++
     return outcome
+  }
+
+  /** What the log does not have yet, as one group of it (`saving/delta.ts`); undefined: nothing. */
+  takeDelta(): Uint8Array | undefined {
+    return takeDelta(this.#state)
+  }
+
+  /** The group taken last is on disk. `visit` is called with sessions that have more to send for it. */
+  deltaLogged(visit: (session: Session) => void): void {
+    for (const session of this.#state.cut) {
+      session.queue.cutIsLogged()
+      if (session.connection !== undefined) visit(session)
+    }
+    this.#state.cut.length = 0
+  }
+
+  /** What the state store does not have yet, as one transaction. The log must have taken its part just before. */
+  takeSave(): Save {
+    return this.#saver.take()
+  }
+
+  /** Whether `takeDelta` may find something. */
+  get hasUnlogged(): boolean {
+    return this.#state.records.changes?.isUnlogged ?? false
+  }
+
+  /** The highest incarnation of a node that was started; -1: none was. */
+  incarnationOf(node: number): number {
+    return this.#state.nodes.get(node)?.incarnation ?? -1
+  }
+
+  /** Equal before and after a command: nothing that must be kept on disk changed. */
+  get durableVersion(): number {
+    return this.#state.records.changes?.version ?? 0
+  }
+
+  /** How many records the next save would write. */
+  get unsaved(): number {
+    return this.#state.records.changes?.unsaved ?? 0
+  }
+
+  /** A save is on disk: what it holds need not stay in memory. */
+  saved(save: Save): void {
+    this.#saver.done(save)
+  }
+
+  /** Up to `max` chunks of which so little is left that they are worth writing anew. */
+  sparseChunks(max: number): number[] {
+    return this.#saver.sparseChunks(max)
+  }
+
+  /** Writes a sparse chunk anew with the next save, given its content as the store has it. What is wrong with that, or undefined. */
+  shrinkChunk(id: number, content: Uint8Array): string | undefined {
+    return this.#saver.shrink(id, content)
   }
 
   /** When time alone next changes something, microseconds since 1970: a `tick` is due then. */

@@ -41,6 +41,8 @@ export interface MachineSettings {
   readonly settlementLagMax: number
   /** False: no hash and no snapshot, and no cost of them. */
   readonly hashing: boolean
+  /** Whether it is kept in mind what a disk does not have yet (`saving/`). */
+  readonly durable: boolean
 }
 
 /** Settings with everything that is not given at its default. */
@@ -62,6 +64,7 @@ export function machineSettings(given: Partial<MachineSettings> = {}): MachineSe
     topicLevelsMax: 128,
     settlementLagMax: 256,
     hashing: true,
+    durable: false,
     ...given,
   }
 }

@@ -12,8 +12,10 @@ import { Deadlines, NEVER } from './deadlines/deadlines.ts'
 import type { Writer } from './encoding/writer.ts'
 import { Body } from './messages/body.ts'
 import type { Message } from './messages/message.ts'
+import { Shelf } from './messages/shelf.ts'
 import { RecordKind } from './records/kinds.ts'
-import { RecordTable, StateRecord } from './records/record-table.ts'
+import { RecordTable } from './records/record-table.ts'
+import { StateRecord } from './records/state-record.ts'
 import { Retained, type RetainedEntry } from './retained/retained.ts'
 import type { Session, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
@@ -27,6 +29,11 @@ export class Clock extends StateRecord {
   timeUs = 0
   /** Index that the next message at this position gets. */
   index = 0
+
+  /** Every group of the log and every save carries it anyway. */
+  override get durable(): boolean {
+    return false
+  }
 
   override writeKey(writer: Writer): void {
     writer.u8(RecordKind.clock)
@@ -84,7 +91,11 @@ export class State {
   /** Groups by share name. */
   readonly shares = new FilterTree<ShareGroup>()
   readonly retained = new Retained()
+  /** Messages on disk that queues of kept sessions refer to. */
+  readonly shelf = new Shelf()
   readonly deadlines = new Deadlines<Session | RetainedEntry>()
+  /** Sessions in the group of the log that was taken last. */
+  readonly cut: Session[] = []
   /** Entries of all queues, and the bytes they refer to. */
   queuesMessages = 0
   queuesBytes = 0
@@ -100,7 +111,7 @@ export class State {
 
   constructor(settings: MachineSettings) {
     this.settings = settings
-    this.records = new RecordTable({ hashing: settings.hashing })
+    this.records = new RecordTable(settings)
     this.records.add(this.clock)
   }
 }

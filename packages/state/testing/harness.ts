@@ -142,7 +142,7 @@ export class Harness {
       if (entry === undefined) continue
       const { qos, retain, subscriptionIds } = entry.terms
       const ids = subscriptionIds.length === 0 ? '' : ` [${subscriptionIds.join()}]`
-      lines.push(`q${q} ${entry.placed.message.topic} qos${qos}${retain ? ' retain' : ''}${ids} ${entry.state}`)
+      lines.push(`q${q} ${entry.placed?.message.topic} qos${qos}${retain ? ' retain' : ''}${ids} ${entry.state}`)
     }
     return lines
   }

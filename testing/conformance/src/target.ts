@@ -4,6 +4,9 @@
  *
  * Tests that need a broker with settings of their own are skipped against an outside broker: `{ skip: outside }`.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before } from 'node:test'
 import type { Target } from '../../testkit/src/raw-client.ts'
 import type { ConnectOptions, Property, Version } from '../../testkit/src/wire.ts'
@@ -34,17 +37,30 @@ export function useBroker(kind: 'tcp' | 'ws' = 'tcp', options: BrokerOptions = {
   let close = async (): Promise<void> => {}
   before(async () => {
     const { createRecordedBroker } = await import('../../testkit/src/recorded-broker.ts')
+    const { storage, remove } = storageOfRun()
     const broker = await createRecordedBroker({
       access: { allowAnonymous: true },
       sys: { intervalSeconds: 0 },
+      ...(storage !== undefined && { storage }),
       ...options,
     })
     const handle = await broker.listen({ kind, host: target.host, port: 0 })
     target.port = handle.port
-    close = () => broker.close({ graceMs: 0 })
+    close = async () => {
+      await broker.close({ graceMs: 0 })
+      remove()
+    }
   })
   after(() => close())
   return target
+}
+
+/** `CONCORDMQ_TEST_DURABILITY=fsync` or `os`: the brokers keep their state in a directory of their own. */
+function storageOfRun(): { readonly storage: BrokerOptions['storage']; readonly remove: () => void } {
+  const durability = process.env['CONCORDMQ_TEST_DURABILITY']
+  if (durability !== 'fsync' && durability !== 'os') return { storage: undefined, remove: () => {} }
+  const directory = mkdtempSync(join(tmpdir(), 'concordmq-conformance-'))
+  return { storage: { directory, durability }, remove: () => rmSync(directory, { recursive: true, force: true }) }
 }
 
 /** CONNECT options of a session that outlives its connection, in either version. */

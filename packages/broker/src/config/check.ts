@@ -19,6 +19,7 @@ import type {
   ListenerOptions,
   RetainedOptions,
   SessionOptions,
+  StorageOptions,
   SysOptions,
 } from './options.ts'
 import { suggest } from './suggest.ts'
@@ -34,6 +35,7 @@ export interface Settings {
   readonly features: Required<FeatureOptions>
   readonly embedding: Required<EmbeddingOptions>
   readonly sys: Required<SysOptions>
+  readonly storage: Required<Pick<StorageOptions, 'durability'>> & Omit<StorageOptions, 'durability'>
 }
 
 type Optional = 'enhanced' | 'permissions' | 'tokens' | 'addresses' | 'scramRecords' | 'scramSecret'
@@ -91,6 +93,12 @@ const accessSchema = section(optionKeys.access, {
   enhanced,
 })
 
+const storageParts = {
+  directory: z.string({ error: 'a path' }).min(1, { error: 'a path that is not empty' }).optional(),
+  store: functions('a Store', ['records', 'content', 'commit', 'check', 'close']).optional(),
+  files: functions('a Files', ['open', 'read', 'list', 'rename', 'remove', 'syncDirectory']).optional(),
+}
+
 const brokerSchema = z.strictObject({
   logger: functions('a Logger with error(), warn(), info() and debug()', ['error', 'warn', 'info', 'debug']).optional(),
   commandLog: z.custom((value) => typeof value === 'function', { error: 'a function' }).optional(),
@@ -112,6 +120,7 @@ const brokerSchema = z.strictObject({
   embedding: section(optionKeys.embedding).prefault({}),
   hooks: z.custom((value) => Array.isArray(value), { error: 'an array of hooks' }).optional(),
   sys: section(optionKeys.sys).prefault({}),
+  storage: section(optionKeys.storage, storageParts).prefault({}),
 })
 
 const text = z.string({ error: 'text' }).min(1, { error: 'text that is not empty' })

@@ -210,6 +210,14 @@ export const optionKeys = {
       'Bytes of payload that wait for one handler of `broker.subscribe()`; more are dropped',
     ),
   },
+  storage: {
+    durability: choice<'fsync' | 'os'>(
+      'fsync',
+      ['fsync', 'os'],
+      'restart',
+      'What an acknowledgement waits for: that the disk has it, or that the operating system has it',
+    ),
+  },
   sys: {
     intervalSeconds: number(
       10,

@@ -4,7 +4,9 @@
  */
 import type { Hooks } from '../hooks/hooks.ts'
 import type { CommandLog } from '../model/command-log.ts'
+import type { Files } from '../model/files.ts'
 import type { SequencerFactory } from '../model/sequencer.ts'
+import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
 import type { Authenticator, Providers, TopicStoreFactory } from './providers.ts'
@@ -32,6 +34,7 @@ export interface BrokerOptions {
   /** What the names above may stand for, beside the built-in ones. */
   readonly providers?: Providers
   readonly embedding?: EmbeddingOptions
+  readonly storage?: StorageOptions
   /** Sees every command with its place before it is applied: for recordings. */
   readonly commandLog?: CommandLog
 }
@@ -205,6 +208,20 @@ export interface EmbeddingOptions {
   readonly inlineQueueMessagesMax?: number
   /** Bytes of payload that wait for one. Default 67,108,864. */
   readonly inlineQueueBytesMax?: number
+}
+
+export interface StorageOptions {
+  /** Where kept sessions, retained messages and wills lie; made if it is missing. Default: nowhere, they end with the process. */
+  readonly directory?: string
+  /**
+   * What an acknowledgement waits for. `fsync` (default): the disk has it, it survives the loss of power. `os`: the operating
+   * system has it, it survives the end of the process.
+   */
+  readonly durability?: 'fsync' | 'os'
+  /** Another store in the place of SQLite; see `storeSuite` in `@concordmq/broker/testing`. */
+  readonly store?: Store
+  /** Another file system under the log, for tests. */
+  readonly files?: Files
 }
 
 export interface SysOptions {

@@ -47,6 +47,7 @@ import type { Route } from '../routing/route-table.ts'
 import type { KeptFeed } from '../sessions/kept-feed.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { AnswerLine } from './answer-line.ts'
 import type { Arrival } from './arrival.ts'
 import type { ClientRate } from './client-rate.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
@@ -148,6 +149,7 @@ export class Connection
   readonly #acceptedMs: number
   #outbox: Outbox | undefined
   #aliases: OutboundAliases | undefined
+  #line: AnswerLine | undefined
   #left = false
   #closed = false
   #paused = false
@@ -485,14 +487,23 @@ export class Connection
   }
 
   #pubrec(packetId: number, reasonCode: number): void {
-    const settled = this.feed?.pubrec(packetId, reasonCode) ?? this.#outbox?.pubrec(packetId, reasonCode) ?? 'unknown'
+    const { feed } = this
+    let settled = 'unknown' as Settled
+    if (feed !== undefined) {
+      // PUBREL promises that the PUBLISH is never sent again: it leaves when that is kept.
+      this.answerWhen((ready) => {
+        settled = feed.pubrec(packetId, reasonCode, () => ready(reasonCode >= 0x80 ? 0 : PUBREL, packetId, 0))
+        if (settled !== 'settled') ready(0, packetId, 0)
+      })
+      if (settled === 'settled') return
+    } else if (this.#outbox !== undefined) settled = this.#outbox.pubrec(packetId, reasonCode)
     this.#check(settled)
     if (reasonCode >= 0x80 && settled === 'settled') {
       this.#shared.hooks.observe('qosDropped', this.clientId, 'refused')
     }
     if (settled === 'mismatch' || reasonCode >= 0x80) return
     // [MQTT-4.3.3-4] PUBREL with the same identifier; one that is not in use is answered, so that the client can end it
-    this.acknowledge(0x62, packetId, settled === 'unknown' ? ReasonCode.packetIdentifierNotFound : 0)
+    this.acknowledge(PUBREL, packetId, settled === 'unknown' ? ReasonCode.packetIdentifierNotFound : 0)
   }
 
   pubrel(packetId: number, reasonCode = 0): void {
@@ -641,6 +652,32 @@ export class Connection
 
   /** PUBACK, PUBREC, PUBREL or PUBCOMP; before 5.0 it has no reason. */
   acknowledge(firstByte: number, packetId: number, reasonCode = 0): void {
+    if (this.#line !== undefined && this.#line.length > 0) this.#line.push(firstByte, packetId, reasonCode)
+    else this.#acknowledge(firstByte, packetId, reasonCode)
+  }
+
+  /**
+   * Begins what is to be acknowledged, perhaps later: `ready` is called once, and what it is given leaves behind the
+   * acknowledgements of earlier requests. 0 in the place of the first byte: there is nothing to send.
+   */
+  answerWhen(begin: (ready: (firstByte: number, packetId: number, reasonCode: number) => void) => void): void {
+    let ticket = -1
+    let answered = false
+    begin((firstByte, packetId, reasonCode) => {
+      answered = true
+      if (ticket < 0) {
+        if (firstByte !== 0) this.acknowledge(firstByte, packetId, reasonCode)
+      } else if (firstByte === 0) this.#line?.giveUp(ticket)
+      else this.#line?.fill(ticket, firstByte, packetId, reasonCode)
+    })
+    if (answered) return
+    this.#line ??= new AnswerLine((firstByte, packetId, reasonCode) => {
+      this.#acknowledge(firstByte, packetId, reasonCode)
+    })
+    ticket = this.#line.reserve()
+  }
+
+  #acknowledge(firstByte: number, packetId: number, reasonCode: number): void {
     const { output } = this
     const bytes = reasonCode !== 0 && this.v5 ? 5 : 4
     const at = output.room(bytes)
@@ -664,6 +701,10 @@ export class Connection
   acknowledgeRun(run: PublishRun, firstByte: number, reasonCode: number): void {
     const { output } = this
     const { count, buf, ids } = run
+    if (this.#line !== undefined && this.#line.length > 0) {
+      for (let i = 0; i < count; i++) this.#line.push(firstByte, run.packetId(i), reasonCode)
+      return
+    }
     const bytes = reasonCode === 0 || !this.v5 ? 4 : 5
     let at = output.room(count * bytes)
     const chunk = output.chunk as Buffer
@@ -697,7 +738,17 @@ export class Connection
   expel(reasonCode: number): void {
     if (!this.#left) this.#shared.handler.expelled(this)
     this.#left = true
-    this.conversation.disconnect(reasonCode)
+    if (this.conversation.connected) this.conversation.disconnect(reasonCode)
+    else {
+      // Its CONNACK still waits for the disk.
+      this.conversation.end()
+      this.transport.destroy()
+    }
+  }
+
+  expelUnkept(): void {
+    this.#closeReason = ReasonCode.quotaExceeded
+    this.conversation.disconnect(ReasonCode.quotaExceeded)
   }
 
   /** The broker ends the connection, for the client's will as if it were lost. */
@@ -791,5 +842,7 @@ const header: RemainingLength = { value: 0, next: 0 }
  * subscriber that is slow may go on publishing.
  */
 const UNREAD_BYTES_MAX = 4 * CONGESTED_BYTES
+const PUBREL = 0x62
+
 /** Aliases used towards one client: a bound on what it makes the broker remember. */
 const ALIASES_MAX = 64

@@ -21,7 +21,7 @@ import type { EnhancedAuthenticator, EnhancedExchange, EnhancedVerdict } from '.
 import { takeIncoming } from '../hooks/hook-message.ts'
 import { type HookPoints, NO_OPINION, Refused } from '../hooks/hook-points.ts'
 import type { HookMessage } from '../hooks/hooks.ts'
-import { type SessionDriver, willMessage } from '../sessions/session-driver.ts'
+import { type Entering, type SessionDriver, willMessage } from '../sessions/session-driver.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Connection } from './connection.ts'
@@ -382,6 +382,10 @@ export class Entrance {
     const sessionExpirySeconds = Math.min(asked ?? before5, sessionExpiryMax)
     // [MQTT-3.14.2-2] what counts is what the client asked for
     conversation.sessionExpiryAllowed = (asked ?? 0) > 0
+    if (driver.sequencer.trouble && (sessionExpirySeconds > 0 || packet.will !== undefined)) {
+      this.#refuse(connection, packet, ReasonCode.quotaExceeded, 'the disk takes nothing at the moment')
+      return
+    }
     const full = this.#o.gate.refusesUser({ clientId, principal }, driver.byClient(clientId))
     if (full !== undefined) {
       this.#refuse(connection, packet, full.reasonCode, full.why)
@@ -404,16 +408,21 @@ export class Entrance {
         },
       }),
     }
-    driver.enter(connection, command, (outcome) => {
+    const entered = (outcome: Entering): void => {
+      if (outcome.type !== 'connected') return
+      connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
+      this.#o.gate.entered({ clientId, principal }, connection.arrival)
+      connection.rate = this.#o.gate.rate()
+    }
+    const kept = (outcome: Entering): void => {
       if (outcome.type === 'refused') {
         counters.limits.sessionsFull++
         this.#refuse(connection, packet, outcome.reasonCode, 'there are as many sessions as there may be')
         return
       }
+      // It may have gone, or have been taken over, while the disk was written.
+      if (conversation.closed) return
       counters.connectsAccepted++
-      connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
-      this.#o.gate.entered({ clientId, principal }, connection.arrival)
-      connection.rate = this.#o.gate.rate()
       conversation.accept({
         sessionPresent: outcome.sessionPresent,
         ...(assigned !== undefined && packet.version === 5 && { assignedClientIdentifier: assigned }),
@@ -425,7 +434,10 @@ export class Entrance {
       connection.processed(packet)
       if (outcome.kept) driver.feed(connection)
       connection.answered()
-    })
+    }
+    driver.enter(connection, command, { entered, kept })
+    // The deadline until CONNACK is watched on.
+    if (!conversation.connected && !conversation.closed) connection.answered()
   }
 
   #refuse(connection: Connection, packet: ConnectPacket, reasonCode: number, why: string): void {

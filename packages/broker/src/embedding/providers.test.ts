@@ -65,18 +65,22 @@ function countingStore(counts: Record<string, number> = {}): TopicStore {
 }
 
 /** Answers a moment later, as one behind a network would. */
-const slowSequencer: SequencerFactory = ({ machine, effects, journal }) => {
-  const inner = new LocalSequencer(machine, effects, journal)
+const slowSequencer: SequencerFactory = (parts) => {
+  const inner = localSequencer(parts)
   return {
-    submit: (command, done) => inner.submit(command, done && ((outcome) => setImmediate(done, outcome))),
+    submit: (command, kept, applied) =>
+      inner.submit(command, kept && ((outcome) => setImmediate(kept, outcome)), applied),
+    get trouble() {
+      return inner.trouble
+    },
     take: (count) => inner.take(count),
     nowUs: () => inner.nowUs(),
     close: () => inner.close(),
   }
 }
 
-const localSequencer: SequencerFactory = ({ machine, effects, journal }: SequencerParts) =>
-  new LocalSequencer(machine, effects, journal)
+const localSequencer: SequencerFactory = ({ machine, effects, journal, position }: SequencerParts) =>
+  new LocalSequencer(machine, effects, journal, { position })
 
 describe('the built-in topic store', () => {
   for (const { name, run } of topicStoreSuite(builtInTopicStore)) test(name, run)
@@ -118,7 +122,13 @@ describe('suites notice what is wrong', () => {
     const backwards: SequencerFactory = (parts) => {
       const inner = localSequencer(parts)
       let now = 2e15
-      return { submit: (c, d) => inner.submit(c, d), take() {}, nowUs: () => now--, close: () => inner.close() }
+      return {
+        submit: (command, kept, applied) => inner.submit(command, kept, applied),
+        take() {},
+        nowUs: () => now--,
+        trouble: false,
+        close: () => inner.close(),
+      }
     }
     assert.ok((await failing(sequencerSuite(backwards))) >= 2)
   })

@@ -4,32 +4,33 @@
  * submission.
  */
 import type { Command, Effects, Machine, Outcome } from '@concordmq/state'
+import type { Journal } from './journal.ts'
 
 export interface Sequencer {
   /**
-   * Submits a command of this node. `done` is called when it has been applied and what its answer promises is kept (see
-   * `storage/journal.ts`); in `none` without a disk that is before `submit` returns.
+   * Submits a command of this node. `applied` is called when it has been applied, before any effect of a later command;
+   * `kept` when what its answer promises is kept as well (`journal.ts`). In `none`, `applied` is called before
+   * `submit` returns, and `kept` too where nothing durable changed.
    */
-  submit(command: Command, done?: (outcome: Outcome) => void): void
+  submit(command: Command, kept?: (outcome: Outcome) => void, applied?: (outcome: Outcome) => void): void
   /** Takes positions for messages that need no command: no kept session, no retain flag, no shared group wants them. */
   take(count: number): void
   /** The order's time now, microseconds since 1970, never decreasing. */
   nowUs(): number
+  /** Nothing can be kept on disk at the moment: what would have to be is to be refused. */
+  readonly trouble: boolean
   /** No further deadlines are watched. */
   close(): void
-}
-
-/** Where commands are written before their answers leave; `storage/journal.ts` says more. */
-export interface SequencerJournal {
-  append(position: number, timeUs: number, command: Command): void
-  whenKept(position: number, kept: () => void): void
 }
 
 /** What a sequencer works with: it gives commands places, writes them to the journal and applies them to the machine. */
 export interface SequencerParts {
   readonly machine: Machine
   readonly effects: Effects
-  readonly journal: SequencerJournal
+  /** Told of every command before it is applied, and of every durable change; answers that promise one wait for it. */
+  readonly journal: Journal
+  /** Positions up to this one may have been used before. */
+  readonly position: number
 }
 
 export type SequencerFactory = (parts: SequencerParts) => Sequencer

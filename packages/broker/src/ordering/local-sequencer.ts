@@ -4,51 +4,72 @@
  * `tick` is submitted.
  */
 import type { Command, Effects, Machine, Outcome } from '@concordmq/state'
+import type { Journal } from '../model/journal.ts'
 import type { Sequencer } from '../model/sequencer.ts'
-import type { Journal } from '../storage/journal.ts'
 
 /** Longest timer; a later deadline is looked at again then. */
 const TIMER_MS_MAX = 60_000
+/** How often the journal hears of positions that no command took. */
+const RESERVE_STEP = 65_536
 
 interface Submission {
   readonly command: Command
-  readonly done: ((outcome: Outcome) => void) | undefined
+  readonly kept: ((outcome: Outcome) => void) | undefined
+  readonly applied: ((outcome: Outcome) => void) | undefined
 }
 
 export class LocalSequencer implements Sequencer {
   /** Position of the last command or message. */
-  position = 0
+  position: number
   readonly #machine: Machine
   readonly #effects: Effects
   readonly #journal: Journal
-  #timeUs = 0
+  #timeUs: number
+  /** The journal is told again at this position. */
+  #reserveAt = 0
   #timer: NodeJS.Timeout | undefined
   #timerUs = Number.POSITIVE_INFINITY
   #applying = false
   readonly #waiting: Submission[] = []
 
-  constructor(machine: Machine, effects: Effects, journal: Journal) {
+  /** `position`: all up to it may have been used before. */
+  constructor(
+    machine: Machine,
+    effects: Effects,
+    journal: Journal,
+    { position = 0 }: { readonly position?: number } = {},
+  ) {
+    this.position = position
+    this.#timeUs = machine.timeUs
     this.#machine = machine
     this.#effects = effects
     this.#journal = journal
   }
 
-  submit(command: Command, done?: (outcome: Outcome) => void): void {
+  submit(command: Command, kept?: (outcome: Outcome) => void, applied?: (outcome: Outcome) => void): void {
     if (this.#applying) {
       // An effect led to a further command: it has its place after the one being applied.
-      this.#waiting.push({ command, done })
+      this.#waiting.push({ command, kept, applied })
       return
     }
-    this.#apply(command, done)
+    this.#apply(command, kept, applied)
     while (this.#waiting.length > 0) {
       const next = this.#waiting.shift() as Submission
-      this.#apply(next.command, next.done)
+      this.#apply(next.command, next.kept, next.applied)
     }
     this.#arm()
   }
 
   take(count: number): void {
     this.position += count
+    if (this.position >= this.#reserveAt) {
+      this.#reserveAt = this.position + RESERVE_STEP
+      this.#journal.reserve(this.position)
+    }
+  }
+
+  get trouble(): boolean {
+    return this.#journal.trouble
   }
 
   nowUs(): number {
@@ -62,10 +83,15 @@ export class LocalSequencer implements Sequencer {
     this.#timerUs = Number.NEGATIVE_INFINITY
   }
 
-  #apply(command: Command, done: ((outcome: Outcome) => void) | undefined): void {
+  #apply(
+    command: Command,
+    kept: ((outcome: Outcome) => void) | undefined,
+    applied: ((outcome: Outcome) => void) | undefined,
+  ): void {
     const position = ++this.position
     const timeUs = this.nowUs()
-    this.#journal.append(position, timeUs, command)
+    this.#journal.observe(position, timeUs, command)
+    const before = this.#machine.durableVersion
     this.#applying = true
     let outcome: Outcome
     try {
@@ -73,7 +99,14 @@ export class LocalSequencer implements Sequencer {
     } finally {
       this.#applying = false
     }
-    if (done !== undefined) this.#journal.whenKept(position, () => done(outcome))
+    applied?.(outcome)
+    if (this.#machine.durableVersion === before) {
+      // It promises nothing that a disk would have to keep.
+      kept?.(outcome)
+      return
+    }
+    if (kept === undefined) this.#journal.changed()
+    else this.#journal.whenKept(kept, outcome)
   }
 
   #arm(): void {

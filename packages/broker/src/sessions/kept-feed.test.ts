@@ -15,7 +15,10 @@ test('a resumed session gets what may have been sent with DUP, PUBREL for what i
   ] as const)
     node.publish('t', payload, qos)
   assert.deepEqual(first.arrived(), ['a 1#1', 'b 2#2', 'c 2#3'])
-  assert.equal(first.feed?.pubrec(2, 0), 'settled')
+  assert.equal(
+    first.feed?.pubrec(2, 0, () => {}),
+    'settled',
+  )
   first.leave()
   node.publish('t', 'e', 1)
   const second = node.connect('c', { expiry: 100 })
@@ -104,11 +107,11 @@ test('received is in the order before PUBREL may leave, together with what was s
   client.arrived()
   client.feed?.puback(1, 0)
   assert.equal(node.count('acknowledge'), 0)
-  client.feed?.pubrec(2, 0)
+  client.feed?.pubrec(2, 0, () => {})
   assert.equal(node.count('acknowledge'), 1)
   assert.equal(node.ordered.session('c')?.queue.entry(1)?.state, 'received')
   assert.equal(node.ordered.session('c')?.queue.entry(0), undefined)
-  client.feed?.pubrec(2, 0)
+  client.feed?.pubrec(2, 0, () => {})
   assert.equal(node.count('acknowledge'), 1, 'a repeated PUBREC changes nothing')
 })
 
@@ -119,9 +122,18 @@ test('acknowledgements: unknown ones, those of the other QoS, and a PUBREC that 
   node.publish('t', 'a', 1)
   node.publish('t', 'b', 2)
   const { feed } = client
-  assert.deepEqual([feed?.puback(9, 0), feed?.pubrec(9, 0), feed?.pubcomp(9, 0)], ['unknown', 'unknown', 'unknown'])
-  assert.deepEqual([feed?.pubrec(1, 0), feed?.pubcomp(1, 0), feed?.puback(2, 0)], ['mismatch', 'mismatch', 'mismatch'])
-  assert.equal(feed?.pubrec(2, 0x97), 'settled')
+  assert.deepEqual(
+    [feed?.puback(9, 0), feed?.pubrec(9, 0, () => {}), feed?.pubcomp(9, 0)],
+    ['unknown', 'unknown', 'unknown'],
+  )
+  assert.deepEqual(
+    [feed?.pubrec(1, 0, () => {}), feed?.pubcomp(1, 0), feed?.puback(2, 0)],
+    ['mismatch', 'mismatch', 'mismatch'],
+  )
+  assert.equal(
+    feed?.pubrec(2, 0x97, () => {}),
+    'settled',
+  )
   assert.equal(feed?.pubcomp(2, 0), 'unknown')
   feed?.pump()
   assert.equal(node.ordered.session('c')?.queue.entry(1), undefined)

@@ -12,8 +12,9 @@ import { encodePacket, PacketType, ReasonCode } from '@concordmq/protocol'
 import { type AcknowledgeCommand, packetIdOf, type Session, type Settlement } from '@concordmq/state'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
-import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
+import { messageForm, type Now } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits, Settled } from '../delivery/outbox.ts'
+import type { ContentReader } from '../storage/content-reader.ts'
 import type { Counters } from '../telemetry/counters.ts'
 
 export interface KeptFeedOptions {
@@ -31,7 +32,9 @@ export interface KeptFeedOptions {
   /** What hooks make of a message on its way out, while there are such hooks; it answers undefined for a refusal. */
   readonly screen?: () => ((form: Form) => Form | undefined) | undefined
   /** Submits settlements to the order. */
-  readonly acknowledge: (settlements: AcknowledgeCommand['settlements']) => void
+  /** `kept` is called when they are on disk. */
+  readonly acknowledge: (settlements: AcknowledgeCommand['settlements'], kept?: () => void) => void
+  readonly contents: ContentReader
 }
 
 /** Settlements of one command. */
@@ -50,6 +53,9 @@ export class KeptFeed {
   #zeroBytes = 0
   #settlements: Settlement[] = []
   #held = true
+  /** A chunk is being read, for the number `#readFor`. */
+  #reading = false
+  #readFor = -1
 
   constructor(options: KeptFeedOptions) {
     this.#o = options
@@ -125,13 +131,14 @@ export class KeptFeed {
         continue
       }
       const q = window.next
-      if (q >= queue.next) break
+      // What is not on disk yet is sent when it is.
+      if (q >= queue.sendableBelow) break
       if (window.room() <= 0) {
         outbox.windowFull()
         break
       }
       this.#sendEntry(q)
-      // A closed outbox takes nothing: without this the loop would not end.
+      // Its message is still being read, or the outbox is closed and takes nothing.
       if (window.next === q) break
       if (outbox.output.full) outbox.output.flush()
     }
@@ -167,20 +174,25 @@ export class KeptFeed {
       )
       return
     }
-    // Asked here and not when it was queued: a right may have been withdrawn since.
-    if (!this.#o.mayReceive(entry.placed.message.topic)) {
-      this.#giveUp(q, ReasonCode.notAuthorized)
-      return
-    }
     const dup = session.queue.mayHaveBeenSent(q)
     const now = this.#o.now()
-    if (!dup && secondsLeft(entry.placed, now.us) === 0) {
+    if (!dup && entry.expiresUs <= now.us) {
       counters.publishDropped++
       this.#giveUp(q, 0)
       return
     }
+    const placed = entry.placed ?? this.#o.contents.get(entry.chunk, entry.slot)
+    if (placed === undefined) {
+      this.#read(q, entry.chunk)
+      return
+    }
+    // Asked here and not when it was queued: a right may have been withdrawn since.
+    if (!this.#o.mayReceive(placed.message.topic)) {
+      this.#giveUp(q, ReasonCode.notAuthorized)
+      return
+    }
     const { qos, retain, subscriptionIds } = entry.terms
-    const whole = messageForm(entry.placed, v5, { qos, retain, dup, subscriptionIds }, now)
+    const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds }, now)
     const screen = this.#o.screen?.()
     const form = screen === undefined ? whole : screen(whole)
     if (form === undefined) {
@@ -196,6 +208,24 @@ export class KeptFeed {
       return
     }
     outbox.put(form)
+  }
+
+  /** The messages of a chunk come into memory; the line goes on then. */
+  #read(q: number, chunk: number): void {
+    if (this.#reading) return
+    if (this.#readFor === q) {
+      // It was read and is not there: what could be found there is in the store's own check.
+      this.#o.contents.lost(chunk, q)
+      this.#o.counters.publishDropped++
+      this.#giveUp(q, 0x80)
+      return
+    }
+    this.#reading = true
+    this.#readFor = q
+    this.#o.contents.read(chunk, () => {
+      this.#reading = false
+      this.pump()
+    })
   }
 
   #giveUp(q: number, reasonCode: number): void {
@@ -219,8 +249,8 @@ export class KeptFeed {
     return 'settled'
   }
 
-  /** *Received* is applied before PUBREL leaves. */
-  pubrec(packetId: number, reasonCode: number): Settled {
+  /** *Received* is on disk before PUBREL leaves: `kept` is called then, if the outcome is `settled`. */
+  pubrec(packetId: number, reasonCode: number, kept: () => void): Settled {
     const { window } = this.#o.outbox
     const q = window.find(packetId)
     if (q < 0) return 'unknown'
@@ -228,13 +258,14 @@ export class KeptFeed {
     if (reasonCode >= 0x80) {
       window.settle(q)
       this.#settle({ q, outcome: 'givenUp', reasonCode })
+      kept()
       return 'settled'
     }
     if (window.state(q) === 'sent') {
       window.receive(q)
-      this.#settle({ q, outcome: 'received' })
-      this.flush()
-    }
+      this.#settlements.push({ q, outcome: 'received' })
+      this.flush(kept)
+    } else kept()
     return 'settled'
   }
 
@@ -250,10 +281,10 @@ export class KeptFeed {
   }
 
   /** Submits the settlements gathered so far. */
-  flush(): void {
+  flush(kept?: () => void): void {
     if (this.#settlements.length === 0) return
     const settlements = this.#settlements
     this.#settlements = []
-    this.#o.acknowledge(settlements)
+    this.#o.acknowledge(settlements, kept)
   }
 }

@@ -37,6 +37,7 @@ import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
 import type { TopicIndex } from '../routing/topic-index.ts'
+import type { ContentReader } from '../storage/content-reader.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { KeptFeed } from './kept-feed.ts'
 
@@ -56,6 +57,8 @@ export interface SessionConnection extends PermissionClient {
   expel(reasonCode: number): void
   /** What hooks make of one message for this client, while there are such hooks. */
   readonly screening?: ((form: Form) => Form | undefined) | undefined
+  /** What the client asked for cannot be kept on disk, and its protocol has no way to say so: the connection ends as lost. */
+  expelUnkept(): void
 }
 
 /** What the order said to a CONNECT. */
@@ -73,6 +76,8 @@ export interface SessionDriverOptions {
   readonly nowMs: () => number
   /** A message took its place and no run carried it: route it to this node's transient sessions. */
   readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
+  /** Messages of kept sessions that lie on disk. */
+  readonly contents: ContentReader
   /** Retained messages of this node alone (`$SYS`), for a filter. */
   readonly nodeRetained: (filter: string) => readonly PlacedMessage[]
   /** An index of the program's own; absent: the machines' trees answer. */
@@ -146,20 +151,29 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   /** Takes the session over. */
-  enter(connection: C, command: ConnectCommand, done: (entered: Entering) => void): void {
-    this.sequencer.submit(command, (outcome) => {
-      if (outcome.type !== 'connected') {
-        this.#o.counters.commandsIgnored++
-        done({
-          type: 'refused',
-          reasonCode: outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.unspecifiedError,
-        })
-        return
-      }
-      this.#byCounter.set(command.connection.counter, connection)
-      this.#byClient.set(command.clientId, connection)
-      done(outcome)
-    })
+  /** `entered` is called as soon as the order has decided, `kept` when the client may be told. */
+  enter(
+    connection: C,
+    command: ConnectCommand,
+    { entered, kept }: { readonly entered: (how: Entering) => void; readonly kept: (how: Entering) => void },
+  ): void {
+    let how: Entering = { type: 'refused', reasonCode: ReasonCode.unspecifiedError }
+    this.sequencer.submit(
+      command,
+      () => kept(how),
+      (outcome) => {
+        if (outcome.type === 'connected') {
+          // What the order does to this connection from now on concerns it, told or not.
+          this.#byCounter.set(command.connection.counter, connection)
+          this.#byClient.set(command.clientId, connection)
+          how = outcome
+        } else {
+          this.#o.counters.commandsIgnored++
+          if (outcome.type === 'refused') how = outcome
+        }
+        entered(how)
+      },
+    )
   }
 
   /** The local session of a transient connection, made when it first needs one: most publishers never do. */
@@ -195,7 +209,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       mayReceive: (topic) => this.mayReceive(connection, topic),
       now: () => this.now(),
       screen: () => connection.screening,
-      acknowledge: (settlements) => this.#acknowledge(connection, settlements),
+      acknowledge: (settlements, kept) => this.#acknowledge(connection, settlements, kept),
+      contents: this.#o.contents,
     })
     connection.feed.resume()
   }
@@ -225,6 +240,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const { id, clientId } = connection
     if (id === undefined) return
     if (connection.kept) {
+      if (this.sequencer.trouble) {
+        done(orders.map(() => ReasonCode.quotaExceeded))
+        return
+      }
       connection.feed?.hold()
       this.sequencer.submit({ type: 'subscribe', connection: id, clientId, subscriptions: orders }, (outcome) => {
         done(this.#codes(outcome, 'subscribed', orders.length))
@@ -259,6 +278,12 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   unsubscribe(connection: C, filters: readonly string[], done: (reasonCodes: readonly number[]) => void): void {
     const { id, clientId } = connection
     if (id === undefined) return
+    if (connection.kept && this.sequencer.trouble) {
+      // Before 5.0 UNSUBACK cannot say no: the client has to try again.
+      if (connection.v5) done(filters.map(() => ReasonCode.unspecifiedError))
+      else connection.expelUnkept()
+      return
+    }
     const local = connection.kept ? [] : filters.filter((filter) => !isShared(filter))
     const ordered = connection.kept ? filters : filters.filter((filter) => isShared(filter))
     if (local.length > 0) this.localSession(connection)
@@ -321,7 +346,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     }
     if (on.kept) return
     const entry = this.ordered.session(clientId)?.queue.entry(q)
-    if (entry === undefined) return
+    // What a transient session has queued is in memory.
+    if (entry?.placed === undefined) return
     if (!this.mayReceive(on, entry.placed.message.topic)) {
       this.#acknowledge(on, [{ q, outcome: 'givenUp', reasonCode: ReasonCode.notAuthorized }])
       return
@@ -428,9 +454,9 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     }
   }
 
-  #acknowledge(connection: C, settlements: AcknowledgeCommand['settlements']): void {
+  #acknowledge(connection: C, settlements: AcknowledgeCommand['settlements'], kept?: () => void): void {
     const { id, clientId } = connection
-    if (id !== undefined) this.sequencer.submit({ type: 'acknowledge', connection: id, clientId, settlements })
+    if (id !== undefined) this.sequencer.submit({ type: 'acknowledge', connection: id, clientId, settlements }, kept)
   }
 
   #forget(connection: C): void {

@@ -18,8 +18,10 @@ import { Guard } from '../access/permissions.ts'
 import { Outbox, type OutboxLimits } from '../delivery/outbox.ts'
 import { CONGESTED_BYTES, Output } from '../delivery/output.ts'
 import { LocalSequencer } from '../ordering/local-sequencer.ts'
+import { ContentReader } from '../storage/content-reader.ts'
 import { MemoryJournal } from '../storage/journal.ts'
 import { Counters } from '../telemetry/counters.ts'
+import { silentLogger } from '../telemetry/logger.ts'
 import type { KeptFeed } from './kept-feed.ts'
 import { type Entering, type SessionConnection, SessionDriver } from './session-driver.ts'
 
@@ -91,6 +93,10 @@ export class TestClient implements SessionConnection {
       sharedSettled: (q, outcome, code) => this.node.driver.sharedSettled(this, q, outcome, code),
     })
     return this.#outbox
+  }
+
+  expelUnkept(): void {
+    this.expelled.push(0x97)
   }
 
   expel(reasonCode: number): void {
@@ -170,6 +176,7 @@ export class TestNode {
       nowMs: () => this.nowMs,
       routePlaced: (placed) => this.routed.push(placed),
       nodeRetained: () => [],
+      contents: new ContentReader(() => Promise.reject(new Error('nothing is stored')), silentLogger),
     })
     const journal = new MemoryJournal((_position, _timeUs, command) => this.commands.push(command))
     this.driver.sequencer = new LocalSequencer(this.ordered, this.driver, journal)
@@ -190,11 +197,14 @@ export class TestNode {
       receiveMaximum,
       ...(will !== undefined && { will }),
     } as const
-    this.driver.enter(client, command, (entered) => {
-      client.entered = entered
-      if (entered.type !== 'connected') return
-      client.kept = entered.kept
-      if (entered.kept) this.driver.feed(client)
+    this.driver.enter(client, command, {
+      entered: (how) => {
+        client.entered = how
+        if (how.type === 'connected') client.kept = how.kept
+      },
+      kept: (how) => {
+        if (how.type === 'connected' && how.kept) this.driver.feed(client)
+      },
     })
     return client
   }

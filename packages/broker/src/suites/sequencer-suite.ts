@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { type Command, type Effects, Machine, machineSettings, type PlacedMessage } from '@concordmq/state'
 import type { Sequencer, SequencerFactory } from '../model/sequencer.ts'
+import { MemoryJournal } from '../storage/journal.ts'
 import type { Case } from './cases.ts'
 
 function publish(topic: string, more: object = {}): Command {
@@ -36,10 +37,8 @@ export function sequencerSuite(make: SequencerFactory): readonly Case[] {
     const sequencer = make({
       machine,
       effects,
-      journal: {
-        append: (position, timeUs, command) => journal.push([position, timeUs, command.type]),
-        whenKept: (_position, kept) => kept(),
-      },
+      journal: new MemoryJournal((position, timeUs, command) => journal.push([position, timeUs, command.type])),
+      position: 0,
     })
     const settled = (command: Command): Promise<unknown> => new Promise((resolve) => sequencer.submit(command, resolve))
     try {

@@ -114,7 +114,17 @@ export const flags: readonly Flag[] = [
     path: 'limits.keep-alive-max',
     about: 'longest keep alive; 0: no limit (default: 3600)',
   },
-  { flags: '--data-dir <DIR>', path: 'data-dir', about: 'for what must survive a restart; not used yet' },
+  {
+    flags: '--data-dir <DIR>',
+    path: 'data-dir',
+    about: 'what survives a restart (default: data/<key id> in DIRECTORY)',
+  },
+  {
+    flags: '--durability <PROMISE>',
+    path: 'durability',
+    about: 'what an acknowledgement survives: fsync power loss, os a crash, memory nothing (default: fsync)',
+    choices: ['fsync', 'os', 'memory'],
+  },
   {
     flags: '--control-socket <PATH>',
     path: 'control-socket',

@@ -35,7 +35,15 @@ const clusterLater = 'this version runs single nodes only and cannot form a clus
 export const keys = {
   'secret-key-file': path('P-256 private key of this node, PEM (SEC1 or PKCS#8). None: a new random key at each start'),
   'secret-key': secretText('The private key itself as hex DER; from the environment or a flag, never from a file'),
-  'data-dir': path('Folder for what must survive a restart; not used yet: this version keeps everything in memory'),
+  'data-dir': {
+    ...path('Folder for what survives a restart: kept sessions, their messages, retained messages, wills'),
+    fallbackRule: 'data/<key id> in the configuration directory',
+  },
+  durability: oneOf(['fsync', 'os', 'memory'], {
+    fallback: 'fsync',
+    about:
+      'What an acknowledgement promises: it survives the loss of power (fsync), the end of the process (os), or nothing (memory: no data folder)',
+  }),
   'control-socket': pathOrOff(
     'Unix socket that `concordmq ctl` speaks to; only the user the node runs as can open it',
     'control.sock in the configuration directory',

@@ -164,7 +164,10 @@ test('loadConfiguration() says what is wrong with an address', () => {
 })
 
 test('loadConfiguration() tells that nothing is kept in the data directory yet', () => {
-  assert.match(load('data-dir = "data"\n').notices.join(), /data-dir from .*concordmq\.toml is not used yet/)
+  assert.match(
+    load('data-dir = "data"\ndurability = "memory"\n').notices.join(),
+    /data-dir from .*concordmq\.toml has no effect/,
+  )
 })
 
 test('loadConfiguration() wants a file that was named to exist', () => {

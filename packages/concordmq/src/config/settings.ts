@@ -174,10 +174,8 @@ function checkTogether(settings: Settings, origins: ReadonlyMap<Path, string>, {
       `${unusedTls} from ${origins.get(unusedTls)} has no effect: no TLS listener is on; add --mqtts or --wss`,
     )
   }
-  if (origins.has('data-dir')) {
-    notices.push(
-      `data-dir from ${origins.get('data-dir')} is not used yet: this version keeps sessions and messages in memory only`,
-    )
+  if (origins.has('data-dir') && settings.durability === 'memory') {
+    notices.push(`data-dir from ${origins.get('data-dir')} has no effect: durability is memory`)
   }
   if (origins.has('cluster.addr')) {
     notices.push(`cluster.addr from ${origins.get('cluster.addr')} is not used: this version runs single nodes only`)

@@ -115,11 +115,15 @@ test('a socket that a killed node left is replaced, a live one refuses the secon
   assert.match((await run(['state'])).stderr, /nobody answers on .*which a node that ended has left/)
   const second = await startOpenNode()
   assert.equal((await ask('state')).pid, second.child.pid)
-  const third = await run(['run', '--allow-anonymous-login', '-L', '127.0.0.1:0', '--http-addr', 'off'])
+  const open = ['run', '--allow-anonymous-login', '-L', '127.0.0.1:0', '--http-addr', 'off']
+  const third = await run(open)
   assert.equal(third.code, 69)
-  assert.match(third.stderr, /Another node answers on the control socket .*\nStop it, or give this one/)
+  assert.match(third.stderr, /another broker has it open; stop the other broker/)
+  const fourth = await run([...open, '--durability', 'memory'])
+  assert.equal(fourth.code, 69)
+  assert.match(fourth.stderr, /Another node answers on the control socket .*\nStop it, or give this one/)
   assert.equal((await ask('state')).pid, second.child.pid, 'the live node was cut off')
-  const beside = await startOpenNode(['--control-socket', 'beside.sock'])
+  const beside = await startOpenNode(['--control-socket', 'beside.sock', '--data-dir', 'beside'])
   assert.equal((await ask('state', '--control-socket', 'beside.sock')).pid, beside.child.pid)
 })
 
@@ -146,13 +150,14 @@ test('a file in the place of the socket is refused and stays', async () => {
 })
 
 test('without a directory the socket lies in a private folder, where ctl finds it; off is off; too long is refused', async () => {
-  const node = await startNode(['--allow-anonymous-login'])
+  // Nothing is kept, so nothing makes the directory.
+  const node = await startNode(['--allow-anonymous-login', '--durability', 'memory'])
   const [, path = ''] = await node.until(/outside of the directory .*path=(\S+) reason="concordmq\.d does not exist"/)
   assert.equal(statSync(path).mode & 0o777, 0o600)
   assert.equal(statSync(dirname(path)).mode & 0o777, 0o700)
   assert.equal((await ask('state')).pid, node.child.pid)
   assert.ok(!existsSync(at('concordmq.d')))
-  await startOpenNode(['--control-socket', 'off'])
+  await startOpenNode(['--control-socket', 'off', '--durability', 'memory'])
   assert.ok(!existsSync(socketPath()))
   const long = ['run', '--allow-anonymous-login', '-L', '127.0.0.1:0', '--control-socket', 'x'.repeat(120)]
   const refused = await run([...long, '--http-addr', 'off'])
@@ -164,7 +169,7 @@ test('a folder that others may write is not used for a socket', async () => {
   const folder = at(`concordmq-${process.getuid?.()}`)
   mkdirSync(folder)
   chmodSync(folder, 0o777)
-  const node = await startNode(['--allow-anonymous-login'])
+  const node = await startNode(['--allow-anonymous-login', '--durability', 'memory'])
   assert.match(node.output.stdout, /WARN .*no control socket: .*others have rights on/)
 })
 

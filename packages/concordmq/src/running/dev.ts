@@ -61,6 +61,7 @@ function devFlags({ port, mqttsPort, websocketsPort, log }: DevOptions, director
     { path: 'auth.allow-anonymous-login', flag: 'dev', values: true },
     { path: 'features.direct-messages', flag: 'dev', values: ['prefix'] },
     { path: 'log.format', flag: 'dev', values: [log] },
+    { path: 'durability', flag: 'dev', values: ['memory'] },
   ]
 }
 

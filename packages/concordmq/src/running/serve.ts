@@ -19,6 +19,7 @@ import { type ControlHandle, openControl } from '../control/control.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
 import { programVersion } from '../version.ts'
+import { dataPlace } from './data-place.ts'
 import { openHealthServer } from './health.ts'
 import { optionsOf } from './option-sections.ts'
 import type { Plan } from './plan.ts'
@@ -49,12 +50,24 @@ export interface ServeContext {
 export async function serve(plan: Plan, { log, load, announce, onHangup }: ServeContext): Promise<void> {
   const logger = log.logger('concordmq::broker')
   const { settings } = plan.configuration
-  const broker = await openBroker(brokerOptions(settings, plan, logger))
   const graceMs = () => settings['shutdown.grace-ms']
+  // Listening for signals comes first: a stop during the start is a stop.
+  const stopped = whenStopped({ logger, graceMs, hangupStops: onHangup === 'stop' })
+  // Reading the data may take a moment; a SIGHUP that comes meanwhile is carried out afterwards.
+  let hangup = false
+  const onEarlyHangup = () => {
+    hangup = true
+  }
+  process.on('SIGHUP', onEarlyHangup)
+  let broker: Broker
+  try {
+    broker = await openBroker(brokerOptions(settings, plan, logger))
+  } catch (error) {
+    stopped.done()
+    throw error
+  }
   let health: HealthHandle | undefined
   const listeners: ListenerHandle[] = []
-  // Listening for signals comes before listening for clients: a stop during the start is a stop.
-  const stopped = whenStopped({ logger, graceMs, hangupStops: onHangup === 'stop' })
   const reload = openReload(plan, {
     log,
     load,
@@ -63,6 +76,8 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     reconfigure: ({ settings: next }) => broker.reconfigure(reconfigurable(next)),
     onHangup: onHangup === 'reload',
   })
+  process.off('SIGHUP', onEarlyHangup)
+  if (hangup && onHangup === 'reload') void reload.request().catch(() => {})
   let control: ControlHandle | undefined
   let unwatch: (() => void) | undefined
   try {
@@ -75,6 +90,11 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
       logger: log.logger('concordmq::control'),
       stop: () => stopped.request(),
     })
+    const data = dataPlace(plan.configuration, plan.key)
+    logger.info(
+      { event: 'data.open', data_dir: data ?? 'none', durability: settings.durability },
+      data === undefined ? 'nothing is kept: durability is memory' : 'data is kept',
+    )
     logger.info({ event: 'node.started', node: plan.key.id, version: programVersion() }, 'node is ready')
     keepYoungGenerationSmall()
     announce?.({ broker, listeners, healthAddress: health?.address, controlSocket: control?.path }, plan)
@@ -148,6 +168,9 @@ function listenError(error: unknown, options: ListenerOptions): Error {
 
 /** What the library refuses is a matter of configuration; anything else is a defect and passes through. */
 function startError(error: unknown): Error {
+  if (errorCode(error) === 'CMQ_DATA_LOCKED' && error instanceof Error) {
+    return new CommandError(ExitCode.unavailable, error.message, { cause: error })
+  }
   if (errorCode(error)?.startsWith('CMQ_') && error instanceof Error) return configurationError(error.message)
   return error instanceof Error ? error : new Error(String(error))
 }
@@ -162,6 +185,13 @@ function reconfigurable(settings: Settings) {
   }
 }
 
+/** What `createBroker` is told of the data folder. */
+function storageOptions({ configuration, key }: Plan): NonNullable<BrokerOptions['storage']> {
+  const directory = dataPlace(configuration, key)
+  const { durability } = configuration.settings
+  return directory === undefined || durability === 'memory' ? {} : { directory, durability }
+}
+
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {
   return {
     logger,
@@ -173,5 +203,6 @@ function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOp
     delivery: optionsOf('delivery', settings),
     features: optionsOf('features', settings),
     sys: optionsOf('sys', settings),
+    storage: storageOptions(plan),
   }
 }

@@ -87,8 +87,10 @@ export class Reader {
   /** A copy of the next `size` bytes. */
   raw(size: number): Uint8Array {
     if (!this.#has(size)) return NOTHING
+    const start = this.#at
     this.#at += size
-    return this.#bytes.slice(this.#at - size, this.#at)
+    // Not `slice`: that of a Node Buffer is a view.
+    return new Uint8Array(this.#bytes.subarray(start, this.#at))
   }
 
   /** A number of elements that follow, each of at least `bytesMin` bytes: a count that cannot be true is a fault. */

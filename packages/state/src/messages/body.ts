@@ -1,13 +1,15 @@
 /**
- * A message in its place, and how many queue entries, retained messages and so on refer to it. A message is a record of
- * the state exactly while something refers to it; a publish that nobody has to keep leaves nothing behind.
+ * A message in its place, and how many queue entries refer to it. A message is a record of the state exactly while one
+ * does; a publish that nobody has to keep leaves nothing behind. Where there is a disk, a message that a kept session waits
+ * for goes to the shelf (`shelf.ts`) with the next save, and from then on memory need not hold it.
  */
-
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { Reader } from '../encoding/reader.ts'
 import type { Writer } from '../encoding/writer.ts'
 import { RecordKind } from '../records/kinds.ts'
-import { type RecordTable, StateRecord } from '../records/record-table.ts'
+import type { RecordTable } from '../records/record-table.ts'
+import { StateRecord } from '../records/state-record.ts'
+import type { Chunk } from './chunk.ts'
 import type { Message, PlacedMessage } from './message.ts'
 import { messageBytes, readMessage, writeMessage } from './message-codec.ts'
 
@@ -18,7 +20,13 @@ export class Body extends StateRecord implements PlacedMessage {
   readonly timeUs: number
   /** What it counts for under a maximum of bytes. */
   readonly bytes: number
+  /** Queue entries that refer to it. */
   references = 0
+  /** Those of kept sessions among them, until it is on the shelf; from then on the chunk counts. */
+  keptReferences = 0
+  /** Where it lies on the shelf. */
+  chunk: Chunk | undefined = undefined
+  slot = 0
 
   constructor(message: Message, place: { readonly position: number; readonly index: number; readonly timeUs: number }) {
     super()
@@ -33,6 +41,11 @@ export class Body extends StateRecord implements PlacedMessage {
   get expiresUs(): number {
     const { expirySeconds } = this.message
     return expirySeconds === undefined ? NEVER : this.timeUs + expirySeconds * 1_000_000
+  }
+
+  /** Who refers to it decides, see `refer`. */
+  override get durable(): boolean {
+    return false
   }
 
   override writeKey(writer: Writer): void {
@@ -54,14 +67,20 @@ export function readBody(reader: Reader): Body {
   return new Body(readMessage(reader), { position, index, timeUs })
 }
 
-/** One more refers to it. */
-export function refer(records: RecordTable, body: Body): void {
+/** One more queue entry refers to it, `kept`: one of a kept session. */
+export function refer(records: RecordTable, body: Body, { kept }: { readonly kept: boolean }): void {
   if (body.references++ === 0) records.add(body)
+  if (!kept || records.changes === undefined) return
+  if (body.chunk !== undefined) body.chunk.refer(body.slot)
+  else if (body.keptReferences++ === 0) records.changes.mark(body)
 }
 
 /** One fewer refers to it. */
-export function release(records: RecordTable, body: Body): void {
+export function release(records: RecordTable, body: Body, { kept }: { readonly kept: boolean }): void {
   if (--body.references === 0) records.remove(body)
+  if (!kept || records.changes === undefined) return
+  if (body.chunk !== undefined) body.chunk.release(body.slot)
+  else if (--body.keptReferences === 0) records.changes.mark(body)
 }
 
 /** Negative when `a` came before `b`. */

@@ -3,7 +3,8 @@ import type { DeliveryTerms, Effects } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
 import type { Session } from '../sessions/session.ts'
 import { type State, schedule } from '../state.ts'
-import { type Queued, SPAN_OF_QUEUE_MAX } from './session-queue.ts'
+import type { Queued } from './queue-part.ts'
+import { SPAN_OF_QUEUE_MAX } from './session-queue.ts'
 
 /**
  * QoS 0 goes to the connection or nowhere; QoS 1 and 2 are queued. `share` is the whole filter of the shared subscription
@@ -53,7 +54,7 @@ export function dropEntry(
 export function takeOut(state: State, session: Session, entry: Queued): void {
   session.queue.settle(entry)
   state.queuesMessages--
-  state.queuesBytes -= entry.placed.bytes
+  state.queuesBytes -= entry.bytes
 }
 
 /** Drops what surely was not sent and has expired, and finds out when the next one will. */
@@ -63,7 +64,7 @@ export function sweepExpired(state: State, session: Session, effects: Effects): 
   state.records.touch(session)
   queue.expiryFloorUs = Number.MAX_SAFE_INTEGER
   for (const entry of queue.from(queue.sentBelow)) {
-    const { expiresUs } = entry.placed
+    const { expiresUs } = entry
     if (expiresUs <= timeUs) {
       state.counters.expired++
       dropEntry(state, session, entry, 'expired', effects)

@@ -8,103 +8,90 @@
  *            └── may have ─┘── surely not sent ───────┘
  *               been sent
  *
- * Entries lie in parts of 64 numbers; a part is one record of the state and is gone when its last entry is. `sentBelow` is
+ * Entries lie in parts of 1,024 numbers (`queue-part.ts`); a part is one record of the state and is gone when its last entry
+ * is. `sentBelow` is
  * fixed whenever a connection of the session ends: what lies below may have reached the client, so it is sent again with
  * DUP = 1, never expires, is never dropped by a policy and, at QoS 2, never passes to another member of a shared group.
  */
-import type { QoS } from '@concordmq/protocol'
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { DeliveryTerms } from '../effects.ts'
-import type { Writer } from '../encoding/writer.ts'
-import { type Body, refer, release } from '../messages/body.ts'
-import type { PlacedMessage } from '../messages/message.ts'
-import { RecordKind } from '../records/kinds.ts'
-import { type RecordTable, StateRecord } from '../records/record-table.ts'
+import type { Body } from '../messages/body.ts'
+import type { Chunk } from '../messages/chunk.ts'
+import type { Shelf } from '../messages/shelf.ts'
+import type { RecordTable } from '../records/record-table.ts'
+import type { StateRecord } from '../records/state-record.ts'
+import { PART_SIZE, type PartOwner, type Queued, type QueueEntry, QueuePart } from './queue-part.ts'
 
-export const PART_SIZE = 64
 /**
  * Numbers from `base` to `next`: an entry that is never settled holds the base while others come and go. At this many
  * nothing more is queued, so that walking over the gap stays short.
  */
 export const SPAN_OF_QUEUE_MAX = 2 ** 26
 
-/** A queue entry as the driver reads it. */
-export interface QueueEntry {
-  readonly q: number
-  readonly placed: PlacedMessage
-  readonly terms: DeliveryTerms
-  readonly state: 'queued' | 'received'
-}
+/** So many messages beyond the window stay in memory while a client is connected. */
+const SOON_MESSAGES = 1024
 
-/** A queue entry inside the machine. */
-export interface Queued extends QueueEntry {
-  readonly placed: Body
-  readonly state: 'queued' | 'received'
-  /** Whole filter of the shared subscription that it came by; empty: none. */
-  readonly share: string
-}
-
-export class QueuePart extends StateRecord {
+/** The record that a queue belongs to: it carries base, next and the other numbers. */
+export interface QueueOwner extends StateRecord {
   readonly clientId: string
-  readonly number: number
-  readonly entries: (Queued | undefined)[] = new Array(PART_SIZE).fill(undefined)
-  used = 0
-
-  constructor(clientId: string, number: number) {
-    super()
-    this.clientId = clientId
-    this.number = number
-  }
-
-  override writeKey(writer: Writer): void {
-    writer.u8(RecordKind.queuePart)
-    writer.string(this.clientId)
-    writer.u53(this.number)
-  }
-
-  override writeValue(writer: Writer): void {
-    writer.u8(this.used)
-    for (const entry of this.entries) {
-      if (entry === undefined) continue
-      const { terms } = entry
-      writer.u8(entry.q % PART_SIZE)
-      writer.u8(terms.qos | (terms.retain ? 4 : 0) | (entry.state === 'received' ? 8 : 0))
-      writer.u53(entry.placed.position)
-      writer.u32(entry.placed.index)
-      writer.string(entry.share)
-      writer.u32(terms.subscriptionIds.length)
-      for (const id of terms.subscriptionIds) writer.u32(id)
-    }
-  }
+  readonly kept: boolean
+  readonly connection: unknown
+  readonly receiveMaximum: number
 }
 
-export class SessionQueue {
+export class SessionQueue implements PartOwner {
   /** Oldest number not settled; `next` when all are. */
   base = 0
   /** The number that the next message gets. */
   next = 0
   /** Numbers below may have been sent by a connection that is over. */
   sentBelow = 0
+  /** Numbers below are in the log: what is sent must be, or a restart would give its identifier to another message. */
+  #loggedBelow = 0
+  /** `next` when the group of the log that is being written was taken. */
+  #cutNext = 0
   /** How many entries there are. */
   messages = 0
   /** What their messages count for together. */
   bytes = 0
   /** No entry expires before, microseconds since 1970: a lower bound, made exact by a sweep. */
   expiryFloorUs = NEVER
-  readonly #clientId: string
-  readonly #records: RecordTable
-  /** The record that carries base, next and the other numbers. */
-  readonly #owner: StateRecord
+  readonly records: RecordTable
+  readonly shelf: Shelf
+  readonly #owner: QueueOwner
   /** Made with the first entry: most sessions never have one. */
   #parts: Map<number, QueuePart> | undefined
   #last: QueuePart | undefined
   /** No entry that may be dropped lies below: saves `oldestUnsent` from walking over what was dropped before. */
   #unsentFrom = 0
 
-  constructor(clientId: string, records: RecordTable, owner: StateRecord) {
-    this.#clientId = clientId
-    this.#records = records
+  constructor(owner: QueueOwner, records: RecordTable, shelf: Shelf) {
     this.#owner = owner
+    this.records = records
+    this.shelf = shelf
+  }
+
+  get clientId(): string {
+    return this.#owner.clientId
+  }
+
+  get kept(): boolean {
+    return this.#owner.kept
+  }
+
+  /** Numbers below may be sent: all where nothing is kept on disk, else those that are there. */
+  get sendableBelow(): number {
+    return this.kept && this.records.changes !== undefined ? this.#loggedBelow : this.next
+  }
+
+  /** A group of the log takes the queue as it is now. */
+  cut(): void {
+    this.#cutNext = this.next
+  }
+
+  /** That group is on disk; also at start, for what was read from there. */
+  cutIsLogged(): void {
+    this.#loggedBelow = this.#cutNext
   }
 
   /** The entry under a number; undefined when it is settled or not given yet. Reading in order costs an index. */
@@ -118,59 +105,59 @@ export class SessionQueue {
   }
 
   queued(q: number): Queued | undefined {
-    return this.#part(Math.floor(q / PART_SIZE))?.entries[q % PART_SIZE]
+    return this.#part(Math.floor(q / PART_SIZE))?.entry(q % PART_SIZE)
   }
 
   /** Queues a message; returns its number. */
   append(body: Body, terms: DeliveryTerms, share: string): number {
-    this.#records.touch(this.#owner)
+    this.records.touch(this.#owner)
     const q = this.next++
-    this.enter({ q, placed: body, terms, state: 'queued', share })
+    this.enter(q, body, terms, share)
     if (body.expiresUs < this.expiryFloorUs) this.expiryFloorUs = body.expiresUs
     return q
   }
 
-  /** Puts an entry in its place; used alone when a snapshot is read. */
-  enter(entry: Queued): void {
-    const number = Math.floor(entry.q / PART_SIZE)
-    let part = this.#part(number)
-    if (part === undefined) {
-      part = new QueuePart(this.#clientId, number)
-      this.#parts ??= new Map()
-      this.#parts.set(number, part)
-      this.#last = part
-      this.#records.add(part)
-    } else this.#records.touch(part)
-    part.entries[entry.q % PART_SIZE] = entry
-    part.used++
-    refer(this.#records, entry.placed)
+  /** Puts an entry in its place; used alone when the state is read. */
+  enter(q: number, body: Body, terms: DeliveryTerms, share: string): void {
+    this.#partFor(q).put(q % PART_SIZE, body, terms, share)
     this.messages++
-    this.bytes += entry.placed.bytes
+    this.bytes += body.bytes
   }
 
-  /** PUBREC arrived. */
-  receive(entry: Queued): void {
-    const part = this.#part(Math.floor(entry.q / PART_SIZE)) as QueuePart
-    this.#records.touch(part)
-    part.entries[entry.q % PART_SIZE] = { ...entry, state: 'received' }
+  /** The same for a message on the shelf. */
+  enterShelved(q: number, chunk: Chunk, slot: number, terms: DeliveryTerms): void {
+    this.#partFor(q).putShelved(q % PART_SIZE, chunk, slot, terms)
+    this.messages++
+    this.bytes += chunk.bytesAt(slot)
+  }
+
+  /** PUBREC arrived for a number that has an entry. */
+  receive(q: number): void {
+    const part = this.#part(Math.floor(q / PART_SIZE)) as QueuePart
+    this.records.touch(part)
+    part.receive(q % PART_SIZE)
   }
 
   /** Takes an entry out, for whatever reason. */
   settle(entry: Queued): void {
-    this.#records.touch(this.#owner)
+    this.records.touch(this.#owner)
     const number = Math.floor(entry.q / PART_SIZE)
     const part = this.#part(number) as QueuePart
-    if (part.used === 1) {
-      this.#records.remove(part)
+    this.records.touch(part)
+    part.remove(entry.q % PART_SIZE)
+    if (part.used === 0) {
+      this.records.remove(part)
       this.#parts?.delete(number)
       this.#last = undefined
-    } else this.#records.touch(part)
-    part.entries[entry.q % PART_SIZE] = undefined
-    part.used--
-    release(this.#records, entry.placed)
+    }
     this.messages--
-    this.bytes -= entry.placed.bytes
+    this.bytes -= entry.bytes
     if (entry.q === this.base) this.base = this.#firstFrom(entry.q + 1)
+  }
+
+  /** The part that a number lies in, for whoever reads or saves the state. */
+  partOf(q: number): QueuePart | undefined {
+    return this.#part(Math.floor(q / PART_SIZE))
   }
 
   /** Entries from `q` on, ascending. Entries may be settled meanwhile. */
@@ -185,8 +172,7 @@ export class SessionQueue {
     let lowest = NEVER
     for (const number of this.#parts?.keys() ?? []) lowest = Math.min(lowest, number)
     if (lowest === NEVER) return this.base === this.next
-    const slot = this.#part(lowest)?.entries.findIndex((entry) => entry !== undefined) ?? 0
-    return this.base === lowest * PART_SIZE + slot
+    return this.base === this.#firstFrom(lowest * PART_SIZE)
   }
 
   /** The oldest entry that surely was not sent; for a session without connection. */
@@ -211,8 +197,24 @@ export class SessionQueue {
 
   /** A connection is over: numbers below `bound` may have been sent. */
   closeSent(bound: number): void {
-    this.#records.touch(this.#owner)
+    this.records.touch(this.#owner)
     this.sentBelow = Math.max(this.sentBelow, Math.min(bound, this.next))
+  }
+
+  /**
+   * Messages that are on disk are let go of, except, while a client is connected, those that it will soon be sent. What is
+   * kept for hash and snapshot stays.
+   */
+  letGo(part: QueuePart): void {
+    if (this.records.hashing) return
+    const { connection, receiveMaximum } = this.#owner
+    const from = connection === undefined ? 0 : this.base + receiveMaximum + SOON_MESSAGES
+    part.letGo(Math.max(0, from - part.number * PART_SIZE))
+  }
+
+  /** The client is gone. */
+  letGoAll(): void {
+    for (const part of this.#parts?.values() ?? []) this.letGo(part)
   }
 
   /** The first number from `q` on that has an entry; `next` if none has. */
@@ -220,10 +222,25 @@ export class SessionQueue {
     while (q < this.next) {
       const part = this.#part(Math.floor(q / PART_SIZE))
       if (part === undefined) q += PART_SIZE - (q % PART_SIZE)
-      else if (part.entries[q % PART_SIZE] !== undefined) return q
+      else if (part.has(q % PART_SIZE)) return q
       else q++
     }
     return this.next
+  }
+
+  #partFor(q: number): QueuePart {
+    const number = Math.floor(q / PART_SIZE)
+    let part = this.#part(number)
+    if (part !== undefined) {
+      this.records.touch(part)
+      return part
+    }
+    part = new QueuePart(this, number)
+    this.#parts ??= new Map()
+    this.#parts.set(number, part)
+    this.#last = part
+    this.records.add(part)
+    return part
   }
 
   #part(number: number): QueuePart | undefined {
@@ -232,17 +249,4 @@ export class SessionQueue {
     if (part !== undefined) this.#last = part
     return part
   }
-}
-
-const NO_IDS: readonly number[] = []
-const PLAIN: readonly DeliveryTerms[] = [0, 1, 2].map((qos) => ({
-  qos: qos as QoS,
-  retain: false,
-  subscriptionIds: NO_IDS,
-}))
-
-/** Terms; those without flag and identifiers are shared, since most deliveries have no others. */
-export function termsOf(qos: QoS, retain: boolean, subscriptionIds: readonly number[]): DeliveryTerms {
-  if (!retain && subscriptionIds.length === 0) return PLAIN[qos] as DeliveryTerms
-  return { qos, retain, subscriptionIds }
 }

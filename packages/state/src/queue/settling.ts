@@ -32,7 +32,7 @@ function settle(state: State, session: Session, { q, outcome }: Settlement): boo
       break
     case 'received':
       if (qos !== 2 || entry.state === 'received') return false
-      session.queue.receive(entry)
+      session.queue.receive(q)
       return true
     case 'completed':
       if (qos !== 2) return false

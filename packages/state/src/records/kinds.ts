@@ -1,4 +1,4 @@
-/** The first byte of every record: what it is. Part of the snapshot format and of the hash. */
+/** The first byte of every record: what it is. Part of the snapshot format, of the hash and of the forms on disk. */
 export const RecordKind = {
   clock: 0,
   node: 1,
@@ -8,4 +8,7 @@ export const RecordKind = {
   queuePart: 5,
   retained: 6,
   shareGroup: 7,
+  will: 8,
+  /** On disk only: see `messages/shelf.ts`. */
+  chunk: 9,
 } as const

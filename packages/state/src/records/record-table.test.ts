@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Writer } from '../encoding/writer.ts'
-import { RecordTable, StateRecord } from './record-table.ts'
+import { RecordTable } from './record-table.ts'
+import { StateRecord } from './state-record.ts'
 
 class Note extends StateRecord {
   readonly name: string

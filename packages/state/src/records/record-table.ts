@@ -11,30 +11,18 @@
  * A snapshot walks the buckets while commands go on. `touch` keeps the form that a record had at the start if the walk has
  * not passed it yet (copy on write), so every slice belongs to one position.
  *
- * With `hashing: false` all this does nothing; such a machine has no hash and no snapshot.
+ * With `hashing: false` all this does nothing; such a machine has no hash and no snapshot. `durable: true` keeps in mind
+ * what the disk does not have yet (`changes.ts`); neither costs anything where it is not asked for.
  */
 import { joinBytes } from '@concordmq/protocol'
 import { Writer } from '../encoding/writer.ts'
 import { sha256 } from '../hash/sha256.ts'
+import { Changes } from './changes.ts'
+import type { StateRecord } from './state-record.ts'
 
 const BUCKETS = 65536
 const LEVELS = 4
 const FAN = 16
-
-/** Something that has a place in the hash. Its form begins with the kind and the key. */
-export abstract class StateRecord {
-  /** The fields below belong to the table. */
-  bucket = -1
-  marked = false
-  gone = false
-  bornAt = 0
-  digest: Uint8Array | undefined = undefined
-
-  /** Writes kind and key: what tells the record from all others. */
-  abstract writeKey(writer: Writer): void
-  /** Writes the rest. */
-  abstract writeValue(writer: Writer): void
-}
 
 interface Walk {
   /** Records of this flush or earlier belong to the snapshot. */
@@ -55,6 +43,8 @@ export interface RecordWalk {
 
 export class RecordTable {
   readonly hashing: boolean
+  /** What the disk does not have; undefined: there is no disk. */
+  readonly changes: Changes | undefined
   readonly #marked = new Set<StateRecord>()
   readonly #buckets = new Map<number, Set<StateRecord>>()
   /** Hashes by level: 65,536 buckets, 4,096, 256, 16, the root. Absent: all below is empty. */
@@ -64,8 +54,9 @@ export class RecordTable {
   #flushes = 0
   #walk: Walk | undefined
 
-  constructor(options: { readonly hashing: boolean }) {
+  constructor(options: { readonly hashing: boolean; readonly durable?: boolean }) {
     this.hashing = options.hashing
+    this.changes = options.durable === true ? new Changes() : undefined
     this.#empty = [new Uint8Array(32)]
     for (let level = 1; level <= LEVELS; level++) {
       this.#empty.push(sha256(joinBytes(Array.from({ length: FAN }, () => this.#empty[level - 1] as Uint8Array))))
@@ -74,15 +65,18 @@ export class RecordTable {
 
   /** A new record. */
   add(record: StateRecord): void {
-    if (!this.hashing) return
     record.gone = false
+    if (this.changes !== undefined && record.durable) this.changes.mark(record)
+    if (!this.hashing) return
     record.marked = true
     this.#marked.add(record)
   }
 
   /** Called before a record changes. */
   touch(record: StateRecord): void {
-    if (!this.hashing || record.gone) return
+    if (record.gone) return
+    if (this.changes !== undefined && record.durable) this.changes.mark(record)
+    if (!this.hashing) return
     if (this.#walk !== undefined) this.#keep(this.#walk, record)
     if (record.marked) return
     record.marked = true
@@ -91,9 +85,10 @@ export class RecordTable {
 
   /** Called before a record goes. */
   remove(record: StateRecord): void {
+    record.gone = true
+    if (this.changes !== undefined && record.durable) this.changes.mark(record)
     if (!this.hashing) return
     if (this.#walk !== undefined) this.#keep(this.#walk, record)
-    record.gone = true
     if (record.bucket < 0) {
       record.marked = false
       this.#marked.delete(record)
@@ -170,11 +165,15 @@ export class RecordTable {
       record.marked = false
       if (record.gone) {
         this.#buckets.get(record.bucket)?.delete(record)
+        changed.add(record.bucket)
+        // A message may come back: a retained one, for a later subscription.
+        record.bucket = -1
+        record.digest = undefined
       } else {
         if (record.bucket < 0) this.#enter(record)
         record.digest = sha256(this.#form(record))
+        changed.add(record.bucket)
       }
-      changed.add(record.bucket)
     }
     this.#marked.clear()
     this.#rehash(changed)

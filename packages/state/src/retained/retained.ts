@@ -1,5 +1,5 @@
 /**
- * Retained messages: the last one of each topic. Expired ones are never shown, also not between their deadline and the
+ * Retained messages: the last one of each topic, always whole and in memory. Expired ones are never shown, also not between their deadline and the
  * command that takes them away.
  */
 import { type Deadlined, NEVER } from '../deadlines/deadlines.ts'
@@ -7,7 +7,7 @@ import type { Writer } from '../encoding/writer.ts'
 import { type Body, comparePlaces } from '../messages/body.ts'
 import type { PlacedMessage } from '../messages/message.ts'
 import { RecordKind } from '../records/kinds.ts'
-import { StateRecord } from '../records/record-table.ts'
+import { StateRecord } from '../records/state-record.ts'
 import { TopicTree } from './topic-tree.ts'
 
 export class RetainedEntry extends StateRecord implements Deadlined {
@@ -31,6 +31,7 @@ export class RetainedEntry extends StateRecord implements Deadlined {
   override writeValue(writer: Writer): void {
     writer.u53(this.body.position)
     writer.u32(this.body.index)
+    this.body.writeValue(writer)
   }
 }
 

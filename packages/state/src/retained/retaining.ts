@@ -1,6 +1,6 @@
 /** How a publish changes the retained messages. */
 import { NEVER } from '../deadlines/deadlines.ts'
-import { type Body, refer, release } from '../messages/body.ts'
+import type { Body } from '../messages/body.ts'
 import type { Message } from '../messages/message.ts'
 import { messageBytes } from '../messages/message-codec.ts'
 import type { MachineSettings } from '../settings.ts'
@@ -23,7 +23,6 @@ export function keepRetained(state: State, body: Body): void {
   }
   const entry = new RetainedEntry(body)
   retained.add(entry)
-  refer(state.records, body)
   state.records.add(entry)
   state.deadlines.set(entry, body.expiresUs)
 }
@@ -56,5 +55,4 @@ export function forgetRetained(state: State, entry: RetainedEntry): void {
   state.deadlines.set(entry, NEVER)
   state.retained.delete(entry)
   state.records.remove(entry)
-  release(state.records, entry.body)
 }

@@ -63,7 +63,7 @@ export function connect(state: State, command: ConnectCommand, effects: Effects)
   session.version = command.version
   session.receiveMaximum = command.receiveMaximum
   session.expirySeconds = Math.min(command.sessionExpirySeconds, state.settings.sessionExpirySecondsMax)
-  session.will = command.will
+  session.replaceWill(state.records, command.will)
   session.willDueUs = NEVER
   session.expiresUs = NEVER
   schedule(state, session)
@@ -87,7 +87,8 @@ export function disconnect(state: State, command: DisconnectCommand, effects: Ef
 
 function begin(state: State, command: ConnectCommand): Session {
   const kept = Math.min(command.sessionExpirySeconds, state.settings.sessionExpirySecondsMax) > 0
-  const session = new Session(command.clientId, state.records, { kept })
+  const durable = kept || command.will !== undefined
+  const session = new Session(command.clientId, { kept, durable }, state)
   state.sessions.set(command.clientId, session)
   state.records.add(session)
   return session

@@ -32,9 +32,10 @@ export function endConnection(state: State, session: Session, end: ConnectionEnd
   state.records.touch(session)
   queue.closeSent(end.sentBelow ?? queue.boundOfSent(session.receiveMaximum + state.settings.settlementLagMax))
   session.connection = undefined
+  queue.letGoAll()
   if (end.told !== undefined) effects.connectionEnded(connection, clientId, end.told)
   // [MQTT-3.1.2-10] A normal DISCONNECT drops the will. A delayed one waits while the session does [MQTT-3.1.3-9].
-  if (end.will === 'drop') session.will = undefined
+  if (end.will === 'drop') session.replaceWill(state.records, undefined)
   else if (will !== undefined) {
     session.willDueUs = timeUs + will.delaySeconds * 1_000_000
     if (will.delaySeconds === 0) publishWill(state, session, effects)
@@ -81,7 +82,7 @@ function publishWill(state: State, session: Session, effects: Effects): void {
   const { will } = session
   if (will === undefined) return
   state.records.touch(session)
-  session.will = undefined
+  session.replaceWill(state.records, undefined)
   session.willDueUs = NEVER
   publishMessage(state, will.message, undefined, effects)
   effects.willPublished?.(session.clientId, will.message)

@@ -43,7 +43,11 @@ export class Receipts {
   list(): number[] {
     const ids: number[] = []
     if (this.size === 0) return ids
-    for (let id = 1; id <= 65535; id++) if (this.has(id)) ids.push(id)
+    const bits = this.#bits as Uint32Array
+    for (let word = 0; word < WORDS; word++) {
+      if (bits[word] === 0) continue
+      for (let id = word * 32; id < word * 32 + 32; id++) if (this.has(id)) ids.push(id)
+    }
     return ids
   }
 }

@@ -9,13 +9,37 @@ import type { ConnectionId, SubscriptionOrder, WillOrder } from '../commands/com
 import { type Deadlined, NEVER } from '../deadlines/deadlines.ts'
 import type { Writer } from '../encoding/writer.ts'
 import { writeMessage } from '../messages/message-codec.ts'
+import type { Shelf } from '../messages/shelf.ts'
 import { SessionQueue } from '../queue/session-queue.ts'
 import { RecordKind } from '../records/kinds.ts'
-import { type RecordTable, StateRecord } from '../records/record-table.ts'
+import type { RecordTable } from '../records/record-table.ts'
+import { StateRecord } from '../records/state-record.ts'
 import { Receipts } from './receipts.ts'
 
 /** What a session has before its first subscription: most connections only publish, and a map each is not free. */
 const NO_SUBSCRIPTIONS: ReadonlyMap<string, Subscription> = new Map<string, Subscription>()
+
+/** The will of a connection: a record of its own, since a session's numbers change far more often. */
+class WillRecord extends StateRecord {
+  readonly clientId: string
+  readonly order: WillOrder
+
+  constructor(clientId: string, order: WillOrder) {
+    super()
+    this.clientId = clientId
+    this.order = order
+  }
+
+  override writeKey(writer: Writer): void {
+    writer.u8(RecordKind.will)
+    writer.string(this.clientId)
+  }
+
+  override writeValue(writer: Writer): void {
+    writer.u32(this.order.delaySeconds)
+    writeMessage(writer, this.order.message)
+  }
+}
 
 export class Session extends StateRecord implements Deadlined {
   readonly clientId: string
@@ -27,7 +51,6 @@ export class Session extends StateRecord implements Deadlined {
   receiveMaximum = 65535
   /** Session expiry interval in seconds; 2^32-1: never. 0: it ends with the present connection. */
   expirySeconds = 0
-  will: WillOrder | undefined
   /** When a delayed will is published, microseconds since 1970. */
   willDueUs = NEVER
   /** When the session expires, while it has no connection. */
@@ -40,13 +63,36 @@ export class Session extends StateRecord implements Deadlined {
   dueIndex = -1
   readonly dueKey: string
   readonly dueKind = 0
+  readonly #durable: boolean
+  #will: WillRecord | undefined
 
-  constructor(clientId: string, records: RecordTable, options: { readonly kept: boolean }) {
+  /** `durable`: kept, or with a will that must be published after a restart. */
+  constructor(
+    clientId: string,
+    options: { readonly kept: boolean; readonly durable: boolean },
+    { records, shelf }: { readonly records: RecordTable; readonly shelf: Shelf },
+  ) {
     super()
     this.clientId = clientId
     this.dueKey = clientId
     this.kept = options.kept
-    this.queue = new SessionQueue(clientId, records, this)
+    this.#durable = options.durable
+    this.queue = new SessionQueue(this, records, shelf)
+  }
+
+  override get durable(): boolean {
+    return this.#durable
+  }
+
+  get will(): WillOrder | undefined {
+    return this.#will?.order
+  }
+
+  replaceWill(records: RecordTable, order: WillOrder | undefined): StateRecord | undefined {
+    if (this.#will !== undefined) records.remove(this.#will)
+    this.#will = order === undefined ? undefined : new WillRecord(this.clientId, order)
+    if (this.#will !== undefined) records.add(this.#will)
+    return this.#will
   }
 
   addSubscription(subscription: Subscription): void {
@@ -64,8 +110,8 @@ export class Session extends StateRecord implements Deadlined {
   }
 
   override writeValue(writer: Writer): void {
-    const { connection, queue, will } = this
-    writer.u8((this.kept ? 1 : 0) | (connection === undefined ? 0 : 2) | (will === undefined ? 0 : 4))
+    const { connection, queue } = this
+    writer.u8((this.kept ? 1 : 0) | (connection === undefined ? 0 : 2))
     writer.string(this.principal)
     writer.u8(this.version)
     writer.u16(this.receiveMaximum)
@@ -76,10 +122,6 @@ export class Session extends StateRecord implements Deadlined {
       writer.u32(connection.node)
       writer.u53(connection.incarnation)
       writer.u53(connection.counter)
-    }
-    if (will !== undefined) {
-      writer.u32(will.delaySeconds)
-      writeMessage(writer, will.message)
     }
     writer.u53(queue.base)
     writer.u53(queue.next)
@@ -128,6 +170,10 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     this.retainAsPublished = order.retainAsPublished
     this.retainHandling = order.retainHandling
     this.subscriptionId = order.subscriptionId
+  }
+
+  override get durable(): boolean {
+    return this.session.kept
   }
 
   override writeKey(writer: Writer): void {

@@ -6,7 +6,7 @@ import { compareText } from '../encoding/text-order.ts'
 import type { Writer } from '../encoding/writer.ts'
 import type { Body } from '../messages/body.ts'
 import { RecordKind } from '../records/kinds.ts'
-import { StateRecord } from '../records/record-table.ts'
+import { StateRecord } from '../records/state-record.ts'
 import type { Session, Subscription } from '../sessions/session.ts'
 import type { MachineSettings } from '../settings.ts'
 
@@ -25,6 +25,11 @@ export class ShareGroup extends StateRecord {
     this.filter = subscription.filter
     this.shareName = subscription.shareName
     this.topicFilter = subscription.topicFilter
+  }
+
+  /** Whose turn it is is no promise: a restart begins with the first member. */
+  override get durable(): boolean {
+    return false
   }
 
   override writeKey(writer: Writer): void {

@@ -7,7 +7,7 @@ import type { Effects } from '../effects.ts'
 import { compareText } from '../encoding/text-order.ts'
 import type { Body } from '../messages/body.ts'
 import { dropEntry, give } from '../queue/giving.ts'
-import { type Queued, termsOf } from '../queue/session-queue.ts'
+import { type Queued, termsOf } from '../queue/queue-part.ts'
 import type { Session, Subscription } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 import { chooseMember, ShareGroup } from './share-group.ts'
@@ -69,7 +69,8 @@ export function passOnUnsent(state: State, session: Session, filter: string, eff
 
 function passOn(state: State, entry: Queued, effects: Effects): boolean {
   const group = groupOf(state, entry)
-  return group !== undefined && giveToMember(state, group, entry.placed, effects)
+  // What came by a group is never let go: `placed` is there.
+  return group !== undefined && entry.placed !== undefined && giveToMember(state, group, entry.placed, effects)
 }
 
 function groupOf(state: State, entry: Queued): ShareGroup | undefined {

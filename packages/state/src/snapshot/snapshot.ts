@@ -1,7 +1,7 @@
 /**
  * Snapshots: the whole state in slices, canonical, written while commands go on.
  *
- *   "CQS1" │ hash of the state, 32 │ { length u32 │ record } … │ 0 u32
+ *   "CQS2" │ hash of the state, 32 │ { length u32 │ record } … │ 0 u32
  *
  * Records come in the order of the record table's walk, which follows from their keys alone: equal states have equal
  * snapshots. The slices are one stream of bytes, cut anywhere. The hash is checked when a snapshot is read: what was
@@ -12,7 +12,7 @@ import type { State } from '../state.ts'
 
 /** Largest slice, bytes. */
 export const SLICE_BYTES_MAX = 65_536
-export const SNAPSHOT_MAGIC = Uint8Array.from([0x43, 0x51, 0x53, 0x31])
+export const SNAPSHOT_MAGIC = Uint8Array.from([0x43, 0x51, 0x53, 0x32])
 
 /**
  * Begins a snapshot of the state as it is now. Commands may be applied between slices. A newer snapshot ends this one:

@@ -1,0 +1,289 @@
+/**
+ * Keeps the machine's durable state on disk: changes go to the log at once, as one group after the other, and now and then
+ * to the state store, which makes the log before them superfluous.
+ *
+ *   machine ─takeDelta─▶ group ─▶ log (write, sync) ─▶ waiting answers leave
+ *      └────takeSave──▶ save ──▶ state store (thread) ─▶ older log segments are dropped, messages are let go
+ *
+ * A group is begun at the end of the turn in which somebody began to wait, and takes all that changed until then; while one
+ * is written, the next gathers. So the latency is that of the disk, and the throughput does not depend on it. What nobody
+ * waits for follows within `LAZY_MS`.
+ */
+import type { Command, Machine, Outcome, Save, Session } from '@concordmq/state'
+import { reasonOf } from '../errors.ts'
+import type { CommandLog } from '../model/command-log.ts'
+import type { Journal } from '../model/journal.ts'
+import type { Store } from '../model/store.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { SegmentLog } from './segment-log.ts'
+
+export interface DiskJournalOptions {
+  readonly machine: Machine
+  readonly log: SegmentLog
+  readonly store: Store
+  readonly logger: Logger
+  readonly observer?: CommandLog
+  /** Positions below are reserved already. */
+  readonly reserved: number
+}
+
+/** What nobody waits for is in the log after so long: settlements, above all. */
+const LAZY_MS = 20
+/** The store is told at least so often, while anything changes. */
+const SAVE_MS = 1000
+/** … and as soon as so many records wait for it: taking a save is the one thing here that keeps the event loop. */
+const SAVE_RECORDS = 4096
+/** Saves under way: more would only gather in memory. */
+const SAVES_MAX = 2
+const RESERVE_BLOCK = 2 ** 22
+const SAVE_RETRY_MS_MIN = 100
+const SAVE_RETRY_MS_MAX = 5000
+/** Chunks of which little is left that are written anew after one save. */
+const SHRINK_MAX = 4
+
+export class DiskJournal implements Journal {
+  readonly #o: DiskJournalOptions
+  #done: ((outcome: Outcome) => void)[] = []
+  #outcomes: Outcome[] = []
+  #running = false
+  #immediate: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
+  #timerDue = Number.POSITIVE_INFINITY
+  #savedMs = performance.now()
+  #saves = 0
+  #commits: Promise<void> = Promise.resolve()
+  #reserved: number
+  #reserveTo: number
+  #closing = false
+  #idle: (() => void) | undefined
+  #saveTrouble = false
+  onLogged: (session: Session) => void = () => {}
+
+  constructor(options: DiskJournalOptions) {
+    this.#o = options
+    this.#reserved = options.reserved
+    this.#reserveTo = options.reserved
+  }
+
+  get trouble(): boolean {
+    return this.#o.log.trouble !== undefined
+  }
+
+  observe(position: number, timeUs: number, command: Command): void {
+    this.#o.observer?.(position, timeUs, command)
+  }
+
+  changed(): void {
+    if (!this.#running) this.#later(LAZY_MS)
+  }
+
+  whenKept(done: (outcome: Outcome) => void, outcome: Outcome): void {
+    this.#done.push(done)
+    this.#outcomes.push(outcome)
+    this.#soon()
+  }
+
+  reserve(position: number): void {
+    if (position + RESERVE_BLOCK / 2 <= this.#reserveTo) return
+    this.#reserveTo = position + RESERVE_BLOCK
+    this.#soon()
+  }
+
+  /** Messages of a chunk, as the store has them. */
+  content(chunk: number): Promise<Uint8Array> {
+    return this.#o.store.content(chunk)
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    clearTimeout(this.#timer)
+    const { log, store, machine } = this.#o
+    log.stopRetrying()
+    if (this.#running) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
+    }
+    clearImmediate(this.#immediate)
+    try {
+      await this.#writeGroup()
+      await this.#commits
+      // All is in the store then, and the log is empty: nothing has to be read twice at the next start.
+      if (!this.#saveTrouble) await this.#tryToCommit(machine.takeSave())
+      if (!this.#saveTrouble) {
+        await log.rotate()
+        await log.drop(Number.MAX_SAFE_INTEGER)
+      }
+    } catch (error) {
+      this.#o.logger.error(
+        { event: 'journal.unfinished', error: reasonOf(error) },
+        'The data could not be written whole at the end; what was acknowledged is in the log',
+      )
+    }
+    await log.close()
+    await store.close()
+  }
+
+  // ---------------------------------------------------------------- when
+
+  #soon(): void {
+    if (this.#running || this.#immediate !== undefined || this.#closing) return
+    this.#immediate = setImmediate(() => {
+      this.#immediate = undefined
+      this.#run()
+    })
+  }
+
+  #later(ms: number): void {
+    const due = performance.now() + ms
+    if (due >= this.#timerDue || this.#closing) return
+    clearTimeout(this.#timer)
+    this.#timerDue = due
+    this.#timer = setTimeout(() => {
+      this.#timerDue = Number.POSITIVE_INFINITY
+      if (!this.#running) this.#run()
+    }, ms)
+    this.#timer.unref()
+  }
+
+  #run(): void {
+    this.#running = true
+    clearTimeout(this.#timer)
+    this.#timerDue = Number.POSITIVE_INFINITY
+    this.#rounds().then(
+      () => this.#rest(),
+      (error: unknown) => {
+        // Only after close: the log tries for as long as it is open.
+        this.#o.logger.error({ event: 'journal.ended', error: reasonOf(error) }, 'The log can no longer be written')
+        this.#rest()
+      },
+    )
+  }
+
+  async #rounds(): Promise<void> {
+    do await this.#writeGroup()
+    while (this.#done.length > 0 && !this.#closing)
+  }
+
+  #rest(): void {
+    this.#running = false
+    this.#idle?.()
+    if (this.#done.length > 0) this.#soon()
+    else if (this.#o.machine.hasUnlogged) this.#later(LAZY_MS)
+    else if (this.#o.machine.unsaved > 0) this.#later(SAVE_MS)
+  }
+
+  // ---------------------------------------------------------------- what
+
+  async #writeGroup(): Promise<void> {
+    const { machine, log } = this.#o
+    const done = this.#done
+    const outcomes = this.#outcomes
+    this.#done = []
+    this.#outcomes = []
+    const reserve = this.#reserveTo
+    const delta = machine.takeDelta()
+    const save = this.#isSaveDue() ? machine.takeSave() : undefined
+    if (delta !== undefined || reserve > this.#reserved) {
+      const { position } = machine
+      await log.write(payloadOf(reserve, delta), position)
+      this.#reserved = reserve
+      machine.deltaLogged(this.onLogged)
+    }
+    for (let i = 0; i < done.length; i++) this.#release(done[i], outcomes[i] as Outcome)
+    if (save !== undefined) this.#commit(save)
+  }
+
+  #release(done: ((outcome: Outcome) => void) | undefined, outcome: Outcome): void {
+    try {
+      done?.(outcome)
+    } catch (error) {
+      this.#o.logger.error(
+        { event: 'journal.fault', error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+        'A fault in the broker while it answered',
+      )
+    }
+  }
+
+  #isSaveDue(): boolean {
+    const { unsaved } = this.#o.machine
+    if (unsaved === 0 || this.#saves >= SAVES_MAX || this.#closing) return false
+    return unsaved >= SAVE_RECORDS || performance.now() - this.#savedMs >= SAVE_MS
+  }
+
+  #commit(save: Save): void {
+    this.#saves++
+    this.#savedMs = performance.now()
+    this.#commits = this.#commits.then(async () => {
+      for (let delayMs = SAVE_RETRY_MS_MIN; ; delayMs = Math.min(2 * delayMs, SAVE_RETRY_MS_MAX)) {
+        try {
+          await this.#tryToCommit(save)
+          break
+        } catch (error) {
+          this.#commitFailed(error)
+          if (this.#closing) return
+          await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
+          if (this.#closing) return
+        }
+      }
+      this.#saves--
+      if (!this.#running && this.#o.machine.unsaved > 0) this.#later(SAVE_MS)
+    })
+  }
+
+  async #tryToCommit(save: Save): Promise<void> {
+    const { store, log, machine, logger } = this.#o
+    await store.commit(save)
+    if (this.#saveTrouble) {
+      this.#saveTrouble = false
+      logger.info({ event: 'store.healed' }, 'The state store can be written again')
+    }
+    machine.saved(save)
+    try {
+      await log.drop(save.position)
+      await this.#shrink()
+    } catch (error) {
+      logger.warn({ event: 'store.upkeep', error: reasonOf(error) }, 'Old log segments or contents are left for later')
+    }
+  }
+
+  async #shrink(): Promise<void> {
+    const { machine, store, logger } = this.#o
+    for (const chunk of machine.sparseChunks(SHRINK_MAX)) {
+      const problem = machine.shrinkChunk(chunk, await store.content(chunk))
+      if (problem !== undefined) logger.error({ event: 'store.damaged', chunk, problem }, 'Stored messages are damaged')
+    }
+  }
+
+  #commitFailed(error: unknown): void {
+    if (this.#saveTrouble) return
+    this.#saveTrouble = true
+    this.#o.logger.error(
+      { event: 'store.trouble', error: reasonOf(error) },
+      'Cannot write the state store; the log keeps everything meanwhile',
+    )
+  }
+}
+
+const PLACE_BYTES = 8
+
+/** A group: the reservation, and what changed. */
+function payloadOf(reserved: number, delta: Uint8Array | undefined): Uint8Array {
+  const payload = Buffer.allocUnsafe(PLACE_BYTES + (delta?.length ?? 0))
+  payload.writeBigUInt64BE(BigInt(reserved))
+  if (delta !== undefined) payload.set(delta, PLACE_BYTES)
+  return payload
+}
+
+/** Takes a group apart. */
+export function readPayload(payload: Uint8Array): {
+  readonly reserved: number
+  readonly delta: Uint8Array | undefined
+} {
+  const view = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  if (view.length < PLACE_BYTES) return { reserved: 0, delta: undefined }
+  return {
+    reserved: Number(view.readBigUInt64BE()),
+    delta: view.length === PLACE_BYTES ? undefined : view.subarray(PLACE_BYTES),
+  }
+}

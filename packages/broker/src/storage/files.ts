@@ -1,0 +1,39 @@
+/** The file system of the machine, as the log uses it. */
+import { constants } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import type { Files } from '../model/files.ts'
+
+export const nodeFiles: Files = {
+  async open(path) {
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    return {
+      async write(bytes, position) {
+        for (let done = 0; done < bytes.length; ) {
+          const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
+          // Never seen; a loop without end would be worse.
+          if (bytesWritten === 0) throw Object.assign(new Error(`nothing was written to ${path}`), { code: 'EIO' })
+          done += bytesWritten
+        }
+      },
+      sync: () => handle.datasync(),
+      close: () => handle.close(),
+    }
+  },
+  read: (path) => readFile(path),
+  async list(directory) {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    return await readdir(directory)
+  },
+  rename: (from, to) => rename(from, to),
+  remove: (path) => rm(path, { force: true }),
+  async syncDirectory(directory) {
+    // Windows has no such thing, and needs none.
+    if (process.platform === 'win32') return
+    const handle = await open(directory, constants.O_RDONLY)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+}

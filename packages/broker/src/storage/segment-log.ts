@@ -1,0 +1,205 @@
+/**
+ * Writes the log: one group at a time, one write and one sync each; what arrives meanwhile is the next group.
+ *
+ *   write(payload) ─▶ room in the segment? ─no─▶ next segment (a spare one, or new)
+ *                          └─▶ write ─▶ sync ─▶ done
+ *
+ * Files are allocated ahead, because a sync that must also record a new length costs several times as much. A group that
+ * cannot be written is tried again, behind the last group that is safe, until it succeeds: after a failed sync in a new
+ * segment, since nobody knows what became of the old one's pages. Meanwhile `trouble` says what is wrong.
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import type { Files, LogFile } from '../model/files.ts'
+import { encodeGroup, encodeSegmentHeader, GROUPS_START, groupBytes, segmentName } from './log-format.ts'
+
+export interface SegmentLogOptions {
+  readonly files: Files
+  readonly directory: string
+  /** Segments are at least so long, bytes. */
+  readonly segmentBytes: number
+  /** False: a group is done when the operating system has it (`--durability os`). */
+  readonly sync: boolean
+  /** The last segment that there is, and where its groups end. */
+  readonly lastNumber: number
+  readonly lastEnd: number
+  /** `undefined`: it works again. Called at each change. */
+  readonly onTrouble: (trouble: Error | undefined) => void
+}
+
+/** A file grows by so much at a time, zeros, ahead of what is written. */
+const AHEAD_BYTES = 4 * 1024 * 1024
+const RETRY_MS_MIN = 50
+const RETRY_MS_MAX = 2000
+const SPARES_MAX = 1
+
+/** A segment that is written no more; `tag`: the highest of its groups. */
+export interface ClosedSegment {
+  readonly name: string
+  readonly tag: number
+}
+
+interface Open {
+  readonly number: number
+  readonly path: string
+  readonly file: LogFile
+  readonly salt: Uint8Array
+  sequence: number
+  /** Where the next group goes; all before it is safe. */
+  end: number
+  allocated: number
+}
+
+export class SegmentLog {
+  readonly #o: SegmentLogOptions
+  #open: Open | undefined
+  #lastNumber: number
+  #lastEnd: number
+  readonly #closed: ClosedSegment[]
+  /** Files of deleted segments, to be used again: they are allocated already. */
+  readonly #spares: string[] = []
+  #spareCount = 0
+  #tag = 0
+  #trouble: Error | undefined
+  #ended = false
+  #wake: (() => void) | undefined
+
+  constructor(options: SegmentLogOptions, segments: readonly ClosedSegment[]) {
+    this.#o = options
+    this.#lastNumber = options.lastNumber
+    this.#lastEnd = options.lastEnd
+    this.#closed = [...segments]
+  }
+
+  /** What stands in the way of the group that is being written. */
+  get trouble(): Error | undefined {
+    return this.#trouble
+  }
+
+  /** Resolves when the payload is safe. Tags ascend. One call at a time. Rejects only after `stopRetrying`. */
+  async write(payload: Uint8Array, tag: number): Promise<void> {
+    for (let delayMs = RETRY_MS_MIN; ; delayMs = Math.min(delayMs * 2, RETRY_MS_MAX)) {
+      try {
+        await this.#tryToWrite(payload)
+        this.#tag = tag
+        if (this.#trouble !== undefined) this.#setTrouble(undefined)
+        return
+      } catch (error) {
+        if (this.#ended) throw error
+        this.#setTrouble(error instanceof Error ? error : new Error(String(error)))
+        await this.#pause(delayMs)
+        if (this.#ended) throw error
+      }
+    }
+  }
+
+  /** Groups from now on go into a new segment, so that those before it can be dropped once they are not needed. */
+  async rotate(): Promise<void> {
+    const open = this.#open
+    if (open === undefined) return
+    this.#open = undefined
+    this.#lastNumber = open.number
+    this.#lastEnd = open.end
+    this.#closed.push({ name: segmentName(open.number), tag: this.#tag })
+    await open.file.close()
+  }
+
+  /** Removes the closed segments, oldest first, that hold no tag above `tag`. */
+  async drop(tag: number): Promise<void> {
+    const { files, directory } = this.#o
+    for (let first = this.#closed[0]; first !== undefined && first.tag <= tag; first = this.#closed[0]) {
+      const path = join(directory, first.name)
+      if (this.#spares.length < SPARES_MAX) {
+        const spare = join(directory, `spare-${++this.#spareCount}`)
+        await files.rename(path, spare)
+        this.#spares.push(spare)
+      } else await files.remove(path)
+      this.#closed.shift()
+    }
+  }
+
+  /** From now on a group that cannot be written is not tried again: its `write` rejects. */
+  stopRetrying(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  async close(): Promise<void> {
+    this.stopRetrying()
+    const open = this.#open
+    this.#open = undefined
+    await open?.file.close()
+    for (const spare of this.#spares.splice(0)) await this.#o.files.remove(spare)
+  }
+
+  async #tryToWrite(payload: Uint8Array): Promise<void> {
+    const bytes = groupBytes(payload.length)
+    if (this.#open !== undefined && this.#open.sequence > 0 && this.#open.end + bytes > this.#o.segmentBytes) {
+      await this.rotate()
+    }
+    this.#open ??= await this.#begin()
+    const open = this.#open
+    const group = encodeGroup(payload, open.sequence, open.salt)
+    await this.#allocate(open, open.end + bytes)
+    await open.file.write(group, open.end)
+    if (this.#o.sync) await this.#sync(open)
+    open.sequence++
+    open.end += bytes
+  }
+
+  async #sync(open: Open): Promise<void> {
+    try {
+      await open.file.sync()
+    } catch (error) {
+      // What a failed sync left in the cache may be lost though a second one succeeds: nothing more goes into this file.
+      await this.rotate().catch(() => {})
+      throw error
+    }
+  }
+
+  async #begin(): Promise<Open> {
+    const { files, directory, sync } = this.#o
+    const number = this.#lastNumber + 1
+    const path = join(directory, segmentName(number))
+    const spare = this.#spares.pop()
+    if (spare !== undefined) await files.rename(spare, path)
+    const file = await files.open(path)
+    try {
+      const salt = randomBytes(16)
+      await file.write(encodeSegmentHeader({ number, previousEnd: this.#lastEnd, salt }), 0)
+      if (sync) {
+        await file.sync()
+        await files.syncDirectory(directory)
+      }
+      const allocated = spare === undefined ? GROUPS_START : this.#o.segmentBytes
+      return { number, path, file, salt, sequence: 0, end: GROUPS_START, allocated }
+    } catch (error) {
+      await file.close().catch(() => {})
+      throw error
+    }
+  }
+
+  async #allocate(open: Open, end: number): Promise<void> {
+    if (end <= open.allocated) return
+    const from = open.allocated
+    const to = Math.max(end, Math.min(open.allocated + AHEAD_BYTES, this.#o.segmentBytes))
+    await open.file.write(new Uint8Array(to - from), from)
+    open.allocated = to
+  }
+
+  #setTrouble(trouble: Error | undefined): void {
+    const changed = (trouble === undefined) !== (this.#trouble === undefined)
+    this.#trouble = trouble
+    if (changed) this.#o.onTrouble(trouble)
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}

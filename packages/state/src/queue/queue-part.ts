@@ -1,0 +1,294 @@
+/**
+ * A part of a session's queue: 1,024 numbers in one record of the state, small while it holds little.
+ *
+ * An entry is two words, and the message it refers to is in memory or on the shelf (`messages/shelf.ts`):
+ *
+ *   word 0   chunk on the shelf                                     0 for an entry in memory
+ *   word 1   slot in the chunk (16) │ QoS (2) │ retain │ received │ used │ changed │ extra
+ *
+ * `extra` says that share and subscription identifiers lie beside it: most entries have neither.
+ */
+import type { QoS } from '@concordmq/protocol'
+import type { DeliveryTerms } from '../effects.ts'
+import type { Writer } from '../encoding/writer.ts'
+import { type Body, refer, release } from '../messages/body.ts'
+import type { Chunk } from '../messages/chunk.ts'
+import type { PlacedMessage } from '../messages/message.ts'
+import type { Shelf } from '../messages/shelf.ts'
+import { RecordKind } from '../records/kinds.ts'
+import type { RecordTable } from '../records/record-table.ts'
+import { StateRecord } from '../records/state-record.ts'
+
+export const PART_SIZE = 1024
+const SLOTS_MIN = 4
+
+const SLOT = 0xffff
+const QOS_SHIFT = 16
+const RETAIN = 1 << 18
+const RECEIVED = 1 << 19
+const USED = 1 << 20
+const CHANGED = 1 << 21
+const EXTRA = 1 << 22
+
+/** Flags of an entry in the forms on disk; the lower two bits are its QoS. */
+export const EntryFlag = { retain: 4, received: 8, onShelf: 16, extra: 32, gone: 255 } as const
+
+/** A queue entry as the driver reads it. */
+export interface QueueEntry {
+  readonly q: number
+  /** Undefined: it lies on the shelf at (`chunk`, `slot`) and must be loaded. */
+  readonly placed: PlacedMessage | undefined
+  readonly chunk: number
+  readonly slot: number
+  /** What it counts for under a maximum of bytes. */
+  readonly bytes: number
+  /** Microseconds since 1970. */
+  readonly expiresUs: number
+  readonly terms: DeliveryTerms
+  readonly state: 'queued' | 'received'
+}
+
+/** A queue entry inside the machine. */
+export interface Queued extends QueueEntry {
+  readonly placed: Body | undefined
+  /** Whole filter of the shared subscription that it came by; empty: none. Its message stays in memory. */
+  readonly share: string
+}
+
+interface Extra {
+  readonly share: string
+  readonly subscriptionIds: readonly number[]
+}
+
+/** What a part needs to know of its queue. */
+export interface PartOwner {
+  readonly clientId: string
+  readonly kept: boolean
+  readonly records: RecordTable
+  readonly shelf: Shelf
+  /** A save that has the part is on disk. */
+  letGo(part: QueuePart): void
+}
+
+export class QueuePart extends StateRecord {
+  readonly owner: PartOwner
+  readonly number: number
+  /** How many entries it has. */
+  used = 0
+  #words = new Uint32Array(2 * SLOTS_MIN)
+  /** Messages in memory, by slot; undefined when there are none. */
+  #bodies: (Body | undefined)[] | undefined
+  #extras: Map<number, Extra> | undefined
+  /** Slots that changed since the log last took the part. */
+  #changed: number[] = []
+
+  constructor(owner: PartOwner, number: number) {
+    super()
+    this.owner = owner
+    this.number = number
+  }
+
+  override get durable(): boolean {
+    return this.owner.kept
+  }
+
+  has(at: number): boolean {
+    return ((this.#words[2 * at + 1] ?? 0) & USED) !== 0
+  }
+
+  entry(at: number): Queued | undefined {
+    const word = this.#words[2 * at + 1] ?? 0
+    if ((word & USED) === 0) return undefined
+    const q = this.number * PART_SIZE + at
+    const qos = ((word >> QOS_SHIFT) & 3) as QoS
+    const extra = (word & EXTRA) === 0 ? undefined : this.#extras?.get(at)
+    const terms = termsOf(qos, (word & RETAIN) !== 0, extra?.subscriptionIds ?? NO_IDS)
+    const state = (word & RECEIVED) === 0 ? 'queued' : 'received'
+    const share = extra?.share ?? ''
+    const placed = this.#bodies?.[at]
+    if (placed !== undefined) {
+      const { bytes, expiresUs } = placed
+      return { q, placed, chunk: 0, slot: 0, bytes, expiresUs, terms, state, share }
+    }
+    const id = this.#words[2 * at] as number
+    const slot = word & SLOT
+    const chunk = this.owner.shelf.chunk(id) as Chunk
+    const bytes = chunk.bytesAt(slot)
+    const expiresUs = chunk.expiresUsAt(slot)
+    return { q, placed, chunk: id, slot, bytes, expiresUs, terms, state, share }
+  }
+
+  /** A new entry with its message in memory. */
+  put(at: number, body: Body, terms: DeliveryTerms, share: string): void {
+    this.#grow(at)
+    this.#bodies ??= []
+    while (this.#bodies.length < at) this.#bodies.push(undefined)
+    this.#bodies[at] = body
+    this.#set(at, 0, 0, terms, share)
+    refer(this.owner.records, body, this.owner)
+  }
+
+  /** A new entry with its message on the shelf; used alone when the state is read from disk. */
+  putShelved(at: number, chunk: Chunk, slot: number, terms: DeliveryTerms): void {
+    this.#grow(at)
+    this.#set(at, chunk.id, slot, terms, '')
+    chunk.refer(slot)
+  }
+
+  /** PUBREC arrived. */
+  receive(at: number): void {
+    this.#words[2 * at + 1] = (this.#words[2 * at + 1] as number) | RECEIVED
+    this.#change(at)
+  }
+
+  remove(at: number): void {
+    const { records, shelf } = this.owner
+    const word = this.#words[2 * at + 1] as number
+    const body = this.#bodies?.[at]
+    if (body !== undefined) release(records, body, this.owner)
+    else shelf.chunk(this.#words[2 * at] as number)?.release(word & SLOT)
+    if (this.#bodies !== undefined) this.#bodies[at] = undefined
+    if ((word & EXTRA) !== 0) this.#extras?.delete(at)
+    this.#words[2 * at + 1] = word & CHANGED
+    this.used--
+    this.#change(at)
+  }
+
+  /**
+   * Lets go of messages that lie on the shelf for good, from slot `first` on. What came by a shared group stays: it may
+   * have to pass to another member, and then its content counts.
+   */
+  letGo(first: number): void {
+    const bodies = this.#bodies
+    if (bodies === undefined) return
+    let held = 0
+    for (let at = 0; at < bodies.length; at++) {
+      const body = bodies[at]
+      if (body === undefined) continue
+      const shared = this.#extras?.get(at)?.share ?? ''
+      if (at < first || body.chunk?.isCommitted(body.slot) !== true || shared !== '') {
+        held++
+        continue
+      }
+      bodies[at] = undefined
+      this.#words[2 * at] = body.chunk.id
+      this.#words[2 * at + 1] = ((this.#words[2 * at + 1] as number) & ~SLOT) | body.slot
+    }
+    if (held === 0) this.#bodies = undefined
+  }
+
+  override writeKey(writer: Writer): void {
+    writer.u8(RecordKind.queuePart)
+    writer.string(this.owner.clientId)
+    writer.u53(this.number)
+  }
+
+  /** The canonical form, of hash and snapshot: messages by their place, wherever they lie. All are in memory then. */
+  override writeValue(writer: Writer): void {
+    this.#write(writer, { canonical: true })
+  }
+
+  /** The form of the store: messages by their place on the shelf, where the same save has put them. */
+  writeSaved(writer: Writer): void {
+    this.#write(writer, { canonical: false })
+  }
+
+  /** What changed since the last call, for the log. */
+  writeChanged(writer: Writer): void {
+    const changed = this.#changed
+    this.#changed = []
+    writer.u16(changed.length)
+    for (const at of changed) {
+      const word = (this.#words[2 * at + 1] as number) & ~CHANGED
+      this.#words[2 * at + 1] = word
+      writer.u16(at)
+      if ((word & USED) === 0) writer.u8(EntryFlag.gone)
+      else this.#writeEntry(writer, at, word, !this.#isCommitted(at))
+    }
+  }
+
+  #write(writer: Writer, { canonical }: { readonly canonical: boolean }): void {
+    writer.u16(this.used)
+    for (let at = 0; at < this.#words.length / 2; at++) {
+      const word = this.#words[2 * at + 1] as number
+      if ((word & USED) === 0) continue
+      writer.u16(at)
+      this.#writeEntry(writer, at, word, canonical)
+    }
+  }
+
+  #writeEntry(writer: Writer, at: number, word: number, byPlace: boolean): void {
+    const body = this.#bodies?.[at]
+    const extra = (word & EXTRA) === 0 ? undefined : this.#extras?.get(at)
+    const onShelf = !byPlace && (body === undefined || body.chunk !== undefined)
+    writer.u8(
+      ((word >> QOS_SHIFT) & 3) |
+        ((word & RETAIN) === 0 ? 0 : EntryFlag.retain) |
+        ((word & RECEIVED) === 0 ? 0 : EntryFlag.received) |
+        (onShelf ? EntryFlag.onShelf : 0) |
+        (extra === undefined ? 0 : EntryFlag.extra),
+    )
+    if (onShelf) {
+      writer.u32(body?.chunk?.id ?? (this.#words[2 * at] as number))
+      writer.u16(body?.slot ?? word & SLOT)
+    } else {
+      writer.u53(body?.position ?? 0)
+      writer.u32(body?.index ?? 0)
+    }
+    if (extra === undefined) return
+    writer.string(extra.share)
+    writer.u16(extra.subscriptionIds.length)
+    for (const id of extra.subscriptionIds) writer.u32(id)
+  }
+
+  #set(at: number, chunk: number, slot: number, terms: DeliveryTerms, share: string): void {
+    const { subscriptionIds } = terms
+    const extra = share !== '' || subscriptionIds.length > 0
+    if (extra) {
+      this.#extras ??= new Map()
+      this.#extras.set(at, { share, subscriptionIds })
+    }
+    const before = (this.#words[2 * at + 1] as number) & CHANGED
+    this.#words[2 * at] = chunk
+    this.#words[2 * at + 1] =
+      slot | (terms.qos << QOS_SHIFT) | (terms.retain ? RETAIN : 0) | (extra ? EXTRA : 0) | USED | before
+    this.used++
+    this.#change(at)
+  }
+
+  #change(at: number): void {
+    if (!this.durable || this.owner.records.changes?.isOn !== true) return
+    const word = this.#words[2 * at + 1] as number
+    if ((word & CHANGED) !== 0) return
+    this.#words[2 * at + 1] = word | CHANGED
+    this.#changed.push(at)
+  }
+
+  /** Whether the store is known to have the message. */
+  #isCommitted(at: number): boolean {
+    const body = this.#bodies?.[at]
+    return body === undefined || body.chunk?.isCommitted(body.slot) === true
+  }
+
+  #grow(at: number): void {
+    let slots = this.#words.length / 2
+    if (at < slots) return
+    while (slots <= at) slots *= 2
+    const words = new Uint32Array(2 * slots)
+    words.set(this.#words)
+    this.#words = words
+  }
+}
+
+const NO_IDS: readonly number[] = []
+const PLAIN: readonly DeliveryTerms[] = [0, 1, 2].map((qos) => ({
+  qos: qos as QoS,
+  retain: false,
+  subscriptionIds: NO_IDS,
+}))
+
+/** Terms; those without flag and identifiers are shared, since most deliveries have no others. */
+export function termsOf(qos: QoS, retain: boolean, subscriptionIds: readonly number[]): DeliveryTerms {
+  if (!retain && subscriptionIds.length === 0) return PLAIN[qos] as DeliveryTerms
+  return { qos, retain, subscriptionIds }
+}

@@ -1,0 +1,70 @@
+/**
+ * What changed since the log was last told, as one group: the state moves from one place to another or not at all.
+ *
+ *   position u53 │ time u53 │ index u32 │ changes …
+ *   change = how u8 (gone 0, whole 1, entries 2) │ key, with length u32 │ value, with length u32 (not for `gone`)
+ *
+ * The log holds changes of records, not commands: reading it needs neither the settings nor the rules under which they
+ * were made, and what several commands did to one record is written once (docs/decisions/log-of-changes.md).
+ */
+import { Writer } from '../encoding/writer.ts'
+import { Body } from '../messages/body.ts'
+import { QueuePart } from '../queue/queue-part.ts'
+import type { StateRecord } from '../records/state-record.ts'
+import { Session } from '../sessions/session.ts'
+import type { State } from '../state.ts'
+
+export const How = { gone: 0, whole: 1, entries: 2 } as const
+
+const writer = new Writer()
+const part = new Writer()
+
+/** The group, or undefined when the log has everything. */
+export function takeDelta(state: State): Uint8Array | undefined {
+  const { changes } = state.records
+  state.cut.length = 0
+  if (changes?.isUnlogged !== true) return undefined
+  const { clock } = state
+  writer.clear()
+  writer.u53(clock.position)
+  writer.u53(clock.timeUs)
+  writer.u32(clock.index)
+  const head = writer.length
+  changes.takeUnlogged((record) => {
+    writeChange(record)
+    if (!(record instanceof Session) || record.gone) return
+    record.queue.cut()
+    state.cut.push(record)
+  })
+  return writer.length === head ? undefined : writer.take()
+}
+
+function writeChange(record: StateRecord): void {
+  if (record instanceof Body) {
+    // Its end needs no word: nothing refers to it any more.
+    if (record.keptReferences > 0) writeWhole(record)
+  } else if (record.gone) {
+    writer.u8(How.gone)
+    writeKey(record)
+  } else if (record instanceof QueuePart) {
+    writer.u8(How.entries)
+    writeKey(record)
+    part.clear()
+    record.writeChanged(part)
+    writer.bytes(part.view())
+  } else writeWhole(record)
+}
+
+function writeWhole(record: StateRecord): void {
+  writer.u8(How.whole)
+  writeKey(record)
+  part.clear()
+  record.writeValue(part)
+  writer.bytes(part.view())
+}
+
+function writeKey(record: StateRecord): void {
+  part.clear()
+  record.writeKey(part)
+  writer.bytes(part.view())
+}
