@@ -1,7 +1,8 @@
-/** `concordmq acl test`: asks the permissions file of a directory. */
+/** `concordmq acl`: asks the permissions file of a directory (`test`); rules for addresses of a running node (`set`, …). */
 import { Argument, type Command } from 'commander'
 import { defaultDirectory } from '../config/flags.ts'
 import { ExitCode } from '../exit-codes.ts'
+import { addAddressRules } from './ctl.ts'
 
 interface TestFlags {
   readonly clientId: string
@@ -10,7 +11,10 @@ interface TestFlags {
 }
 
 export function addAcl(program: Command): void {
-  const acl = program.command('acl').description('ask what permissions.toml allows')
+  const acl = program
+    .command('acl')
+    .description('ask what permissions.toml allows; rules for addresses of a running node')
+  addAddressRules(acl)
   acl
     .command('test')
     .description('print whether a user may do something, and the rule that decides; status 1: denied')

@@ -24,6 +24,7 @@ export function addCtl(program: Command): void {
   addSessions(ctl)
   addRetained(ctl)
   addBans(ctl)
+  addAddressRules(ctl.command('acl').description('rules for client addresses: let in without credentials, or kept out'))
   addAccount(ctl)
   addSettings(ctl)
   withNode(ctl.command('reload'))
@@ -44,7 +45,9 @@ export function addCtl(program: Command): void {
     .description('how much the node logs from now on')
     .argument('<LEVEL>', 'error, warn, info, debug or trace')
     .action(async (level: string, options: NodeFlags) => setSetting('log.level', level, options))
+  addTrace(ctl)
   // The same without `ctl`.
+  addTrace(program)
   addState(program)
   addAccount(program)
   addSettings(program)
@@ -122,6 +125,65 @@ function addRetained(ctl: Command): void {
         `Deleted the retained message of "${topic}"\n`,
       )
     })
+}
+
+/** Row U16, and its words `true` and `false`. */
+export function addAddressRules(acl: Command): void {
+  withNode(acl.command('set'))
+    .description(
+      'a rule for an address or a range, in addresses.toml and in force at once; the narrowest range decides',
+    )
+    .argument('<ADDRESS>', 'IPv4 or IPv6 address, or a range such as 10.0.0.0/8')
+    .addArgument(
+      new Argument('<RULE>', 'allow: no credentials needed; deny: closed before any byte').choices([
+        'allow',
+        'deny',
+        'true',
+        'false',
+      ]),
+    )
+    .action(async (address: string, word: string, options: NodeFlags) => {
+      const rule = word === 'true' ? 'allow' : word === 'false' ? 'deny' : word
+      const path = `/v1/acl/${encodeURIComponent(address)}`
+      await tell(options, { method: 'PUT', path, body: { rule } }, `${address}: ${rule}, in force now\n`)
+    })
+  withNode(acl.command('get'))
+    .description('the rule of an address or range')
+    .argument('<ADDRESS>', 'as it stands in the list')
+    .action((address: string, options: NodeFlags) =>
+      ask(options, 'GET', `/v1/acl/${encodeURIComponent(address)}`, 'showAddressRule'),
+    )
+  withPage(acl.command('list').alias('all'), 'whose address contains this')
+    .description('list them')
+    .action((options: PageFlags) => list(options, '/v1/acl', 'showAddressRules'))
+  withNode(acl.command('del'))
+    .description('take a rule away: the normal login decides again')
+    .argument('<ADDRESS>', 'as it stands in the list')
+    .action(async (address: string, options: NodeFlags) => {
+      const path = `/v1/acl/${encodeURIComponent(address)}`
+      await tell(options, { method: 'DELETE', path }, `Deleted the rule of ${address}\n`)
+    })
+}
+
+function addTrace(parent: Command): void {
+  withNode(parent.command('trace'))
+    .description('follow what happens to a client, an address or a topic, as it happens; the node is slower meanwhile')
+    .addArgument(new Argument('<KIND>', 'what to follow').choices(['client', 'address', 'topic']))
+    .argument('<WHAT>', 'client identifier, network address, or topic filter')
+    .option('--for <SECONDS>', 'how long, at most 3600; a "s" behind it is fine', readTraceSeconds, 60)
+    .option('--payload', 'show payloads, too')
+    .action(
+      async (kind: string, value: string, options: NodeFlags & { readonly for: number; readonly payload?: true }) => {
+        const { followTrace } = await import('../ctl/trace.ts')
+        await followTrace(nodeOf(options), { kind, value, seconds: options.for, payload: options.payload === true })
+      },
+    )
+}
+
+function readTraceSeconds(text: string): number {
+  const [, number = ''] = /^([1-9]\d{0,3})s?$/.exec(text) ?? []
+  if (number !== '' && Number(number) <= 3_600) return Number(number)
+  throw new InvalidArgumentError('It must be a number of seconds from 1 to 3600.')
 }
 
 function addBans(ctl: Command): void {

@@ -54,7 +54,8 @@ function raw(options: { readonly method?: string; readonly path: string; readonl
     const sent = request({ socketPath: socketPath(), ...options }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      response.on('error', () => {})
+      response.on('close', () => resolve({ status: response.statusCode ?? 0, text }))
     })
     sent.on('error', reject)
     sent.end(options.body)
@@ -384,6 +385,81 @@ test('bans are listed, added and lifted; a banned client is refused', async () =
   assert.match((await run(['ctl', 'bans', 'lift', 'client', 'rude'])).stderr, /There is no such ban of "rude"/)
   assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(undefined, 'rude'), 4), accepted)
   assert.equal((await run(['ctl', 'bans', 'add', 'address', 'no address'])).code, 64)
+})
+
+test('acl set: deny closes without a byte, allow needs no credentials, del goes back to the login [row U16]', async () => {
+  writeUsers(await record('a', 'pw'))
+  const node = await startNode([])
+  const port = await portOf(node, 'tcp')
+  const right = connectPacket({ name: 'a', password: 'pw' })
+  const nameless = () => answer(connect(port, '127.0.0.1'), connectPacket(), 4)
+  assert.deepEqual(await nameless(), notAuthorized)
+  assert.match((await run(['acl', 'set', '127.0.0.1', 'false'])).stdout, /127\.0\.0\.1: deny, in force now/)
+  const closed = connect(port, '127.0.0.1')
+  closed.on('error', () => {})
+  const bytes: Buffer[] = []
+  closed.on('data', (chunk: Buffer) => bytes.push(chunk))
+  closed.write(right)
+  await new Promise<void>((resolve) => closed.once('close', () => resolve()))
+  assert.equal(Buffer.concat(bytes).length, 0)
+  assert.equal((await run(['ctl', 'acl', 'set', '127.0.0.0/8', 'allow'])).code, 0)
+  assert.equal((await run(['acl', 'set', '127.0.0.1', 'true'])).code, 0)
+  assert.deepEqual(await nameless(), accepted)
+  assert.match((await run(['acl', 'all'])).stdout, /127\.0\.0\.1 +allow\n127\.0\.0\.0\/8 +allow/)
+  assert.equal((await ask('acl', 'get', '127.0.0.1')).rule, 'allow')
+  for (const address of ['127.0.0.1', '127.0.0.0/8']) assert.equal((await run(['acl', 'del', address])).code, 0)
+  assert.deepEqual(await nameless(), notAuthorized)
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), right, 4), accepted)
+  assert.match((await run(['acl', 'del', '127.0.0.1'])).stderr, /There is no rule for 127\.0\.0\.1/)
+  assert.match((await run(['acl', 'set', '10.0.0.1/8', 'deny'])).stderr, /for the range write 10\.0\.0\.0\/8/)
+  assert.match((await run(['acl', 'set', 'nowhere', 'deny'])).stderr, /neither an IP address nor a range/)
+})
+
+test('trace tells what happens to one client in words, and as records with three times [row U21]', async () => {
+  const node = await startOpenNode()
+  const port = await portOf(node, 'tcp')
+  const words = start(['ctl', 'trace', 'client', 'c1', '--for', '30s'])
+  const records = start(['trace', 'topic', 'secret/#', '--for', '30', '--json', '--payload'])
+  await node.until(/tracing event=trace\.begun kind=topic/)
+  await node.until(/tracing event=trace\.begun kind=client/)
+  const c1 = await client(port, connectPacket(undefined, 'c1'))
+  c1.write(wire.subscribe(4, 1, [['t/#', 1]]))
+  await once(c1, 'data')
+  const c2 = await client(port, connectPacket(undefined, 'c2'))
+  c2.write(wire.publish(4, 't/1', 'hush', { qos: 1, id: 7 }))
+  await once(c1, 'data')
+  c2.write(wire.publish(4, 'other', 'x', { qos: 1, id: 8 }))
+  c2.write(wire.publish(4, 'secret/1', 'shown', { qos: 1, id: 9 }))
+  const [, line = ''] = await records.until(/^(\{.*"event":"message".*\})$/m)
+  const message = JSON.parse(line)
+  assert.deepEqual(
+    [message.from, message.via, message.to, message.payload, message.bytes],
+    ['c2', 'secret/1', [], 'shown', 5],
+  )
+  for (const time of [message.received, message.routed]) assert.match(time, /T\d\d:\d\d:\d\d\.\d{6}Z$/)
+  assert.ok(message.received <= message.routed)
+  await words.until(/c2 ▶ t\/1 QoS 1, 4 bytes ▶ c1\n/)
+  c1.destroy()
+  await words.until(/c1: connection ended/)
+  assert.match(
+    words.output.stdout,
+    /^\d\d:\d\d:\d\d\.\d{6} {2}c1: connected from 127\.0\.0\.1 as anonymous, MQTT 3\.1\.1, a new session$/m,
+  )
+  assert.match(words.output.stdout, /c1: subscription to t\/# granted QoS 1/)
+  assert.doesNotMatch(words.output.stdout, /hush|other|secret/)
+  words.child.kill('SIGINT')
+  await node.until(/tracing no more event=trace\.ended kind=client/)
+  const others = []
+  for (let i = 0; i < 7; i++) {
+    others.push(raw({ path: `/v1/trace?client=x${i}&for=30` }).catch(() => undefined))
+    await node.until(new RegExp(`trace\\.begun kind=client value=x${i}`))
+  }
+  assert.match((await run(['trace', 'client', 'y'])).stderr, /already 8 traces/)
+  assert.match((await run(['trace', 'topic', 'a/#/b'])).stderr, /Cannot trace topic "a\/#\/b"/)
+  node.child.kill('SIGTERM')
+  assert.equal(await node.ended, 0)
+  await Promise.all(others)
+  assert.equal(await records.ended, 69)
 })
 
 test('drain ends the node after its clients, and tells 5.0 clients where to go', async () => {

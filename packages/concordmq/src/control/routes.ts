@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { deleteAccount, listAccounts, setAccount, showAccount } from './account-routes.ts'
+import { deleteAddressRule, listAddressRules, setAddressRule, showAddressRule } from './acl-routes.ts'
 import { addBan, liftBan, listBans } from './ban-routes.ts'
 import { disconnectClient, listClients, showClient } from './client-routes.ts'
 import { ControlError } from './control-error.ts'
@@ -18,6 +19,7 @@ import {
   showSession,
 } from './session-routes.ts'
 import { listSettings, reloadFiles, setSetting, showSetting } from './settings-routes.ts'
+import { followTrace } from './trace-routes.ts'
 
 const routes: readonly (readonly [method: string, path: string, handler: ControlHandler])[] = [
   ['GET', '/v1/state', nodeState],
@@ -35,6 +37,10 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/accounts/*', showAccount],
   ['PUT', '/v1/accounts/*', setAccount],
   ['DELETE', '/v1/accounts/*', deleteAccount],
+  ['GET', '/v1/acl', listAddressRules],
+  ['GET', '/v1/acl/*', showAddressRule],
+  ['PUT', '/v1/acl/*', setAddressRule],
+  ['DELETE', '/v1/acl/*', deleteAddressRule],
   ['GET', '/v1/bans', listBans],
   ['POST', '/v1/bans', addBan],
   ['DELETE', '/v1/bans', liftBan],
@@ -42,6 +48,7 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/settings/*', showSetting],
   ['PUT', '/v1/settings/*', setSetting],
   ['POST', '/v1/reload', reloadFiles],
+  ['GET', '/v1/trace', followTrace],
 ]
 
 /** The answer; rejects with a `ControlError` for whatever the request has wrong. */

@@ -28,22 +28,33 @@ const answerBytesMax = 64 * 1_048_576
 
 /** The JSON of the answer; throws a `CommandError` for a refusal or when no node answers. */
 export async function askNode(choice: NodeChoice, question: Question): Promise<unknown> {
-  const { status, text } = await exchange(socketOf(choice), question)
-  let answer: unknown
+  const { status, text } = await gather(await send(socketOf(choice), question, { timeoutMs: answerTimeoutMs }))
+  if (status !== 200) throw refusalOf({ status, text })
+  return parsed(text)
+}
+
+function parsed(text: string): unknown {
   try {
-    answer = JSON.parse(text)
+    return JSON.parse(text)
   } catch {
     throw new CommandError(ExitCode.failed, 'The node gave an answer that is no JSON; is it another program?')
   }
-  if (status === 200) return answer
-  const { error } = answer as { readonly error?: { readonly message?: string; readonly remedy?: string | null } }
-  throw new CommandError(
+}
+
+function refusalOf({ status, text }: Gathered): CommandError {
+  const { error } = parsed(text) as { readonly error?: { readonly message?: string; readonly remedy?: string | null } }
+  return new CommandError(
     status === 400 ? ExitCode.usage : ExitCode.failed,
     error?.message ?? `The node answered ${status}`,
-    {
-      ...(typeof error?.remedy === 'string' && { remedy: error.remedy }),
-    },
+    typeof error?.remedy === 'string' ? { remedy: error.remedy } : {},
   )
+}
+
+/** Opens a request whose answer comes in pieces; a refusal is thrown as by `askNode`. */
+export async function openNode(choice: NodeChoice, question: Question): Promise<IncomingMessage> {
+  const answer = await send(socketOf(choice), question, { timeoutMs: undefined })
+  if (answer.statusCode === 200) return answer
+  throw refusalOf(await gather(answer))
 }
 
 /** Where the node is spoken to: as given, as its configuration says, or where a node of that directory would be. */
@@ -80,11 +91,12 @@ function isSocket(path: string): boolean {
   }
 }
 
-async function exchange(
-  socketPath: string,
-  question: Question,
-): Promise<{ readonly status: number; readonly text: string }> {
-  const response = await send(socketPath, question, { timeoutMs: answerTimeoutMs })
+interface Gathered {
+  readonly status: number
+  readonly text: string
+}
+
+async function gather(response: IncomingMessage): Promise<Gathered> {
   const chunks: Buffer[] = []
   let bytes = 0
   try {

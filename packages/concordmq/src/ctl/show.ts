@@ -166,6 +166,26 @@ export function showAccounts(answer: unknown): string {
   ])
 }
 
+interface ShownRule {
+  readonly address: string
+  readonly rule: string
+}
+
+export function showAddressRules(answer: unknown): string {
+  return page(answer as Page<ShownRule>, 'address rules', [
+    { head: 'ADDRESS', cell: ({ address }) => address },
+    { head: 'RULE', cell: ({ rule }) => rule },
+  ])
+}
+
+export function showAddressRule(answer: unknown): string {
+  const { address, rule } = answer as ShownRule
+  return formatPairs({
+    Address: address,
+    Rule: rule === 'allow' ? 'allow: no credentials needed' : 'deny: closed before any byte',
+  })
+}
+
 export function showBans(answer: unknown): string {
   return page(answer as Page<Ban>, 'bans', [
     { head: 'OF', cell: ({ kind }) => (kind === 'clientId' ? 'client' : kind) },
