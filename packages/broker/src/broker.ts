@@ -77,6 +77,7 @@ import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
 import { TopicIndex } from './routing/topic-index.ts'
 import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { endWithdrawnRights } from './sessions/withdrawn-rights.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
 import { Counters } from './telemetry/counters.ts'
 import { LimitedLogger } from './telemetry/limited-logger.ts'
@@ -810,7 +811,10 @@ function routesOf(
   const changed = (filter: string): void => routes.changed(filter)
   ordered.onSubscriptionChange(changed)
   local.onSubscriptionChange(changed)
-  guard.onChange(() => routes.changedAll())
+  guard.onChange(() => {
+    routes.changedAll()
+    endWithdrawnRights(driver, guard)
+  })
   return routes
 }
 

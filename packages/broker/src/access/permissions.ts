@@ -1,12 +1,13 @@
 /**
- * What a client may do, as the rest of the broker asks: one small interface, which rules (`rules.ts`) and hooks answer, and
- * the guard that holds whoever answers now.
+ * What a client may do, as the rest of the broker asks: one small interface, which rules (`rules.ts`) answer, and the guard that
+ * holds those that are in force.
  *
- *   pipeline, sessions, routing ──▶ Guard ──▶ rules and hooks, all of whom must say yes
+ *   pipeline, sessions, routing ──▶ Guard ──▶ rules
  *
- * Without rules and hooks `guard.asked` is undefined and nobody asks: the message path then pays one comparison. Answers are
- * remembered by those who ask (a connection for the topic it publishes to, a route for its subscribers), so each change of
- * an answer must go through `Guard`, which counts it in `epoch` and tells who listens.
+ * Without rules `guard.asked` is undefined and nobody asks: the message path then pays one comparison. Answers are remembered by
+ * those who ask (a connection for the topic it publishes to, a route for its subscribers), so each change goes through `Guard`,
+ * which counts it in `epoch` and tells who listens. What hooks of the embedding program decide comes besides (`hooks/`): they
+ * may wait and change messages, which rules do not.
  */
 
 /** The two things rules speak of; receiving is what a subscription is for. */
@@ -44,57 +45,18 @@ export class Guard {
   asked: Permissions | undefined
   /** Grows with every change; an answer remembered from an earlier epoch is worth nothing. */
   epoch = 0
-  #rules: Permissions | undefined
-  #hooks: Permissions | undefined
   readonly #changed: (() => void)[] = []
 
   /** Rules, from options or a file. */
   set rules(rules: Permissions | undefined) {
-    if (this.#rules === undefined && rules === undefined) return
-    this.#rules = rules
-    this.change()
-  }
-
-  /** What the embedding program decides itself. */
-  set hooks(hooks: Permissions | undefined) {
-    if (this.#hooks === undefined && hooks === undefined) return
-    this.#hooks = hooks
-    this.change()
-  }
-
-  /** Called after each change of whom to ask, or of what they answer. */
-  onChange(listener: () => void): void {
-    this.#changed.push(listener)
-  }
-
-  /** Answers may have changed: those remembered are forgotten. */
-  change(): void {
-    const [rules, hooks] = [this.#rules, this.#hooks]
-    this.asked = rules === undefined || hooks === undefined ? (rules ?? hooks) : new Both(rules, hooks)
+    if (this.asked === undefined && rules === undefined) return
+    this.asked = rules
     this.epoch++
     for (const listener of this.#changed) listener()
   }
-}
 
-/** Both must agree. The rules come first: they are cheap, and a hook is not troubled with what they refuse. */
-class Both implements Permissions {
-  readonly #first: Permissions
-  readonly #second: Permissions
-
-  constructor(first: Permissions, second: Permissions) {
-    this.#first = first
-    this.#second = second
-  }
-
-  mayPublish(client: PermissionClient, topic: string): boolean {
-    return this.#first.mayPublish(client, topic) && this.#second.mayPublish(client, topic)
-  }
-
-  maySubscribe(client: PermissionClient, filter: string): boolean {
-    return this.#first.maySubscribe(client, filter) && this.#second.maySubscribe(client, filter)
-  }
-
-  mayReceive(client: PermissionClient, topic: string): boolean {
-    return this.#first.mayReceive(client, topic) && this.#second.mayReceive(client, topic)
+  /** Called after each change of whom to ask. */
+  onChange(listener: () => void): void {
+    this.#changed.push(listener)
   }
 }

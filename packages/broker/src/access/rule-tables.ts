@@ -45,16 +45,29 @@ export interface Findings {
 
 export interface Tables {
   readonly users: ReadonlyMap<string, readonly Section[]>
-  readonly clients: readonly Subject[]
+  /** Tables of one client identifier each (row C10). */
+  readonly clients: ReadonlyMap<string, readonly Section[]>
+  /** Those of identifiers that begin alike, the longest beginning first. */
+  readonly beginnings: readonly Subject[]
   readonly addresses: readonly Subject[]
 }
 
 export function subjectsOf(options: PermissionOptions, findings: Findings): Tables {
   const reader = new TableReader(options, findings)
   const users = reader.tables('users', options.users)
-  const clients = [...reader.tables('clients', options.clients)]
-    .map(([text, sections]) => ({ ...clientPattern(text, findings), sections }))
-    .sort((a, b) => b.specific - a.specific)
+  const clients = new Map<string, readonly Section[]>()
+  const beginnings: (Subject & { readonly specific: number })[] = []
+  for (const [text, sections] of reader.tables('clients', options.clients)) {
+    const star = text.indexOf('*')
+    if (star === -1) {
+      clients.set(text, sections)
+      continue
+    }
+    if (star !== text.length - 1) findings.problems.push(`clients.${JSON.stringify(text)}: * may stand only at the end`)
+    const beginning = text.slice(0, star)
+    beginnings.push({ matches: ({ clientId }) => clientId.startsWith(beginning), sections, specific: beginning.length })
+  }
+  beginnings.sort((a, b) => b.specific - a.specific)
   const addresses: (Subject & { readonly specific: number })[] = []
   for (const [text, sections] of reader.tables('addresses', options.addresses)) {
     const range = parseRange(text)
@@ -62,18 +75,7 @@ export function subjectsOf(options: PermissionOptions, findings: Findings): Tabl
     else addresses.push({ matches: (_client, inside) => inside(range), sections, specific: range.bits })
   }
   addresses.sort((a, b) => b.specific - a.specific)
-  return { users, clients, addresses }
-}
-
-/** `*` is everybody, `abc*` whoever begins with `abc`, anything else one identifier (row C10). */
-function clientPattern(text: string, { problems }: Findings): Pick<Subject, 'matches'> & { readonly specific: number } {
-  const star = text.indexOf('*')
-  if (star === -1) return { matches: ({ clientId }) => clientId === text, specific: Number.MAX_SAFE_INTEGER }
-  if (star !== text.length - 1) {
-    problems.push(`clients.${JSON.stringify(text)}: * may stand only at the end`)
-  }
-  const prefix = text.slice(0, star)
-  return { matches: ({ clientId }) => clientId.startsWith(prefix), specific: prefix.length }
+  return { users, clients, beginnings, addresses }
 }
 
 class TableReader {

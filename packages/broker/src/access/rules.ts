@@ -59,7 +59,8 @@ export class Rules implements Permissions {
   readonly #allowDefault: boolean
   readonly #narrow: boolean
   readonly #users: ReadonlyMap<string, readonly Section[]>
-  readonly #clients: readonly Subject[]
+  readonly #clients: ReadonlyMap<string, readonly Section[]>
+  readonly #beginnings: readonly Subject[]
   readonly #addresses: readonly Subject[]
 
   /** Throws `CMQ_PERMISSIONS`, which lists every problem. */
@@ -75,6 +76,7 @@ export class Rules implements Permissions {
     this.#narrow = options.widerSubscriptions === 'narrow'
     this.#users = tables.users
     this.#clients = tables.clients
+    this.#beginnings = tables.beginnings
     this.#addresses = tables.addresses
   }
 
@@ -170,7 +172,8 @@ export class Rules implements Permissions {
     const own: Section[] = []
     const inside = addressMatcher(client.remoteAddress)
     for (const { matches, sections } of this.#addresses) if (matches(client, inside)) own.push(...sections)
-    for (const { matches, sections } of this.#clients) if (matches(client, inside)) own.push(...sections)
+    own.push(...(this.#clients.get(client.clientId) ?? []))
+    for (const { matches, sections } of this.#beginnings) if (matches(client, inside)) own.push(...sections)
     const user = this.#users.get(client.principal)
     if (user !== undefined && client.principal !== EVERYBODY) own.push(...user)
     const others = user === undefined || client.principal === EVERYBODY ? (this.#users.get(EVERYBODY) ?? []) : []

@@ -106,7 +106,7 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
   ],
   'publish/messages/denied': ['messages that their publisher had no right to', (m) => m.counters.publishDenied],
   'delivery/messages/denied': [
-    'messages kept from a subscriber without right to them',
+    'messages not sent from a queue, the retained store or a shared group because the right to them is gone',
     (m) => m.counters.deliveryDenied,
   ],
   'subscriptions/denied': ['topic filters refused for want of a right', (m) => m.counters.subscribeDenied],

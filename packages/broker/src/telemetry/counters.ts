@@ -20,7 +20,7 @@ export class Counters {
   publishDropped = 0
   /** Messages that their publisher had no right to publish; also in `publishDropped`. */
   publishDenied = 0
-  /** Messages not delivered because the subscriber had no right to them; also in `publishDropped`. */
+  /** Messages of queues, retained ones and those of shared groups not sent for want of a right; also in `publishDropped`. */
   deliveryDenied = 0
   /** Filters of SUBSCRIBE refused for want of a right. */
   subscribeDenied = 0

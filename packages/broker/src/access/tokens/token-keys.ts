@@ -61,6 +61,9 @@ export function readTokenKeys({ jwks, pem, secret, algorithms }: TokenOptions): 
   }
   const blocks = pem?.match(/-----BEGIN [A-Z ]+-----[^-]*-----END [A-Z ]+-----/g) ?? []
   if (pem !== undefined && blocks.length === 0) problems.push('pem: it holds no PEM key or certificate')
+  else if (pem !== undefined && blocks.length !== pem.split('-----BEGIN').length - 1) {
+    problems.push('pem: one of its blocks is damaged')
+  }
   for (const [i, block] of blocks.entries()) add(`pem: block ${i}`, () => fromPem(block))
   if (secret !== undefined) add('secret', () => fromSecret(secret, undefined))
   if (keys.length === 0 && problems.length === 0) problems.push('there is no key: give jwks, pem or secret')

@@ -211,6 +211,7 @@ describe('keys of tokens', () => {
       [{ jwks: set(jwkOf(rsaPair.publicKey, { use: 'enc' })) }, /there is no key/],
       [{ jwks: set(...new Array<object>(KEYS_MAX + 1).fill(jwkOf(ecPair.publicKey))) }, /more than 100 keys/],
       [{ pem: 'x' }, /no PEM key/],
+      [{ pem: `${pemOf(ecPair.publicKey)}-----BEGIN PUBLIC KEY-----\nAAAA\n` }, /one of its blocks is damaged/],
       [{ pem: '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----' }, /block 0: it cannot be read/],
       [{ pem: rsaPair.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() }, /private key/],
       [{ pem: pemOf(weak.publicKey) }, /at least 2048 bits/],
