@@ -578,6 +578,144 @@ test('control packets are counted by type, each once', async () => {
   assert.deepEqual([counters.packetsReceived, counters.packetsSent], [12, 10])
 })
 
+describe('what clients of other brokers are used to (row C6)', () => {
+  test('what is not allowed can be told as an unspecified error', async () => {
+    const { target } = await start({ features: { obscureNotAuthorized: true } })
+    using client = await connect(target, 5, { clientId: 'c' })
+    for (const qos of [1, 2] as const) {
+      client.send(wire.publish(5, '$SYS/x', 'x', { qos, id: 1 }))
+      await client.expectPacket(qos === 1 ? 'PUBACK' : 'PUBREC', { id: 1, reason: 0x80 })
+    }
+    client.send(wire.subscribe(5, 2, [['$direct/other', 0]]))
+    const { reasons } = await client.expectPacket('SUBACK', { id: 2 })
+    assert.deepEqual([...reasons], [0x80])
+  })
+
+  test('response information is told to those who ask, or to all', async () => {
+    const asks: wire.Property = ['requestResponseInformation', 1]
+    for (const alwaysReturnResponse of [false, true]) {
+      const { target } = await start({ features: { responseInformation: 'answers/', alwaysReturnResponse } })
+      for (const properties of [[asks], []]) {
+        using client = await connect(target, 5, { clientId: 'c', properties })
+        const told = wire.propertyOf(client.connack as wire.Received, 'responseInformation')
+        assert.equal(told, alwaysReturnResponse || properties.length > 0 ? 'answers/' : undefined)
+      }
+    }
+    await assert.rejects(start({ features: { responseInformation: 'a\0' } }), { code: 'CMQ_OPTIONS' })
+  })
+})
+
+describe('capabilities (row C5)', () => {
+  test('are told in CONNACK and enforced', async () => {
+    const { target } = await start({
+      limits: {
+        receiveMaximum: 20,
+        maximumQoS: 1,
+        retainAvailable: false,
+        packetBytesMax: 5_000,
+        topicAliasMaximum: 7,
+        wildcardSubscriptionAvailable: false,
+        subscriptionIdentifierAvailable: false,
+        sharedSubscriptionAvailable: false,
+      },
+      sessions: { expiryMax: 100 },
+    })
+    const asked: wire.Property = ['sessionExpiryInterval', 500]
+    using client = await connect(target, 5, { clientId: 'c', properties: [asked] })
+    const { connack } = client
+    const told = (name: wire.PropertyName) => wire.propertyOf(connack as wire.Received, name)
+    assert.deepEqual(
+      [told('receiveMaximum'), told('maximumQoS'), told('retainAvailable'), told('maximumPacketSize')],
+      [20, 1, 0, 5_000],
+    )
+    assert.deepEqual([told('topicAliasMaximum'), told('sessionExpiryInterval')], [7, 100])
+    assert.deepEqual(
+      (
+        ['wildcardSubscriptionAvailable', 'subscriptionIdentifierAvailable', 'sharedSubscriptionAvailable'] as const
+      ).map(told),
+      [0, 0, 0],
+    )
+    client.send(
+      wire.subscribe(5, 1, [
+        ['#', 0],
+        ['$share/g/a', 0],
+        ['a', 2],
+      ]),
+    )
+    const { reasons } = await client.expectPacket('SUBACK', { id: 1 })
+    assert.deepEqual([...reasons], [0xa2, 0x9e, 1])
+    const refused = async (packet: Buffer, code: number) => {
+      using other = await connect(target, 5, { clientId: 'other' })
+      other.send(packet)
+      await other.expectRefusal(code)
+    }
+    await refused(wire.publish(5, 'a', 'x', { qos: 2, id: 1 }), 0x9b)
+    await refused(wire.publish(5, 'a', 'x', { retain: true }), 0x9a)
+    await refused(wire.publish(5, 'a', 'x'.repeat(5_000)), 0x95)
+    await refused(wire.publish(5, 'a', 'x', { properties: [['topicAlias', 8]] }), 0x94)
+  })
+
+  test('before 5.0 QoS 2 is taken and given at the highest QoS there is', async () => {
+    const { target } = await start({ limits: { maximumQoS: 1 } })
+    using listener = await connect(target, 4, { clientId: 'l' })
+    listener.send(wire.subscribe(4, 1, [['a', 2]]))
+    const { reasons } = await listener.expectPacket('SUBACK', { id: 1 })
+    assert.deepEqual([...reasons], [1])
+    using client = await connect(target, 4, { clientId: 'c', will: { topic: 'a', payload: 'will', qos: 2 } })
+    await client.publish('a', 'x', { qos: 2 })
+    await listener.receive({ payload: 'x', qos: 1 })
+    await client.drop()
+    await listener.receive({ payload: 'will', qos: 1 })
+  })
+
+  test('messages in flight towards a client have a maximum', async () => {
+    const { target } = await start({ limits: { inflightMax: 3 } })
+    for (const version of [4, 5] as const) {
+      using listener = await connect(target, version, { clientId: `l${version}` })
+      await listener.subscribe('a', 1)
+      using client = await connect(target, 5, { clientId: 'c' })
+      for (let i = 0; i < 5; i++) await client.publish('a', `${i}`, { qos: 1 })
+      const first = []
+      for (let i = 0; i < 3; i++) first.push(await listener.expectPacket('PUBLISH', { payload: `${i}` }))
+      await listener.expectNothing()
+      for (const { id } of first) listener.send(wire.acknowledge('PUBACK', id))
+      for (const payload of ['3', '4']) await listener.receive({ payload })
+    }
+  })
+})
+
+describe('limits that change while the broker runs', () => {
+  test('hold for connections that come then, and bans for those that were made before', async () => {
+    const { broker, target } = await start()
+    using _a = await connect(target, 5, { clientId: 'a' })
+    using b = await connect(target, 5, { clientId: 'b' })
+    broker.reconfigure({ limits: { connectionsPerAddressMax: 1, messagesPerSecondMax: 1, rateExceeded: 'drop' } })
+    await b.ping()
+    assert.equal(await login(target, 5), 0x97)
+    // Those that are open keep their rate, and new ones have the new one.
+    for (let i = 0; i < 5; i++) await b.publish('t', 'x', { qos: 1 })
+    broker.reconfigure({ limits: { messagesPerSecondMax: 1, rateExceeded: 'drop' } })
+    using c = await connect(target, 5, { clientId: 'c' })
+    for (const [id, reason] of [
+      [1, 0x10],
+      [2, 0x97],
+    ] as const) {
+      c.send(wire.publish(5, 't', 'x', { qos: 1, id }))
+      await c.expectPacket('PUBACK', { id, reason })
+    }
+    broker.reconfigure({ limits: { halfOpenPerAddressMax: 2 } })
+    const silent = [await dial(target), await dial(target), await dial(target)]
+    await closed(silent[0] as Socket)
+    broker.reconfigure({ bans: { failuresMax: 1, exempt: [] } })
+    assert.equal(await login(target, 5, { username: 'x', password: 'x' }), 0x86)
+    assert.equal(await login(target, 5), 0x8a)
+    // The ban that was made stays, whatever is exempt now.
+    broker.reconfigure({})
+    assert.equal(await login(target, 5), 0x8a)
+    assert.throws(() => broker.reconfigure({ limits: { halfOpenMax: 0 } }), { code: 'CMQ_OPTIONS' })
+  })
+})
+
 describe('what may be sent', () => {
   test('protocol levels below the lowest taken are told so', async () => {
     const { target } = await start({ limits: { protocolVersionMin: 5 } })

@@ -236,6 +236,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       directMessages: settings.features.directMessages,
       topicLevelsMax: settings.limits.topicLevelsMax,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
+      told: (reasonCode) => this.#told(reasonCode),
       nowMs: monotonicMs,
       hooks: this.#hooks,
       inline: this.#inline,
@@ -558,7 +559,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
       const reasonCodes = problems.map((problem) => (problem === 0 ? (codes[granted++] as number) : problem))
       // [MQTT3-3.9.3-2] before 5.0 every refusal is 0x80
-      answer(connection.v5 ? reasonCodes : reasonCodes.map((code) => (code > 2 ? 0x80 : code)))
+      answer(reasonCodes.map((code) => (connection.v5 ? this.#told(code) : code > 2 ? 0x80 : code)))
       this.#tellSubscriptions('subscribed', connection, packet.subscriptions, reasonCodes)
     }
     if (orders.length === 0) finish([])
@@ -725,8 +726,14 @@ class ConcordBroker implements Broker, ConnectionHandler {
     }
   }
 
+  /** What a client is told in place of a code that says too much (row C6). */
+  #told(reasonCode: number): number {
+    const obscured = this.#settings.features.obscureNotAuthorized && reasonCode === ReasonCode.notAuthorized
+    return obscured ? ReasonCode.unspecifiedError : reasonCode
+  }
+
   #serverSettings(): ServerSettings {
-    const { limits } = this.#settings
+    const { limits, features } = this.#settings
     return {
       packetBytesMax: limits.packetBytesMax,
       connectBytesMax: limits.connectBytesMax,
@@ -739,6 +746,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       wildcardSubscriptionAvailable: limits.wildcardSubscriptionAvailable,
       subscriptionIdentifierAvailable: limits.subscriptionIdentifierAvailable,
       sharedSubscriptionAvailable: limits.sharedSubscriptionAvailable,
+      ...(features.responseInformation !== '' && { responseInformation: features.responseInformation }),
+      alwaysReturnResponse: features.alwaysReturnResponse,
       silent: () => this.#silent,
       refusedLoginCode: () => this.#access.refusedLoginCode,
     }

@@ -47,6 +47,8 @@ export interface PipelineOptions {
   readonly topicLevelsMax: number
   /** Seconds; 0: no limit. */
   readonly messageExpiryMax: () => number
+  /** The reason code that clients get in place of another. */
+  readonly told: (reasonCode: number) => number
   readonly nowMs: () => number
   readonly hooks: HookPoints
   /** Whoever in this program subscribes: asked only for topics that it wants. */
@@ -124,9 +126,8 @@ export class Pipeline {
     let i = 0
     this.#each(run, (single) => {
       if (i++ < taken) this.#publish(from, single)
-      else if (!from.conversation.closed) {
-        this.#refuseFull(from, qos, qos > 0 ? single.packetId(0) : 0, ReasonCode.quotaExceeded)
-      }
+      else if (qos === 0 || from.v5) this.refuse(from, single, ReasonCode.quotaExceeded)
+      else from.conversation.disconnect(ReasonCode.quotaExceeded)
     })
     return taken > 0 ? 0 : ReasonCode.quotaExceeded
   }
@@ -232,9 +233,10 @@ export class Pipeline {
    * The message goes nowhere; its publisher is told where the protocol allows. Before 5.0 it does not: the message is
    * acknowledged all the same, since a client whose connection is closed sends it again [MQTT3-3.3.5-2].
    */
-  refuse(from: Connection, run: PublishRun, reasonCode: number): void {
+  refuse(from: Connection, run: PublishRun, why: number): void {
     this.#o.counters.publishDropped += run.count
     if (run.qos === 0) return
+    const reasonCode = this.#o.told(why)
     if (run.qos === 1) {
       from.conversation.settledIn(run.count)
       from.acknowledgeRun(run, PUBACK, reasonCode)

@@ -15,7 +15,7 @@ import {
   retainedKeys,
   sessionLimitKeys,
 } from './limit-keys.ts'
-import { choice, gib, kib, mib, number, type OptionKey, yesNo } from './option-key.ts'
+import { choice, gib, kib, mib, number, type OptionKey, words, yesNo } from './option-key.ts'
 
 export type { OptionKey } from './option-key.ts'
 
@@ -188,6 +188,22 @@ export const optionKeys = {
       ['roundRobin', 'leastInflight', 'stickyByPublisher', 'random'],
       'restart',
       'How the member of a shared group is chosen',
+    ),
+    obscureNotAuthorized: yesNo(
+      false,
+      'restart',
+      'Answer 0x80 in place of 0x87 to publishes and subscriptions that are not allowed (row C6)',
+    ),
+    responseInformation: words(
+      '',
+      { charactersMax: 1_024 },
+      'restart',
+      'What 5.0 clients that ask for response information are told, such as the beginning of their response topics',
+    ),
+    alwaysReturnResponse: yesNo(
+      false,
+      'restart',
+      'Tell it to 5.0 clients that do not ask too, which the standard forbids (row C6)',
     ),
   },
   embedding: {

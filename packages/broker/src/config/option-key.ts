@@ -47,3 +47,19 @@ export function choice<T extends string | number>(
     rule: `one of ${choices.map((one) => JSON.stringify(one)).join(', ')}`,
   }
 }
+
+/** A short text; empty stands for none. */
+export function words(
+  value: string,
+  { charactersMax }: { readonly charactersMax: number },
+  change: Change,
+  about: string,
+): OptionKey<string> {
+  const fits = (given: unknown): boolean => typeof given === 'string' && given.length <= charactersMax && isText(given)
+  return { default: value, about, change, fits, rule: `a text of at most ${charactersMax} characters` }
+}
+
+/** MQTT's strings hold no null characters and no halves of characters [MQTT-1.5.4-1] [MQTT-1.5.4-2]. */
+function isText(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed()
+}

@@ -198,6 +198,12 @@ export interface FeatureOptions {
   readonly directMessages?: 'off' | 'prefix' | 'bare'
   /** How the member of a shared group is chosen. Default `roundRobin`. */
   readonly shareStrategy?: 'roundRobin' | 'leastInflight' | 'stickyByPublisher' | 'random'
+  /** Whether clients that may not do something are told 0x80 in place of 0x87, which says that it exists. Default false. */
+  readonly obscureNotAuthorized?: boolean
+  /** Told in CONNACK to 5.0 clients that ask for response information; empty (default): nothing. */
+  readonly responseInformation?: string
+  /** Tells it also to clients that do not ask, against [MQTT-3.1.2-28]. Default false. */
+  readonly alwaysReturnResponse?: boolean
 }
 
 /** What concerns the program around the broker. */

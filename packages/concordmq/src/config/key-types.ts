@@ -150,6 +150,12 @@ export function optionYesNo({ default: fallback, about, change }: OptionKey<bool
   return { form: 'boolean', schema: z.boolean(), rule: 'true or false', fallback, about, change }
 }
 
+/** A text that the library has an option for. */
+export function optionText({ default: fallback, fits, ...option }: OptionKey<string>): Key<string> {
+  const schema = z.custom<string>((value) => fits?.(value) === true)
+  return { ...option, form: 'text', schema, fallback }
+}
+
 /** A list of addresses and networks that the library has an option for. */
 export function optionNetworks({
   default: fallback,

@@ -16,6 +16,7 @@ import {
   oneOf,
   optionChoice,
   optionInteger,
+  optionText,
   optionYesNo,
   path,
   pathOrOff,
@@ -135,6 +136,9 @@ export const keys = {
 
   'features.direct-messages': optionChoice(features.directMessages),
   'features.share-strategy': optionChoice(features.shareStrategy),
+  'features.obscure-not-authorized': optionYesNo(features.obscureNotAuthorized),
+  'features.response-information': optionText(features.responseInformation),
+  'features.always-return-response': optionYesNo(features.alwaysReturnResponse),
   'sys.interval-seconds': optionInteger(sys.intervalSeconds),
 
   'shutdown.grace-ms': integer(0, 600_000, {

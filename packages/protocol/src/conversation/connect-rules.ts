@@ -16,7 +16,7 @@ export function connectProblem(packet: ConnectPacket, settings: ServerSettings):
     return refuse(ReasonCode.clientIdentifierNotValid, 'MQTT3-3.1.3-8', 'empty client identifier without clean session')
   }
   if (will === undefined) return undefined
-  if (will.qos > settings.maximumQoS) {
+  if (will.qos > settings.maximumQoS && version === 5) {
     return refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-12', `will at QoS ${will.qos}`)
   }
   if (will.retain && !settings.retainAvailable) {

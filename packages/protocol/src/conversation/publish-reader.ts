@@ -142,7 +142,8 @@ export class PublishReader {
     const qos = ((first >> 1) & 3) as QoS
     run.retain = (first & 1) !== 0
     run.dup = (first & 8) !== 0
-    if (qos > s.maximumQoS) {
+    // Before 5.0 a client is not told of the maximum: its handshake is kept, and subscribers get the lower QoS.
+    if (qos > s.maximumQoS && this.#host.version === 5) {
       this.problem = refuse(ReasonCode.qosNotSupported, 'MQTT-3.2.2-11', `QoS ${qos}, maximum is ${s.maximumQoS}`)
       return false
     }

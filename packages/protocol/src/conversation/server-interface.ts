@@ -32,6 +32,8 @@ export interface ServerSettings {
   readonly sharedSubscriptionAvailable: boolean
   /** Told to clients that ask for response information. */
   readonly responseInformation?: string
+  /** Tells it to clients that do not ask too, against [MQTT-3.1.2-28]: for clients that break without it. */
+  readonly alwaysReturnResponse?: boolean
   /** Whether refused CONNECTs are closed without a byte. */
   readonly silent?: () => boolean
   /** CONNACK code of a refused login in 3.1.1; default 4. */

@@ -175,7 +175,7 @@ export class ServerConversation {
       this.version === 5
         ? connackProperties(this.#settings, acceptance, {
             keepAliveSeconds: this.keepAliveSeconds === this.#requestedKeepAlive ? undefined : this.keepAliveSeconds,
-            responseInformation: this.#responseInformation,
+            responseInformation: this.#responseInformation || this.#settings.alwaysReturnResponse === true,
           })
         : undefined
     this.send({
