@@ -480,18 +480,6 @@ export class Pipeline {
     if (driver.runPlaced) this.#fanOut(from, run, route, this.#direct(route))
   }
 
-  /** There is no room for what the message asks for: 5.0 publishers are told, earlier ones send it again when they are back. */
-  #refuseFull(from: Connection, qos: QoS, packetId: number, reasonCode: number): void {
-    this.#o.counters.publishDropped++
-    if (qos === 0) return
-    if (!from.v5) {
-      from.conversation.disconnect(reasonCode)
-      return
-    }
-    from.conversation.settledIn(1)
-    from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
-  }
-
   #message(from: Connection, run: PublishRun, route: Route<Connection>, i = 0): Message {
     let properties: Properties | undefined
     if (run.hasProperties) {
