@@ -21,6 +21,7 @@ export const packages = {
   state: { imports: ['protocol'], pure: true },
   client: { imports: ['protocol'], pure: false },
   broker: { imports: ['protocol', 'state'], pure: false },
+  aedes: { imports: ['protocol', 'broker'], pure: false },
   concordmq: { imports: ['protocol', 'state', 'client', 'broker'], pure: false },
 }
 
