@@ -50,6 +50,16 @@ describe('the packed packages', () => {
     })
   }
 
+  test('@concordmq/broker/testing has the suites, and the built-in topic store passes its own', () => {
+    const code = `
+      const { builtInTopicStore } = await import('@concordmq/broker')
+      const { topicStoreSuite } = await import('@concordmq/broker/testing')
+      const cases = topicStoreSuite(builtInTopicStore)
+      for (const { run } of cases) await run()
+      console.log(cases.length)`
+    assert.ok(Number(run(process.execPath, ['--input-type=module', '-e', code], project)) > 0)
+  })
+
   test('their declarations compile in a strict program', () => {
     const lines = manifests.map(
       ({ name }, index) => `import * as m${index} from '${name}'\nexport const use${index} = m${index}\n`,
