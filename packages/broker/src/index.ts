@@ -80,4 +80,5 @@ export type { Sequencer, SequencerFactory, SequencerParts } from './model/sequen
 export type { Store, StoredRecord } from './model/store.ts'
 export type { TopicStore, TopicSubscriber, TopicSubscription } from './model/topic-store.ts'
 export { builtInTopicStore } from './routing/built-in-topic-store.ts'
+export { type DataFile, dataFiles, removeData } from './storage/remove-data.ts'
 export type { LogFields, Logger } from './telemetry/logger.ts'

@@ -7,6 +7,7 @@ import { addConfig } from './commands/config.ts'
 import { addCtl } from './commands/ctl.ts'
 import { addDev } from './commands/dev.ts'
 import { addPub } from './commands/pub.ts'
+import { addReset } from './commands/reset.ts'
 import { addRun } from './commands/run.ts'
 import { addSub } from './commands/sub.ts'
 import { addUser } from './commands/user.ts'
@@ -32,6 +33,7 @@ export function buildProgram(): Command {
   addPub(program)
   addSub(program)
   addCtl(program)
+  addReset(program)
   addCompletion(program)
   throwInsteadOfExit(program)
   return program

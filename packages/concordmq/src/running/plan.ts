@@ -97,7 +97,7 @@ function requireDirectory(directory: string, { directoryGiven }: { readonly dire
   }
 }
 
-function prepareKey({ settings, origins }: Configuration, logger: Logger): NodeKey {
+export function prepareKey({ settings, origins }: Configuration, logger: Logger): NodeKey {
   const file = settings['secret-key-file']
   const hex = settings['secret-key']
   if (file !== undefined) {
