@@ -54,6 +54,7 @@ import { Gate } from './connections/gate.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
 import { Backlog } from './delivery/backlog.ts'
+import { asksForTimestamps } from './delivery/broker-timestamps.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
 import type { OutboxLimits } from './delivery/outbox.ts'
@@ -545,6 +546,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   ): void {
     const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
+    const timestamps = asksForTimestamps(packet.properties)
     const problems = packet.subscriptions.map(
       (request, i) =>
         (denied[i] ?? 0) ||
@@ -553,7 +555,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     )
     const orders = packet.subscriptions
       .filter((_request, i) => problems[i] === 0)
-      .map((request) => orderOf(request, limits.maximumQoS, id))
+      .map((request) => orderOf(request, limits.maximumQoS, id, { timestamps }))
     const finish = (codes: readonly number[]): void => {
       let granted = 0
       for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
@@ -801,12 +803,12 @@ function routesOf(
     {
       matches(topic: string, visit: (match: Match<Connection>) => void) {
         const match = (
-          { qos, noLocal, retainAsPublished, subscriptionId }: TopicSubscription,
+          { qos, noLocal, retainAsPublished, subscriptionId, timestamps = false }: TopicSubscription,
           clientId: string,
         ): void => {
           const subscriber = driver.byClient(clientId)
           if (subscriber === undefined || guard.asked?.mayReceive(subscriber, topic) === false) return
-          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId })
+          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId, timestamps })
         }
         const indexed = topics?.subscribers(topic)
         if (indexed === undefined) local.subscriptions.match(topic, match)

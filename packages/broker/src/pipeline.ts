@@ -27,6 +27,7 @@ import {
 import type { Guard } from './access/permissions.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
+import { timestampBytes } from './delivery/broker-timestamps.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { type MessageTerms, messageForm } from './delivery/message-form.ts'
 import type { Outbox } from './delivery/outbox.ts'
@@ -182,8 +183,9 @@ export class Pipeline {
       const retain = placed.message.retain && target.retainAsPublished
       const { v5 } = subscriber
       if (v5 && target.subscriptionIds !== undefined) {
-        const subscriptionIds = target.subscriptionIds
-        subscriber.outbox.give(messageForm(placed, true, { qos, retain, dup: false, subscriptionIds }, now))
+        const { subscriptionIds, timestamps = false } = target
+        const terms = { qos, retain, dup: false, subscriptionIds, timestamps }
+        subscriber.outbox.give(messageForm(placed, true, terms, now))
         continue
       }
       const index = (v5 ? 6 : 0) + (retain ? 3 : 0) + qos
@@ -342,10 +344,12 @@ export class Pipeline {
       const selected = new Set(select(hooks, messageAt(plain, 0, true), clientIds))
       hooks.selected = true
       try {
-        for (const { subscriber, qos, subscriptionIds = NO_IDS } of whole) {
+        for (const { subscriber, qos, subscriptionIds = NO_IDS, timestamps } of whole) {
           if (!selected.has(subscriber.clientId)) continue
           const given = Math.min(single.qos, qos) as QoS
-          subscriber.outbox.give(encodeRun(single, subscriber.v5, given, { ...terms, subscriptionIds }))
+          subscriber.outbox.give(
+            encodeRun(single, subscriber.v5, given, { ...terms, subscriptionIds, extra: this.#extra(timestamps) }),
+          )
         }
       } finally {
         hooks.selected = false
@@ -358,6 +362,7 @@ export class Pipeline {
     const { outbox } = to
     const nowMs = this.#o.nowMs()
     const subscriptionIds = target.subscriptionIds ?? NO_IDS
+    const extra = this.#extra(target.timestamps)
     // An alias is used only for what leaves at once: a queue may drop the message that sets it.
     const leaves = outbox.open && (qos === 0 || outbox.window.room() >= run.count)
     const aliases = leaves && run.count === 1 ? to.aliases : undefined
@@ -368,12 +373,17 @@ export class Pipeline {
       subscriptionIds,
       alias: Math.abs(assigned),
       aliasOnly: assigned > 0,
+      extra,
     })
     if (assigned < 0 && form.end + form.partsBytes > to.conversation.clientPacketBytesMax) {
       aliases?.forget(route.topic)
-      form = encodeRun(run, true, qos, { nowMs, retain: false, subscriptionIds, alias: 0, aliasOnly: false })
+      form = encodeRun(run, true, qos, { nowMs, retain: false, subscriptionIds, alias: 0, aliasOnly: false, extra })
     }
     outbox.give(form)
+  }
+
+  #extra(timestamps: true | undefined): Uint8Array | undefined {
+    return timestamps === undefined ? undefined : timestampBytes(this.#o.driver.now().us)
   }
 
   /** QoS 2 of a transient session: what has a receipt was published already [MQTT-4.3.3-10]. */

@@ -131,6 +131,8 @@ export interface EncodeTerms {
   readonly alias: number
   /** The client knows the alias: no topic name. */
   readonly aliasOnly: boolean
+  /** A property more, encoded. */
+  readonly extra?: Uint8Array | undefined
 }
 
 /** Encodes a run anew. Large payloads in `parts` stay where they are. */
@@ -141,7 +143,7 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
   // Properties that travel: all but the topic alias.
   const carried = v5 && run.hasProperties
   const carriedBytes = carried ? scan.propertiesEnd - scan.propertiesStart - (scan.topicAliasAt >= 0 ? 3 : 0) : 0
-  let ownBytes = terms.alias > 0 ? 3 : 0
+  let ownBytes = (terms.alias > 0 ? 3 : 0) + (terms.extra?.length ?? 0)
   for (const id of terms.subscriptionIds) ownBytes += 1 + lengthBytes(id)
   const propertyBytes = v5 ? carriedBytes + ownBytes : 0
   const fixed = 2 + topicBytes + idBytes + (v5 ? lengthBytes(propertyBytes) + propertyBytes : 0)
@@ -195,6 +197,10 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
       for (const id of terms.subscriptionIds) {
         buf[p++] = 0x0b
         p = writeLength(buf, p, id)
+      }
+      if (terms.extra !== undefined) {
+        buf.set(terms.extra, p)
+        p += terms.extra.length
       }
       if (terms.alias > 0) {
         buf[p++] = 0x23

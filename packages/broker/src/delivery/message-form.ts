@@ -2,8 +2,10 @@
  * A message that is kept as a value (retained, queued, a will) as a form for one client. The live path does not come
  * here: it works on runs (`form.ts`).
  */
+
 import { encodePublish, type Properties, type PublishPacket, type QoS } from '@concordmq/protocol'
 import type { PlacedMessage } from '@concordmq/state'
+import { timestampProperty } from './broker-timestamps.ts'
 import type { Form } from './form.ts'
 
 /** The broker's two clocks at one moment: the order's time, and a monotonic one for deadlines. */
@@ -19,6 +21,8 @@ export interface MessageTerms {
   readonly retain: boolean
   readonly dup: boolean
   readonly subscriptionIds: readonly number[]
+  /** With the time at which the broker received it. */
+  readonly timestamps?: boolean
 }
 
 const NO_OFFSETS = new Int32Array(0)
@@ -43,6 +47,9 @@ export function messageForm(placed: PlacedMessage, v5: boolean, terms: MessageTe
       // [MQTT-3.3.2-6] what is left of the lifetime
       ...(left !== undefined && { messageExpiryInterval: Math.max(1, left) }),
       ...(terms.subscriptionIds.length > 0 && { subscriptionIdentifiers: terms.subscriptionIds }),
+      ...(terms.timestamps === true && {
+        userProperties: [...(message.properties?.userProperties ?? []), timestampProperty(placed.timeUs)],
+      }),
     }
   }
   const { qos, retain, dup } = terms

@@ -14,6 +14,8 @@ export interface TopicSubscription {
   readonly retainAsPublished: boolean
   /** 0: none. */
   readonly subscriptionId: number
+  /** Deliveries carry when the broker received the message. Absent: they do not. */
+  readonly timestamps?: boolean
 }
 
 export interface TopicSubscriber extends TopicSubscription {

@@ -21,6 +21,8 @@ export interface Target<S> {
   readonly retainAsPublished: boolean
   /** Identifiers of all of them, ascending; undefined: none has one. */
   readonly subscriptionIds: readonly number[] | undefined
+  /** Any of them asked for time stamps; then `subscriptionIds` is not undefined, so that who has neither is told by one look. */
+  readonly timestamps?: true
   /** What is left for messages of the subscriber itself when some asked for No Local; undefined: nothing differs. */
   readonly own: Target<S> | 'nothing' | undefined
 }
@@ -32,6 +34,7 @@ export interface Match<S> {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly subscriptionId: number
+  readonly timestamps?: boolean
 }
 
 export interface Route<S> {
@@ -236,12 +239,14 @@ function merged<S>(matches: readonly Match<S>[]): Target<S> {
     if (match.qos > qos) qos = match.qos
   }
   ids.sort((a, b) => a - b)
+  const timestamps = matches.some((match) => match.timestamps === true)
   return {
     subscriber: (matches[0] as Match<S>).subscriber,
     qos,
     retainAsPublished: matches.some((match) => match.retainAsPublished),
-    subscriptionIds: ids.length > 0 ? ids : undefined,
+    subscriptionIds: ids.length > 0 || timestamps ? ids : undefined,
     own: undefined,
+    ...(timestamps && { timestamps }),
   }
 }
 

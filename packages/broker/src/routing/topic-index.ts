@@ -26,9 +26,10 @@ export class TopicIndex {
   subscribe(
     filter: string,
     clientId: string,
-    { qos, noLocal, retainAsPublished, subscriptionId }: TopicSubscription,
+    { qos, noLocal, retainAsPublished, subscriptionId, timestamps }: TopicSubscription,
   ): void {
-    this.#try((store) => store.subscribe(filter, clientId, { qos, noLocal, retainAsPublished, subscriptionId }))
+    const options = { qos, noLocal, retainAsPublished, subscriptionId, ...(timestamps === true && { timestamps }) }
+    this.#try((store) => store.subscribe(filter, clientId, options))
   }
 
   unsubscribe(filter: string, clientId: string): void {

@@ -10,6 +10,7 @@
  */
 import { encodePacket, PacketType, ReasonCode } from '@concordmq/protocol'
 import { type AcknowledgeCommand, packetIdOf, type Session, type Settlement } from '@concordmq/state'
+import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
 import { messageForm, type Now } from '../delivery/message-form.ts'
@@ -192,7 +193,8 @@ export class KeptFeed {
       return
     }
     const { qos, retain, subscriptionIds } = entry.terms
-    const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds }, now)
+    const timestamps = v5 && wantsTimestamps(this.#o.session, placed.message.topic)
+    const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds, timestamps }, now)
     const screen = this.#o.screen?.()
     const form = screen === undefined ? whole : screen(whole)
     if (form === undefined) {

@@ -32,6 +32,7 @@ import type {
   SubscriptionOrder,
 } from '@concordmq/state'
 import type { Guard, PermissionClient } from '../access/permissions.ts'
+import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import type { Form } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
@@ -353,14 +354,17 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       return
     }
     const { qos, retain, subscriptionIds } = entry.terms
-    on.outbox.give(messageForm(entry.placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now()), q)
+    const timestamps = wantsTimestamps(this.ordered.session(clientId), entry.placed.message.topic)
+    const given = { qos, retain, dup: false, subscriptionIds, timestamps }
+    on.outbox.give(messageForm(entry.placed, on.v5, given, this.now()), q)
   }
 
-  deliver(_clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
+  deliver(clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
     const on = this.byId(connection)
     if (on === undefined || !this.mayReceive(on, placed.message.topic)) return
     const { qos, retain, subscriptionIds } = terms
-    const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds }, this.now())
+    const timestamps = wantsTimestamps(this.ordered.session(clientId), placed.message.topic)
+    const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds, timestamps }, this.now())
     if (on.feed !== undefined) on.feed.giveZero(form, placed.message.topic)
     else on.outbox.give(form)
   }
@@ -413,6 +417,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const found = this.#retainedFor(order.filter)
     const retained = found.concat(this.#o.nodeRetained(order.filter))
     const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
+    const timestamps = order.timestamps === true
     connection.outbox.giveSeries(
       {
         count: retained.length,
@@ -425,7 +430,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
           if (!this.mayReceive(connection, placed.message.topic)) return undefined
           const qos = Math.min(order.qos, placed.message.qos) as QoS
           // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
-          return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds }, now)
+          return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds, timestamps }, now)
         },
       },
       this.#o.nowMs(),
@@ -449,7 +454,14 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     for (const placed of this.#o.nodeRetained(order.filter)) {
       const { topic } = placed.message
       if (!this.mayReceive(connection, topic)) continue
-      const form = messageForm(placed, connection.v5, { qos: 0, retain: true, dup: false, subscriptionIds }, now)
+      const terms = {
+        qos: 0,
+        retain: true,
+        dup: false,
+        subscriptionIds,
+        timestamps: order.timestamps === true,
+      } as const
+      const form = messageForm(placed, connection.v5, terms, now)
       connection.feed?.giveZero(form, topic)
     }
   }
@@ -559,7 +571,12 @@ export function messageOf(
 }
 
 /** A requested subscription as the machine takes it. */
-export function orderOf(request: SubscriptionRequest, qosMax: QoS, subscriptionId: number): SubscriptionOrder {
+export function orderOf(
+  request: SubscriptionRequest,
+  qosMax: QoS,
+  subscriptionId: number,
+  { timestamps }: { readonly timestamps: boolean } = { timestamps: false },
+): SubscriptionOrder {
   return {
     filter: request.filter,
     qos: Math.min(request.qos, qosMax) as QoS,
@@ -567,5 +584,6 @@ export function orderOf(request: SubscriptionRequest, qosMax: QoS, subscriptionI
     retainAsPublished: request.retainAsPublished,
     retainHandling: request.retainHandling,
     subscriptionId,
+    ...(timestamps && { timestamps }),
   }
 }

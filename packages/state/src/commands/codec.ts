@@ -204,22 +204,25 @@ function readConnection(reader: Reader): ConnectionId {
 
 function writeSubscription(writer: Writer, order: SubscriptionOrder): void {
   writer.string(order.filter)
-  writer.u8(order.qos | (order.noLocal ? 4 : 0) | (order.retainAsPublished ? 8 : 0) | (order.retainHandling << 4))
+  const flags = (order.noLocal ? 4 : 0) | (order.retainAsPublished ? 8 : 0) | (order.timestamps === true ? 64 : 0)
+  writer.u8(order.qos | flags | (order.retainHandling << 4))
   writer.u32(order.subscriptionId)
 }
 
 function readSubscription(reader: Reader): SubscriptionOrder {
   const filter = reader.string()
-  const options = reader.upTo(63, 'subscription options')
+  const options = reader.upTo(127, 'subscription options')
+  const retainHandling = (options >> 4) & 3
   if ((options & 3) === 3) reader.fail('subscription has QoS 3')
-  if (options >> 4 === 3) reader.fail('retain handling is 3')
+  if (retainHandling === 3) reader.fail('retain handling is 3')
   return {
     filter,
     qos: (options & 3) as QoS,
     noLocal: (options & 4) !== 0,
     retainAsPublished: (options & 8) !== 0,
-    retainHandling: (options >> 4) as 0 | 1 | 2,
+    retainHandling: retainHandling as 0 | 1 | 2,
     subscriptionId: reader.u32(),
+    ...((options & 64) !== 0 && { timestamps: true }),
   }
 }
 

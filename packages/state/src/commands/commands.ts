@@ -71,6 +71,8 @@ export interface SubscriptionOrder {
   readonly retainHandling: 0 | 1 | 2
   /** 0: none. */
   readonly subscriptionId: number
+  /** Deliveries carry when the broker received the message (row F33). Absent: they do not. */
+  readonly timestamps?: boolean
 }
 
 export interface SubscribeCommand {

@@ -219,21 +219,23 @@ function readSession({ state, willed }: Restoring, reader: Reader): StateRecord 
 function readSubscription({ state }: Restoring, reader: Reader): StateRecord | undefined {
   const session = state.sessions.get(reader.string())
   const filter = reader.string()
-  const options = reader.upTo(63, 'subscription options')
+  const options = reader.upTo(127, 'subscription options')
   const subscriptionId = reader.u32()
   if (session === undefined) return failed(reader, 'subscription without session')
   // By the rules of 3.1.1: whatever version it was made under, and whatever version the session has now.
   if (filterProblem(filter, 4) !== undefined) return failed(reader, 'filter is invalid')
   if (filterLevels(filter) > state.settings.topicLevelsMax) return failed(reader, 'filter has too many levels')
   if (session.subscriptions.has(filter)) return failed(reader, 'subscription is there twice')
-  if ((options & 3) === 3 || options >> 4 === 3) return failed(reader, 'subscription options are none of MQTT')
+  const retainHandling = (options >> 4) & 3
+  if ((options & 3) === 3 || retainHandling === 3) return failed(reader, 'subscription options are none of MQTT')
   const order = {
     filter,
     qos: (options & 3) as QoS,
     noLocal: (options & 4) !== 0,
     retainAsPublished: (options & 8) !== 0,
-    retainHandling: (options >> 4) as 0 | 1 | 2,
+    retainHandling: retainHandling as 0 | 1 | 2,
     subscriptionId,
+    timestamps: (options & 64) !== 0,
   }
   const subscription = new Subscription(session, order, parseShare(filter))
   enterSubscription(state, subscription)

@@ -49,6 +49,8 @@ export class Session extends StateRecord implements Deadlined {
   principal = ''
   version: ProtocolVersion = 5
   receiveMaximum = 65535
+  /** Some subscription asks for time stamps, or did: saves those without from looking. */
+  timestamped = false
   /** Session expiry interval in seconds; 2^32-1: never. 0: it ends with the present connection. */
   expirySeconds = 0
   /** When a delayed will is published, microseconds since 1970. */
@@ -96,6 +98,7 @@ export class Session extends StateRecord implements Deadlined {
   }
 
   addSubscription(subscription: Subscription): void {
+    if (subscription.timestamps) this.timestamped = true
     if (this.subscriptions === NO_SUBSCRIPTIONS) this.subscriptions = new Map()
     ;(this.subscriptions as Map<string, Subscription>).set(subscription.filter, subscription)
   }
@@ -145,6 +148,7 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
   retainAsPublished: boolean
   retainHandling: 0 | 1 | 2
   subscriptionId: number
+  timestamps: boolean
 
   constructor(
     session: Session,
@@ -161,6 +165,7 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     this.retainAsPublished = order.retainAsPublished
     this.retainHandling = order.retainHandling
     this.subscriptionId = order.subscriptionId
+    this.timestamps = order.timestamps === true
   }
 
   /** The options of a later SUBSCRIBE take the place of these [MQTT-3.8.4-3]. */
@@ -170,6 +175,8 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     this.retainAsPublished = order.retainAsPublished
     this.retainHandling = order.retainHandling
     this.subscriptionId = order.subscriptionId
+    this.timestamps = order.timestamps === true
+    if (this.timestamps) this.session.timestamped = true
   }
 
   override get durable(): boolean {
@@ -183,7 +190,9 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
   }
 
   override writeValue(writer: Writer): void {
-    writer.u8(this.qos | (this.noLocal ? 4 : 0) | (this.retainAsPublished ? 8 : 0) | (this.retainHandling << 4))
+    const { qos, noLocal, retainAsPublished, retainHandling, timestamps } = this
+    const flags = (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (timestamps ? 64 : 0)
+    writer.u8(qos | flags | (retainHandling << 4))
     writer.u32(this.subscriptionId)
   }
 }
