@@ -45,6 +45,13 @@ const USER_FULL: GateRefusal = {
   why: 'limits.connectionsPerUserMax is reached',
 }
 
+/** Why a connection was refused when it arrived, by the code it is told. */
+const ARRIVALS: Readonly<Record<number, string>> = {
+  [ReasonCode.banned]: 'its address is banned',
+  [ReasonCode.quotaExceeded]: 'limits.connectionsPerAddressMax is reached',
+  [ReasonCode.connectionRateExceeded]: 'limits.connectionsPerSecondPerAddressMax is reached',
+}
+
 /** What a login that failed is answered with; other refusals say nothing about who somebody is. */
 const FAILURES: ReadonlySet<number> = new Set([
   ReasonCode.badUserNameOrPassword,
@@ -71,7 +78,7 @@ export class Gate {
     if (arrival !== undefined) {
       arrival.spoke()
       const { refusal } = arrival
-      if (refusal !== 0) return { reasonCode: refusal, why: 'refused on arrival' }
+      if (refusal !== 0) return { reasonCode: refusal, why: ARRIVALS[refusal] ?? 'refused on arrival' }
     }
     if (!this.#keepsPace()) {
       counters.connectRate++

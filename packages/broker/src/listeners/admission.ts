@@ -78,6 +78,8 @@ export class Admission {
     stream: Duplex,
     from: { readonly address: string; readonly port: number; readonly proxied?: boolean },
   ): Arrival | undefined {
+    // One that is gone already would never be counted out.
+    if (stream.destroyed) return undefined
     if (this.#open >= this.#o.limits().connectionsMax) {
       this.#o.counters.connectionsFull++
       this.#nowFull()

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, describe, test } from 'node:test'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { randomFrom } from '../../../../testing/testkit/src/random.ts'
 import type { ListenerHandle, ListenerOptions } from '../config/options.ts'
 import { makeAuthority, recordingDeps } from './listener.testkit.ts'
 import { openListener } from './listener.ts'
@@ -220,6 +221,77 @@ describe('a connection from anyone else', () => {
     assert.match(await end, /^HTTP\/1.1 400 /)
     assert.equal(deps.accepted.length, 0)
   })
+})
+
+describe('a handshake that does not end', () => {
+  const kinds = ['tls', 'ws', 'wss'] as const
+  const optionsOf = (kind: (typeof kinds)[number]): ListenerOptions =>
+    kind === 'ws' ? { kind, port: 0 } : { kind, port: 0, tls: server }
+
+  test('is over after its time, however slowly its bytes come', async () => {
+    for (const kind of kinds) {
+      const deps = recordingDeps({ handshakeTimeoutMs: 200 })
+      const socket = await dial(await open(optionsOf(kind), deps))
+      const end = closing(socket)
+      const began = performance.now()
+      // The beginning of a ClientHello of 64 KiB, or of a request.
+      const bytes =
+        kind === 'ws' ? Buffer.from(upgrade.slice(0, 40)) : Buffer.from('16030100fa010000f603031234567890', 'hex')
+      let sent = 0
+      const timer = setInterval(() => sent < bytes.length && socket.write(bytes.subarray(sent, ++sent)), 20)
+      await end
+      clearInterval(timer)
+      assert.ok(performance.now() - began < 3_000, kind)
+      assert.equal(deps.accepted.length, 0)
+      while (deps.admission.open > 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  })
+
+  test('makes room for younger ones, and honest clients get through', async () => {
+    for (const kind of kinds) {
+      const deps = recordingDeps({ limits: { halfOpenPerAddressMax: 10 } })
+      const port = await open(optionsOf(kind), deps)
+      const silent: Socket[] = []
+      for (let i = 0; i < 100; i++) {
+        const socket = await dial(port)
+        // Some of them in the middle of their handshake.
+        if (i % 2 === 0) socket.write(kind === 'ws' ? 'GET / HTTP/1.1\r\n' : Buffer.from('16030100fa010000f6', 'hex'))
+        silent.push(socket)
+      }
+      const healthy = await dial(port)
+      const stream = kind === 'ws' ? healthy : await secured(healthy)
+      if (kind !== 'tls') stream.write(upgrade)
+      const { transport } = await deps.next()
+      assert.equal(transport.info.remoteAddress, '127.0.0.1')
+      assert.equal(deps.counters.halfOpen, 91)
+      for (const socket of silent) socket.destroy()
+      healthy.destroy()
+      while (deps.admission.open > 0) await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(deps.admission.halfOpen, 0)
+    }
+  })
+})
+
+test('damaged headers from a proxy end their connections, and nothing else', async () => {
+  const deps = recordingDeps({ handshakeTimeoutMs: 1_000 })
+  const port = await open({ kind: 'tcp', port: 0, proxyProtocol }, deps)
+  const { below } = randomFrom(20_261_128)
+  const headers = [Buffer.from(line), Buffer.from('0d0a0d0a000d0a515549540a2111000cc0000207c6336401dc04075b', 'hex')]
+  for (let i = 0; i < 300; i++) {
+    const bytes = Buffer.concat([headers[i % 2] as Buffer, Buffer.from('rest')])
+    for (let n = 0; n <= i % 3; n++) bytes[below(bytes.length)] = below(256)
+    const socket = await dial(port)
+    const cut = below(bytes.length)
+    socket.write(bytes.subarray(0, cut))
+    socket.end(bytes.subarray(cut))
+  }
+  const honest = await dial(port)
+  honest.write('PROXY TCP4 192.0.2.9 198.51.100.1 4711 1883\r\nx')
+  while (!deps.accepted.some(({ info }) => info.remotePort === 4_711))
+    await new Promise((resolve) => setImmediate(resolve))
+  for (const socket of sockets) socket.destroy()
+  while (deps.admission.open > 0) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(deps.admission.halfOpen, 0)
 })
 
 describe('a refused connection', () => {

@@ -157,19 +157,13 @@ export function optionText({ default: fallback, fits, ...option }: OptionKey<str
 }
 
 /** A list of addresses and networks that the library has an option for. */
-export function optionNetworks({
-  default: fallback,
-  fits,
-  ...option
-}: OptionKey<readonly string[]>): Key<readonly string[]> {
-  const list = z.custom<readonly string[]>((value) => fits?.(value) === true)
-  return { ...option, form: 'list', schema: z.preprocess(asList, list), fallback }
+export function optionNetworks({ default: fallback, ...option }: OptionKey<readonly string[]>): Key<readonly string[]> {
+  return { ...option, form: 'list', schema: z.preprocess(asList, networkList), fallback }
 }
 
 /** The same where the library has it per listener; `"off"` and `[]` are none. */
 export function networks(about: About<readonly string[]>): Key<readonly string[]> {
-  const list = z.array(z.string().superRefine(requireNetwork)).max(1_000)
-  return key<readonly string[]>('list', z.preprocess(asList, list), `${networksRule}, or "off"`, about)
+  return key<readonly string[]>('list', z.preprocess(asList, networkList), `${networksRule}, or "off"`, about)
 }
 
 export function optionChoice<T extends string>({ default: fallback, choices = [], ...option }: OptionKey<T>): Key<T> {
@@ -180,6 +174,8 @@ export function optionChoice<T extends string>({ default: fallback, choices = []
 export function notYet(form: Form, reason: string, about: string): Key<undefined> {
   return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
 }
+
+const networkList = z.array(z.string().superRefine(requireNetwork)).max(10_000)
 
 function requireNetwork(value: string, context: z.RefinementCtx<string>): void {
   const problem = networkProblem(value)
