@@ -522,7 +522,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   pubrel(connection: Connection, packetId: number): void {
-    if (this.#incoming.release(connection, packetId)) return
+    if (this.#incoming.swallows && this.#incoming.release(connection, packetId)) return
     this.#pipeline.release(connection, packetId)
   }
 

@@ -117,6 +117,13 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
   'packet/out/count': ['packets queued for clients that read slowly', (m) => m.gauges.outPackets],
   'packet/out/bytes': ['bytes queued for clients that read slowly', (m) => m.gauges.outBytes],
 
+  'hooks/failed': ['calls of hooks that threw, took too long or returned nonsense', (m) => m.counters.hookFailures],
+  'hooks/slow': ['calls of hooks that held up the whole broker', (m) => m.counters.hooksSlow],
+  'handlers/dropped': [
+    'messages that a handler inside the program did not get: its queue was full',
+    (m) => m.counters.inlineDropped,
+  ],
+
   'packets/received': ["comqtt's name of `messages/received`", (m) => m.counters.packetsReceived],
   'packets/sent': ["comqtt's name of `messages/sent`", (m) => m.counters.packetsSent],
   'load/bytes/received': ["comqtt's name of `bytes/received`", (m) => m.counters.bytesReceived],

@@ -568,7 +568,8 @@ export class Connection
     const { hooks } = this.#shared
     hooks.observe('packetReceived', this.client, packet)
     const decision = hooks.decideNow('admitPacket', [this.client, packet], ReasonCode.notAuthorized)
-    if (decision <= 0) return true
+    // A hook may have disconnected the client itself.
+    if (decision <= 0) return !this.conversation.closed || packet.type === PacketType.disconnect
     this.#closeReason = decision
     this.conversation.refuse(decision)
     return false

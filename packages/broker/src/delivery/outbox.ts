@@ -217,6 +217,11 @@ export class Outbox {
     while (series.next < lazy.count) {
       if (this.output.congested) return false
       const whole = lazy.form(series.next)
+      if (whole !== undefined && whole.qos > 0 && this.window.room() <= 0) {
+        // Hooks are asked once, when the message can leave.
+        this.windowFull()
+        return false
+      }
       const screens = this.#hooks?.outgoing === true && whole !== undefined
       const form = screens ? this.#owner.screen?.(whole, 0) : whole
       if (screens && form === undefined) this.drop(whole, 0, 1)

@@ -746,6 +746,96 @@ describe('a hook that misbehaves', () => {
   })
 })
 
+describe('a hook that calls the broker', () => {
+  test('may disconnect the client whose packet it sees, and nothing is left behind', async () => {
+    const { broker, target } = await start([])
+    for (const point of [
+      'packetReceived',
+      'admitPacket',
+      'authorizeSubscribe',
+      'authorizePublish',
+      'authorizeDelivery',
+    ] as const) {
+      const client = await connect(target, 5, { clientId: 'c' })
+      await client.subscribe('mine')
+      const remove = broker.addHooks({
+        [point]: () => {
+          broker.disconnectClient('c')
+          return true
+        },
+      })
+      client.send(wire.subscribe(5, 1, [['t', 0]]), wire.publish(5, 'mine', 'x'))
+      await client.untilClosed()
+      remove()
+      assert.equal(broker.client('c'), undefined)
+      assert.deepEqual([...broker.inspection.sessions()], [], point)
+      assert.deepEqual([...broker.inspection.subscriptions()], [], point)
+    }
+  })
+
+  test('may publish, inject and subscribe from any point', async () => {
+    const { broker, target } = await start([])
+    const seen: string[] = []
+    broker.subscribe('echo/#', ({ topic }) => seen.push(topic))
+    const echo =
+      (point: string) =>
+      (_client: unknown, about: unknown): never => {
+        const isOwn = (about as { topic?: string } | undefined)?.topic?.startsWith('echo/') === true
+        if (!isOwn) void broker.publish({ topic: `echo/${point}`, payload: '' })
+        return true as never
+      }
+    const points = [
+      'authorizePublish',
+      'authorizeSubscribe',
+      'delivered',
+      'packetSent',
+      'published',
+      'retainedStored',
+    ] as const
+    const client = await connect(target, 5, { clientId: 'c' })
+    for (const point of points) {
+      const remove = broker.addHooks({ [point]: echo(point) })
+      await client.subscribe('t', 1)
+      await client.publish('other', 'x', { qos: 1, retain: true })
+      await broker.publish({ topic: 't', payload: 'x', qos: 1, retain: true })
+      remove()
+      await client.receive({ topic: 't' })
+      await client.unsubscribe('t')
+      await broker.publish({ topic: 't', payload: '', retain: true })
+    }
+    for (const point of points) assert.ok(seen.includes(`echo/${point}`), point)
+  })
+
+  test('may not publish in a circle without end', async () => {
+    const { broker, target } = await start([])
+    let refused = ''
+    broker.addHooks({
+      published: () => {
+        broker.publish({ topic: 'again', payload: '' }).catch((error: Error) => (refused = error.message))
+      },
+    })
+    const client = await connect(target, 5)
+    await client.publish('t', 'x', { qos: 1 })
+    await client.ping()
+    assert.match(refused, /in a circle/u)
+  })
+
+  test('what is injected for a client that goes while a hook decides is refused', async () => {
+    const { promise, resolve } = gate<boolean>()
+    const { broker, target } = await start([{ authorizeSubscribe: () => promise, authorizePublish: () => promise }])
+    const client = await connect(target, 5, { clientId: 'c' })
+    const as = { clientId: 'c' }
+    const subscription = broker.inject({ type: 'subscribe', subscriptions: [{ filter: 't' }] }, as)
+    const message = broker.inject({ type: 'publish', topic: 't', payload: '' }, as)
+    await client.drop()
+    await until(() => broker.client('c') === undefined)
+    resolve(true)
+    await assert.rejects(subscription, { code: 'CMQ_NOT_CONNECTED' })
+    await assert.rejects(message, { code: 'CMQ_NOT_CONNECTED' })
+    assert.deepEqual([...broker.inspection.subscriptions()], [])
+  })
+})
+
 describe('hooks at run time', () => {
   test('are added and removed while messages flow, and an alias survives it', async () => {
     const { broker, target } = await start([])

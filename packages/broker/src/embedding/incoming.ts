@@ -48,6 +48,8 @@ export class Incoming {
   readonly #o: IncomingOptions
   /** QoS 2 messages that a hook dropped: acknowledged, hence their PUBREL is too. */
   readonly #dropped = new WeakMap<Connection, Set<number>>()
+  /** Whether any ever was: until then no PUBREL looks there. */
+  swallows = false
   /** Runs for messages that are packets again; more than one only while effects nest. */
   readonly #spare: PublishRun[] = []
 
@@ -187,6 +189,7 @@ export class Incoming {
         this.#dropped.set(from, dropped)
       }
       dropped.add(packetId)
+      this.swallows = true
     }
     from.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, 0)
   }

@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer'
 import { filterProblem, type SubscriptionRequest } from '@concordmq/protocol'
-import type { ConnectionId, Outcome } from '@concordmq/state'
+import type { ConnectionId, Message, Outcome } from '@concordmq/state'
 import type { InjectedPacket, PublishOptions } from '../api.ts'
 import type { Connection } from '../connections/connection.ts'
 import { packetForm } from '../delivery/message-form.ts'
@@ -42,6 +42,8 @@ export interface InjectorOptions {
 
 /** The program's own messages that wait for a hook. */
 const WAITING_MAX = 10_000
+/** How deep hooks may publish from within a publish: a circle would end the stack in the middle of something. */
+const NESTED_MAX = 32
 const NO_MATCHING_SUBSCRIBERS = 0x10
 
 export class Injector {
@@ -49,6 +51,8 @@ export class Injector {
   /** Settles when the program's own message before has its place; undefined while none waits. */
   #before: Promise<unknown> | undefined
   #waiting = 0
+  /** Own messages that were published by a hook about an own message, and so on. */
+  #nested = 0
 
   constructor(options: InjectorOptions) {
     this.#o = options
@@ -84,7 +88,7 @@ export class Injector {
   }
 
   #place(judged: HookMessage | Refused): Promise<void> {
-    const { driver, incoming, messageExpiryMax } = this.#o
+    const { messageExpiryMax } = this.#o
     if (judged instanceof Refused) {
       if (judged.reasonCode === 0) return Promise.resolve()
       return Promise.reject(
@@ -92,6 +96,22 @@ export class Injector {
       )
     }
     const message = messageOf(judged, judged.properties, '', messageExpiryMax())
+    if (this.#nested >= NESTED_MAX) {
+      const topic = JSON.stringify(judged.topic)
+      return Promise.reject(
+        new ConcordError('CMQ_BUSY', `Cannot publish to ${topic}: hooks publish in a circle, ${NESTED_MAX} deep`),
+      )
+    }
+    this.#nested++
+    try {
+      return this.#submit(message, judged)
+    } finally {
+      this.#nested--
+    }
+  }
+
+  #submit(message: Message, judged: HookMessage): Promise<void> {
+    const { driver, incoming } = this.#o
     return new Promise((resolve, reject) =>
       driver.sequencer.submit({ type: 'publish', message }, (outcome) => {
         if (outcome.type === 'refused') {
@@ -140,6 +160,7 @@ export class Injector {
   async #publishFor(connection: Connection, id: ConnectionId, message: HookMessage): Promise<number> {
     const { incoming, pipeline, driver, hooks, messageExpiryMax } = this.#o
     const judged = await incoming.judge(connection.client, message)
+    stillThere(connection)
     if (judged instanceof Refused) return judged.reasonCode
     const refusal = pipeline.publishProblem(connection, Buffer.from(judged.topic))
     if (refusal !== 0) return refusal
@@ -175,6 +196,7 @@ export class Injector {
     )
     if (requests.length === 0) throw new ConcordError('CMQ_MESSAGE', 'Cannot inject a subscription: no filter')
     const { subscriptions, denied } = await incoming.judgeSubscriptions(connection.client, requests, version)
+    stillThere(connection)
     return new Promise((resolve) => subscribe(connection, subscriptions, denied, resolve))
   }
 
@@ -186,6 +208,7 @@ export class Injector {
         throw new ConcordError('CMQ_MESSAGE', 'Cannot inject an unsubscription: a filter is none')
     }
     const filters = await incoming.judgeFilters(connection.client, asked, version)
+    stillThere(connection)
     if (filters instanceof Refused) return asked.map(() => filters.reasonCode)
     return new Promise((resolve) => unsubscribe(connection, filters, resolve))
   }
@@ -205,6 +228,13 @@ export class Injector {
     else connection.outbox.give(form)
     return true
   }
+}
+
+/** A hook took its time: what it decided about is gone with the connection. */
+function stillThere(connection: Connection): void {
+  if (!connection.conversation.closed) return
+  const clientId = JSON.stringify(connection.clientId)
+  throw new ConcordError('CMQ_NOT_CONNECTED', `Cannot inject for ${clientId}: it went while a hook decided`)
 }
 
 /** Checks what a program gave. Throws `CMQ_TOPIC` or `CMQ_MESSAGE`. */

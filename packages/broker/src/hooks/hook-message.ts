@@ -79,7 +79,12 @@ export function takeIncoming(answer: unknown, current: HookMessage): HookMessage
 
 /** Takes an answer of `transformOutgoing`. */
 export function takeOutgoing(answer: unknown, current: HookMessage): HookMessage | Refused | undefined {
-  return answer === 'drop' ? new Refused(0) : take(answer, current)
+  if (answer === 'drop') return new Refused(0)
+  const taken = take(answer, current)
+  if (taken?.properties?.topicAlias === undefined) return taken
+  // Aliases are the connection's to give.
+  const { topicAlias: _alias, ...properties } = taken.properties
+  return { ...taken, properties }
 }
 
 function take(answer: unknown, current: HookMessage): HookMessage | undefined {

@@ -115,6 +115,11 @@ export const flags: readonly Flag[] = [
     about: 'longest keep alive; 0: no limit (default: 3600)',
   },
   {
+    flags: '--cpu-profile <FILE>',
+    path: 'cpu-profile',
+    about: 'Where a profile of the CPU is written when the node stops',
+  },
+  {
     flags: '--data-dir <DIR>',
     path: 'data-dir',
     about: 'what survives a restart (default: data/<key id> in DIRECTORY)',

@@ -50,6 +50,8 @@ export const keys = {
     'control.sock in the configuration directory',
   ),
 
+  'cpu-profile': path('Where a profile of the CPU is written when the node stops (row S10). None: none is taken'),
+
   'log.format': oneOf(['full', 'compact', 'pretty', 'json'], {
     fallback: 'full',
     about: 'How log lines look',

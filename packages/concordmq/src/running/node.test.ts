@@ -226,3 +226,16 @@ test('dev serves, says what to type next, and leaves nothing behind', async () =
   assert.equal(await dev.ended, 0)
   assert.deepEqual(readdirSync(at()), [])
 })
+
+test('--cpu-profile writes a profile when the node is interrupted, and a wrong path stops the start (row S10)', async () => {
+  const node = await startNode(['--allow-anonymous-login', '--cpu-profile', at('node.cpuprofile')])
+  const port = await portOf(node, 'tcp')
+  assert.deepEqual(await answer(connect(port, '127.0.0.1'), connectPacket(), 4), accepted)
+  node.child.kill('SIGINT')
+  assert.equal(await node.ended, 0)
+  const profile = JSON.parse(readFileSync(at('node.cpuprofile'), 'utf8')) as { nodes: unknown[]; samples: unknown[] }
+  assert.ok(profile.nodes.length > 0 && profile.samples.length > 0)
+  const wrong = await run(['run', '--allow-anonymous-login', '-L', '127.0.0.1:0', '--cpu-profile', at('nowhere', 'x')])
+  assert.equal(wrong.code, 74)
+  assert.match(wrong.stderr, /Cannot write the CPU profile/)
+})

@@ -10,6 +10,7 @@ import type { GivenFlag } from '../config/flags.ts'
 import { keys } from '../config/keys.ts'
 import { type Configuration, loadConfiguration } from '../config/settings.ts'
 import { type Log, openLog } from '../log/log.ts'
+import { startCpuProfile } from './cpu-profile.ts'
 import { type Plan, preparePlan } from './plan.ts'
 import { type RunningNode, serve } from './serve.ts'
 
@@ -36,7 +37,13 @@ export async function runNode(args: RunArguments, announce?: Announce): Promise<
   try {
     for (const notice of configuration.notices) logger.warn({ event: 'config.notice' }, notice)
     const plan = await preparePlan(configuration, { directoryGiven: args.directoryGiven, logger, writeFiles: true })
-    await serve(plan, { log, load, announce, onHangup: args.onHangup ?? 'reload' })
+    const profileFile = configuration.settings['cpu-profile']
+    const profile = profileFile === undefined ? undefined : await startCpuProfile(profileFile)
+    try {
+      await serve(plan, { log, load, announce, onHangup: args.onHangup ?? 'reload' })
+    } finally {
+      await profile?.stop()
+    }
   } catch (error) {
     // Under json every line of the log is an object, the last one too; others read it on standard error.
     if (error instanceof CommandError && configuration.settings['log.format'] === 'json') {
