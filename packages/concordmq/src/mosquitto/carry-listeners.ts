@@ -94,7 +94,8 @@ function whyNot(listener: MosquittoListener, shared: Shared): string | undefined
   if (has('crlfile')) return 'revoked certificates (crlfile) would be accepted'
   if (lastValue(listener, 'use_username_as_clientid') === 'true')
     return 'client identifiers are not replaced by user names'
-  if (has('enable_proxy_protocol')) return 'the addresses behind its proxy would not be read'
+  if (has('enable_proxy_protocol'))
+    return 'which proxy may name addresses must be said here: give the listener with its proxy-from'
   if (has('tls_engine') || has('tls_keyform')) return 'its private key lies in an engine'
   if (has('capath') && !has('cafile') && lastValue(listener, 'require_certificate') === 'true') {
     return 'its roots lie in a directory (capath); give them as one file'
@@ -142,6 +143,7 @@ function tlsText(listener: MosquittoListener): string {
     lastValue(listener, 'certfile'),
     lastValue(listener, 'keyfile'),
     required,
+    required && lastValue(listener, 'use_identity_as_username') === 'true',
     required ? lastValue(listener, 'cafile') : '',
   ])
 }
@@ -158,6 +160,7 @@ function carryTls(listener: MosquittoListener, settings: Settings, shared: Share
   if (lastValue(listener, 'require_certificate') === 'true') {
     file('cafile', 'tls.client-ca')
     settings.set('tls.require-client-cert', true)
+    if (lastValue(listener, 'use_identity_as_username') === 'true') settings.set('auth.certificate-user', 'commonName')
   }
   for (const option of listener.options) {
     const reason = tlsLeft[option.name]?.(option.value)
@@ -224,6 +227,15 @@ function carryOption(option: MosquittoOption, { settings, shared, findings, firs
     return
   }
   if (readElsewhere.has(name)) return
+  if (name === 'use_identity_as_username') {
+    if (value !== 'true') return
+    const used = settings.get('auth.certificate-user') === 'commonName'
+    const outcome = used
+      ? 'auth.certificate-user = "commonName"'
+      : 'without require_certificate no client certificate is asked for'
+    findings[used ? 'carried' : 'left'].push({ place, what, outcome })
+    return
+  }
   if (name === 'cafile') {
     const used = settings.has('tls.client-ca')
     if (!used)
@@ -252,10 +264,6 @@ const optionLeft: Readonly<Record<string, (value: string) => string | undefined>
   listener_auto_id_prefix: () => 'identifiers that the broker makes begin with "concord-"',
   http_dir: () => 'no files are served over HTTP',
   capath: () => 'give the roots as one file (tls.client-ca)',
-  use_identity_as_username: (value) =>
-    value === 'true'
-      ? 'the name in a client certificate is not taken as user name; clients need user name and password'
-      : undefined,
   use_subject_as_username: (value) =>
     value === 'true'
       ? 'the subject of a client certificate is not taken as user name; clients need user name and password'

@@ -49,6 +49,8 @@ test('listeners of every kind, limits, logs and files are carried over', () => {
       'keyfile /etc/k.pem',
       'cafile /etc/ca.pem',
       'require_certificate true',
+      'use_identity_as_username true',
+      'persistence false',
       'listener 9001 ::1',
       'protocol websockets',
       'allow_anonymous false',
@@ -80,6 +82,8 @@ test('listeners of every kind, limits, logs and files are carried over', () => {
     ['/etc/c.pem', '/etc/k.pem', '/etc/ca.pem', true],
   )
   assert.equal(settings['auth.allow-anonymous-login'], false)
+  assert.equal(settings['auth.certificate-user'], 'commonName')
+  assert.equal(settings.durability, 'memory')
   assert.equal(settings['limits.connections-max'], 500)
   assert.equal(settings['sessions.queue-messages-max'], 100_000_000)
   assert.deepEqual([settings['limits.inflight-max'], settings['limits.receive-maximum']], [20, 20])

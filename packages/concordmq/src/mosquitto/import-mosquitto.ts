@@ -92,7 +92,7 @@ function carryGlobals(
     if ('carried' in outcome) findings.carried.push({ place, what, outcome: outcome.carried })
     else findings.left.push({ place, what, outcome: outcome.left })
   }
-  carryPersistence(global, findings)
+  carryPersistence(global, settings, findings)
   // Ours would cut a client that is silent for hours, as it may be there.
   if (last('max_keepalive') === undefined) settings.set('limits.keep-alive-max', 0)
   // Mosquitto: nobody without a name, unless said otherwise or nothing is configured at all.
@@ -121,15 +121,21 @@ function shown({ name, value }: MosquittoOption): string {
   return /^(auth_opt_|plugin_opt_)/.test(name) ? name : `${name} ${value}`
 }
 
-function carryPersistence(global: readonly MosquittoOption[], { left }: Findings): void {
-  const on = global.findLast(({ name }) => name === 'persistence')
-  if (on === undefined || boolean(on.value) !== true) return
-  left.push({
-    place: on.place,
-    what: 'persistence true',
-    outcome:
-      'what mosquitto.db holds (sessions, queues, retained messages) is not read; let clients subscribe and publish anew',
-  })
+function carryPersistence(global: readonly MosquittoOption[], settings: Settings, { carried, left }: Findings): void {
+  const option = global.findLast(({ name }) => name === 'persistence')
+  if (option === undefined) return
+  const { place, value } = option
+  if (boolean(value) === true) {
+    left.push({
+      place,
+      what: 'persistence true',
+      outcome:
+        'what mosquitto.db holds (sessions, queues, retained messages) is not read; let clients subscribe and publish anew',
+    })
+  } else {
+    settings.set('durability', 'memory')
+    carried.push({ place, what: `persistence ${value}`, outcome: 'durability = "memory"' })
+  }
 }
 
 function readUsers({ value, place }: MosquittoOption, findings: Findings): Map<string, string> {
@@ -201,13 +207,16 @@ function settingsText(settings: Settings): string {
   const tables = new Map<string, string[]>()
   for (const [path, value] of settings) {
     const dot = path.indexOf('.')
-    const table = path.slice(0, dot)
+    // Keys without a table come first: behind a header they would belong to it.
+    const table = dot === -1 ? '' : path.slice(0, dot)
     const lines = tables.get(table) ?? []
     const list = Array.isArray(value) && value[0] === 'off' ? 'off' : value
-    lines.push(`${path.slice(dot + 1)} = ${tomlValue(list)}`)
+    lines.push(`${path.slice(dot + 1)} = ${tomlValue(list)}\n`)
     tables.set(table, lines)
   }
-  return [...tables].map(([table, lines]) => `\n[${table}]\n${lines.join('\n')}\n`).join('')
+  const top = tables.get('') ?? []
+  tables.delete('')
+  return top.join('') + [...tables].map(([table, lines]) => `\n[${table}]\n${lines.join('')}`).join('')
 }
 
 /** What Mosquitto does not grant is denied; a subscription wider than the rules is granted and narrowed, as there. */
