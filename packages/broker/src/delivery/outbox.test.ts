@@ -53,6 +53,12 @@ class Client {
     })
   }
 
+  /** The bytes of it. */
+  raw(): Buffer {
+    this.output.flush()
+    return this.#bytes
+  }
+
   /** What has arrived since the last look. */
   arrived(): Sent[] {
     this.output.flush()
@@ -409,4 +415,35 @@ test('Outbox makes room for QoS 1 by dropping the QoS 0 that waits, under dropQo
   client.stuck = false
   client.outbox.pump(0)
   assert.deepEqual(client.payloads(), ['d', 'e'])
+})
+
+test('Outbox.putPlain() writes what a form would, and counts it', () => {
+  const topics = fc.oneof(fc.string({ minLength: 1, maxLength: 300 }), fc.constantFrom('a', 'ä/€/𝄞', 'x'.repeat(120)))
+  fc.assert(
+    fc.property(
+      topics.filter((topic) => !/[+#\0\ud800-\udfff]/.test(topic)),
+      fc.uint8Array({ maxLength: 2100 }),
+      fc.constantFrom<QoS>(1, 2),
+      fc.record({ retain: fc.boolean(), dup: fc.boolean(), v5: fc.boolean() }),
+      fc.integer({ min: 64, max: 4096 }),
+      (topic, payload, qos, { retain, dup, v5 }, packetBytesMax) => {
+        const message = { topic, payload, qos, retain, publisher: '' }
+        const placed = { message, position: 1, index: 0, timeUs: 0 }
+        const terms = { qos, retain, dup, subscriptionIds: [] }
+        const form = messageForm(placed, v5, terms, { us: 0, ms: 0 })
+        const plain = new Client({ packetBytesMax })
+        const whole = new Client({ packetBytesMax })
+        const done = plain.outbox.putPlain(message, { qos, retain, dup, v5 })
+        const fits = form.buf.length <= packetBytesMax && form.buf.length < 2048
+        assert.ok(done || !fits || form.buf.length > packetBytesMax - 2, 'what fits is taken')
+        if (!done) return
+        assert.ok(form.buf.length <= packetBytesMax)
+        whole.outbox.put(form)
+        assert.deepEqual(plain.raw(), whole.raw())
+        assert.equal(plain.counters.publishSent, whole.counters.publishSent)
+        assert.deepEqual([plain.outbox.window.inflight, plain.outbox.window.next], [1, 1])
+      },
+    ),
+    { numRuns: 500 },
+  )
 })

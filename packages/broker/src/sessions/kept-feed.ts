@@ -38,6 +38,8 @@ export interface KeptFeedOptions {
   readonly contents: ContentReader
 }
 
+/** What has no expiry has this one. */
+const NEVER = Number.MAX_SAFE_INTEGER
 /** Settlements of one command. */
 export const SETTLEMENTS_MAX = 256
 
@@ -176,8 +178,7 @@ export class KeptFeed {
       return
     }
     const dup = session.queue.mayHaveBeenSent(q)
-    const now = this.#o.now()
-    if (!dup && entry.expiresUs <= now.us) {
+    if (!dup && entry.expiresUs < NEVER && entry.expiresUs <= this.#o.now().us) {
       counters.publishDropped++
       this.#giveUp(q, 0)
       return
@@ -193,7 +194,13 @@ export class KeptFeed {
       return
     }
     const { qos, retain, subscriptionIds } = entry.terms
-    const timestamps = v5 && wantsTimestamps(this.#o.session, placed.message.topic)
+    const { message } = placed
+    const timestamps = v5 && wantsTimestamps(this.#o.session, message.topic)
+    const bare = message.properties === undefined && message.expirySeconds === undefined && subscriptionIds.length === 0
+    if (bare && !timestamps && this.#o.screen?.() === undefined) {
+      if (outbox.putPlain(message, { qos, retain, dup, v5 })) return
+    }
+    const now = this.#o.now()
     const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds, timestamps }, now)
     const screen = this.#o.screen?.()
     const form = screen === undefined ? whole : screen(whole)
