@@ -364,7 +364,12 @@ export class Outbox {
    */
   putPlain(
     { topic, payload }: Message,
-    { qos, retain, dup, v5 }: { readonly qos: QoS; readonly retain: boolean; readonly dup: boolean; readonly v5: boolean },
+    {
+      qos,
+      retain,
+      dup,
+      v5,
+    }: { readonly qos: QoS; readonly retain: boolean; readonly dup: boolean; readonly v5: boolean },
   ): boolean {
     const topicBytes = utf8Length(topic)
     const body = topicBytes + payload.length + (v5 ? 5 : 4)
