@@ -45,7 +45,7 @@ import type {
 import { resolveOptions, type Settings } from './config/check.ts'
 import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
-import { authenticatorOf, factoryOf } from './config/providers.ts'
+import { authenticatorOf, factoryOf, storeOf } from './config/providers.ts'
 import type { Arrival } from './connections/arrival.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
@@ -103,7 +103,8 @@ const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
   const settings = resolveOptions(options)
-  const { directory, durability, store, files } = settings.storage
+  const { directory, durability, files } = settings.storage
+  const store = await storeOf(options.sessionStore, options.providers)
   const storage = await openStorage(
     { directory, durability, store, files },
     {

@@ -2,4 +2,5 @@
 export { type AuthenticatorSubject, authenticatorSuite } from './suites/authenticator-suite.ts'
 export type { Case } from './suites/cases.ts'
 export { sequencerSuite } from './suites/sequencer-suite.ts'
+export { type SessionStoreSubject, sessionStoreSuite } from './suites/session-store-suite.ts'
 export { topicStoreSuite } from './suites/topic-store-suite.ts'

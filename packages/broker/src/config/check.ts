@@ -95,7 +95,6 @@ const accessSchema = section(optionKeys.access, {
 
 const storageParts = {
   directory: z.string({ error: 'a path' }).min(1, { error: 'a path that is not empty' }).optional(),
-  store: functions('a Store', ['records', 'content', 'commit', 'check', 'close']).optional(),
   files: functions('a Files', ['open', 'read', 'list', 'rename', 'remove', 'syncDirectory']).optional(),
 }
 
@@ -106,8 +105,12 @@ const brokerSchema = z.strictObject({
   authenticator: z.unknown().optional(),
   topicStore: z.unknown().optional(),
   sequencer: z.unknown().optional(),
+  sessionStore: z.unknown().optional(),
   providers: z
-    .strictObject({ authenticators: z.any(), topicStores: z.any(), sequencers: z.any() }, { error: 'an object' })
+    .strictObject(
+      { authenticators: z.any(), topicStores: z.any(), sequencers: z.any(), sessionStores: z.any() },
+      { error: 'an object' },
+    )
     .partial()
     .optional(),
   access: accessSchema.prefault({}),

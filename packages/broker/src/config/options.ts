@@ -6,10 +6,9 @@ import type { Hooks } from '../hooks/hooks.ts'
 import type { CommandLog } from '../model/command-log.ts'
 import type { Files } from '../model/files.ts'
 import type { SequencerFactory } from '../model/sequencer.ts'
-import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
-import type { Authenticator, Providers, TopicStoreFactory } from './providers.ts'
+import type { Authenticator, Providers, StoreFactory, TopicStoreFactory } from './providers.ts'
 
 export type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
 
@@ -31,6 +30,11 @@ export interface BrokerOptions {
   readonly topicStore?: string | TopicStoreFactory
   /** Makes what gives commands their order; a function or a name. Default `builtIn`. */
   readonly sequencer?: string | SequencerFactory
+  /**
+   * Makes where kept sessions, retained messages and wills lie, in the place of SQLite; a function or a name. With
+   * `storage.directory` the log stands before it, else every acknowledgement waits for the store itself.
+   */
+  readonly sessionStore?: string | StoreFactory
   /** What the names above may stand for, beside the built-in ones. */
   readonly providers?: Providers
   readonly embedding?: EmbeddingOptions
@@ -224,8 +228,6 @@ export interface StorageOptions {
    * system has it, it survives the end of the process.
    */
   readonly durability?: 'fsync' | 'os'
-  /** Another store in the place of SQLite; see `storeSuite` in `@concordmq/broker/testing`. */
-  readonly store?: Store
   /** Another file system under the log, for tests. */
   readonly files?: Files
 }

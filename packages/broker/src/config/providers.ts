@@ -6,6 +6,7 @@ import { ConcordError } from '../errors.ts'
 import type { HookCredentials, MayWait, Verdict } from '../hooks/hooks.ts'
 import type { ClientInfo } from '../model/client-info.ts'
 import type { SequencerFactory } from '../model/sequencer.ts'
+import type { Store } from '../model/store.ts'
 import type { TopicStore } from '../model/topic-store.ts'
 
 export type AuthenticateFunction = (client: ClientInfo, credentials: HookCredentials) => MayWait<Verdict>
@@ -14,7 +15,10 @@ export type Authenticator = AuthenticateFunction | { readonly authenticate: Auth
 
 export type TopicStoreFactory = () => TopicStore
 
+export type StoreFactory = () => Store | Promise<Store>
+
 export interface Providers {
+  readonly sessionStores?: Readonly<Record<string, StoreFactory>>
   readonly authenticators?: Readonly<Record<string, Authenticator>>
   readonly topicStores?: Readonly<Record<string, TopicStoreFactory>>
   readonly sequencers?: Readonly<Record<string, SequencerFactory>>
@@ -58,6 +62,20 @@ export function factoryOf<F extends (...parts: never[]) => unknown>(
     throw new ConcordError('CMQ_PROVIDER', `Cannot use the ${kind}: it is not a function that makes one`)
   }
   return found as F
+}
+
+/** The store that a program brings; undefined: the built-in one. Throws `CMQ_PROVIDER`. */
+export async function storeOf(
+  given: string | StoreFactory | undefined,
+  providers: Providers | undefined,
+): Promise<Store | undefined> {
+  const store: unknown = await factoryOf('session store', given, providers?.sessionStores)?.()
+  if (store === undefined) return undefined
+  const missing = ['records', 'content', 'commit', 'check', 'close'].filter(
+    (name) => typeof (store as Record<string, unknown> | null)?.[name] !== 'function',
+  )
+  if (missing.length === 0) return store as Store
+  throw new ConcordError('CMQ_PROVIDER', `Cannot use the session store: it has no ${missing.join('(), no ')}()`)
 }
 
 function named<T>(

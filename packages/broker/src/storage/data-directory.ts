@@ -18,7 +18,8 @@ import { SegmentLog } from './segment-log.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
 export interface DataOptions {
-  readonly directory: string
+  /** Undefined: `store` alone, without a log before it. */
+  readonly directory: string | undefined
   /** Whether an answer waits until the disk has what it promises, or only the operating system (`os`). */
   readonly durability: 'fsync' | 'os'
   readonly settings: MachineSettings
@@ -44,8 +45,9 @@ const SEGMENT_BYTES = 64 * 1024 * 1024
 export async function openData(options: DataOptions): Promise<Data> {
   const { directory, files, durability, logger } = options
   const sync = durability === 'fsync'
-  const store = options.store ?? (await openStore(directory, sync))
+  const store = options.store ?? (await openStore(directory ?? '', sync))
   try {
+    if (directory === undefined) return await openWithoutLog(store, options)
     const log = await readLog(files, join(directory, logDirectory))
     const { machine, reserved } = await recover(store, log, options)
     for (const name of log.stillborn) await files.remove(join(directory, logDirectory, name))
@@ -82,6 +84,27 @@ export async function openData(options: DataOptions): Promise<Data> {
   }
 }
 
+/** Positions that nobody has logged are left behind instead of being reserved. */
+const UNLOGGED_POSITIONS = 2 ** 32
+
+async function openWithoutLog(store: Store, options: DataOptions): Promise<Data> {
+  const { logger, observer } = options
+  const { machine } = await recover(store, NO_LOG, options)
+  const base = { machine, log: undefined, store, logger, reserved: Number.MAX_SAFE_INTEGER }
+  const journal = new DiskJournal(observer === undefined ? base : { ...base, observer })
+  return { machine, journal, position: machine.position === 0 ? 0 : machine.position + UNLOGGED_POSITIONS }
+}
+
+const NO_LOG: LogContents = {
+  groups: [],
+  damage: undefined,
+  segments: [],
+  stillborn: [],
+  lastNumber: 0,
+  lastEnd: 0,
+  tornBytes: 0,
+}
+
 async function openStore(directory: string, sync: boolean): Promise<Store> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -99,7 +122,7 @@ async function recover(
   { directory, settings }: DataOptions,
 ): Promise<{ machine: Machine; reserved: number }> {
   const damaged = (detail: string): ConcordError =>
-    new ConcordError('CMQ_DATA_DAMAGED', `Cannot read the data in ${directory}: ${detail}`)
+    new ConcordError('CMQ_DATA_DAMAGED', `Cannot read the data in ${directory ?? 'the session store'}: ${detail}`)
   if (log.damage !== undefined) {
     const { file, offset, detail } = log.damage
     throw damaged(`${join(logDirectory, file)}, byte ${offset}: ${detail}`)

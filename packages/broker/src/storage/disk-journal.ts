@@ -19,7 +19,8 @@ import type { SegmentLog } from './segment-log.ts'
 
 export interface DiskJournalOptions {
   readonly machine: Machine
-  readonly log: SegmentLog
+  /** Undefined: answers wait for the store itself. */
+  readonly log: SegmentLog | undefined
   readonly store: Store
   readonly logger: Logger
   readonly observer?: CommandLog
@@ -66,7 +67,8 @@ export class DiskJournal implements Journal {
   }
 
   get trouble(): boolean {
-    return this.#o.log.trouble !== undefined
+    const { log } = this.#o
+    return log === undefined ? this.#saveTrouble : log.trouble !== undefined
   }
 
   observe(position: number, timeUs: number, command: Command): void {
@@ -98,7 +100,7 @@ export class DiskJournal implements Journal {
     this.#closing = true
     clearTimeout(this.#timer)
     const { log, store, machine } = this.#o
-    log.stopRetrying()
+    log?.stopRetrying()
     if (this.#running) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve
@@ -111,8 +113,8 @@ export class DiskJournal implements Journal {
       // All is in the store then, and the log is empty: nothing has to be read twice at the next start.
       if (!this.#saveTrouble) await this.#tryToCommit(machine.takeSave())
       if (!this.#saveTrouble) {
-        await log.rotate()
-        await log.drop(Number.MAX_SAFE_INTEGER)
+        await log?.rotate()
+        await log?.drop(Number.MAX_SAFE_INTEGER)
       }
     } catch (error) {
       this.#o.logger.error(
@@ -120,7 +122,7 @@ export class DiskJournal implements Journal {
         'The data could not be written whole at the end; what was acknowledged is in the log',
       )
     }
-    await log.close()
+    await log?.close()
     await store.close()
   }
 
@@ -183,8 +185,11 @@ export class DiskJournal implements Journal {
     this.#outcomes = []
     const reserve = this.#reserveTo
     const delta = machine.takeDelta()
-    const save = this.#isSaveDue() ? machine.takeSave() : undefined
-    if (delta !== undefined || reserve > this.#reserved) {
+    const save = log !== undefined && this.#isSaveDue() ? machine.takeSave() : undefined
+    if (log === undefined) {
+      if (delta !== undefined) await this.#commitUntilDone(machine.takeSave())
+      machine.deltaLogged(this.onLogged)
+    } else if (delta !== undefined || reserve > this.#reserved) {
       const { position } = machine
       await log.write(payloadOf(reserve, delta), position)
       this.#reserved = reserve
@@ -215,20 +220,25 @@ export class DiskJournal implements Journal {
     this.#saves++
     this.#savedMs = performance.now()
     this.#commits = this.#commits.then(async () => {
-      for (let delayMs = SAVE_RETRY_MS_MIN; ; delayMs = Math.min(2 * delayMs, SAVE_RETRY_MS_MAX)) {
-        try {
-          await this.#tryToCommit(save)
-          break
-        } catch (error) {
-          this.#commitFailed(error)
-          if (this.#closing) return
-          await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
-          if (this.#closing) return
-        }
-      }
+      // It gives up only when the journal is closed, which says so.
+      await this.#commitUntilDone(save).catch(() => {})
       this.#saves--
       if (!this.#running && this.#o.machine.unsaved > 0) this.#later(SAVE_MS)
     })
+  }
+
+  async #commitUntilDone(save: Save): Promise<void> {
+    for (let delayMs = SAVE_RETRY_MS_MIN; ; delayMs = Math.min(2 * delayMs, SAVE_RETRY_MS_MAX)) {
+      try {
+        await this.#tryToCommit(save)
+        return
+      } catch (error) {
+        this.#commitFailed(error)
+        if (this.#closing) throw error
+        await new Promise((resolve) => setTimeout(resolve, delayMs).unref())
+        if (this.#closing) throw error
+      }
+    }
   }
 
   async #tryToCommit(save: Save): Promise<void> {
@@ -240,7 +250,7 @@ export class DiskJournal implements Journal {
     }
     machine.saved(save)
     try {
-      await log.drop(save.position)
+      await log?.drop(save.position)
       await this.#shrink()
     } catch (error) {
       logger.warn({ event: 'store.upkeep', error: reasonOf(error) }, 'Old log segments or contents are left for later')
@@ -260,7 +270,9 @@ export class DiskJournal implements Journal {
     this.#saveTrouble = true
     this.#o.logger.error(
       { event: 'store.trouble', error: reasonOf(error) },
-      'Cannot write the state store; the log keeps everything meanwhile',
+      this.#o.log === undefined
+        ? 'Cannot write the session store: what would have to be kept is refused until it can be'
+        : 'Cannot write the state store; the log keeps everything meanwhile',
     )
   }
 }

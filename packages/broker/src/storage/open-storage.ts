@@ -11,7 +11,7 @@ import { nodeFiles } from './files.ts'
 import { MemoryJournal } from './journal.ts'
 
 export interface StorageSettings {
-  /** Undefined: in memory. */
+  /** Undefined: no log, and without a store in memory. */
   readonly directory: string | undefined
   readonly durability: 'fsync' | 'os'
   /** Another store in the place of SQLite. */
@@ -41,7 +41,7 @@ export async function openStorage(
     readonly observer: CommandLog | undefined
   },
 ): Promise<Storage> {
-  if (directory === undefined) {
+  if (directory === undefined && store === undefined) {
     const contents = new ContentReader(() => Promise.reject(new Error('nothing is stored')), logger)
     return { machine: new Machine(settings), journal: new MemoryJournal(observer), contents, position: 0 }
   }
