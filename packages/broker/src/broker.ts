@@ -53,6 +53,7 @@ import { Entrance } from './connections/entrance.ts'
 import { Gate } from './connections/gate.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
+import { Turns } from './connections/turns.ts'
 import { Backlog } from './delivery/backlog.ts'
 import { asksForTimestamps } from './delivery/broker-timestamps.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
@@ -136,6 +137,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #wheel = new DeadlineWheel(monotonicMs)
   readonly #pressure: Pressure
   readonly #backlog: Backlog
+  readonly #turns = new Turns()
   readonly #admission: Admission
   readonly #bans: Bans
   readonly #gate: Gate
@@ -234,6 +236,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       routes,
       counters: this.counters,
       pressure: this.#pressure,
+      turns: this.#turns,
       guard: this.#access.guard,
       directMessages: settings.features.directMessages,
       topicLevelsMax: settings.limits.topicLevelsMax,
@@ -528,6 +531,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   subscribeRequest(connection: Connection, packet: SubscribePacket): void {
+    const begun = monotonicMs()
     const answer = (reasonCodes: readonly number[]): void => {
       connection.conversation.send({ type: PacketType.suback, packetId: packet.packetId, reasonCodes })
     }
@@ -536,6 +540,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       this.#incoming.subscribe(connection, packet, (judged, denied) =>
         this.#subscribe(connection, judged, denied, answer),
       )
+    // A wide filter may match hundreds of thousands of retained messages.
+    this.#turns.spend(monotonicMs() - begun, connection)
   }
 
   /** `denied`: for each filter 0, or the code for which it is refused already; empty: none. */

@@ -43,6 +43,8 @@ export interface PipelineOptions {
   readonly routes: RouteTable<Connection>
   readonly counters: Counters
   readonly pressure: Pressure
+  /** Adds up what a publisher's messages cost, and stops it in time (`connections/turns.ts`). */
+  readonly turns: { spend(ms: number, publisher: Connection): void }
   readonly guard: Guard
   readonly directMessages: 'off' | 'prefix' | 'bare'
   readonly topicLevelsMax: number
@@ -56,6 +58,8 @@ export interface PipelineOptions {
   readonly inline: { offer(message: Message): void }
 }
 
+/** Finding subscribers that takes less is not worth adding up. */
+const COUNTED_MS_MIN = 1
 const PUBLISH = 3
 const PUBACK = 0x40
 const PUBREC = 0x50
@@ -81,8 +85,12 @@ export class Pipeline {
   }
 
   #publish(from: Connection, run: PublishRun): number {
-    const { counters } = this.#o
+    const { counters, routes, turns } = this.#o
     const route = this.#routeOf(from, run)
+    if (routes.spentMs > COUNTED_MS_MIN) {
+      turns.spend(routes.spentMs, from)
+      routes.spentMs = 0
+    }
     const refusal = this.topicProblem(route.bytes)
     if (refusal !== 0) {
       this.refuse(from, run, refusal)
@@ -433,7 +441,11 @@ export class Pipeline {
       this.#refuseUnkept(from, run)
       return
     }
+    const { nowMs, turns } = this.#o
+    const begun = nowMs()
     this.#each(run, (single) => this.#submit(from, single, route))
+    // The machine looks for subscribers at every message.
+    turns.spend(nowMs() - begun, from)
   }
 
   /** One message as a command, and its run to the transient subscribers. */

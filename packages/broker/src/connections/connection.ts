@@ -821,6 +821,24 @@ export class Connection
     this.#shared.handler.sharedSettled(this, q, outcome, reasonCode)
   }
 
+  /** Its later packets wait until `goOn`. False: they wait for something else already, or there will be none. */
+  stop(): boolean {
+    const { conversation } = this
+    if (conversation.holding || conversation.closed) return false
+    conversation.hold()
+    return true
+  }
+
+  goOn(): void {
+    if (this.#closed) return
+    try {
+      this.conversation.release()
+      this.answered()
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
   /** The owner answered what the conversation waited for: reading goes on. */
   answered(): void {
     this.#shared.wheel.watch(this)

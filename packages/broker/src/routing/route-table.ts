@@ -74,6 +74,8 @@ const OUTDATED = -COMPARED_MAX - 1
 export class RouteTable<S> {
   /** Number of subscription changes so far; a route of this version is valid. */
   version = 0
+  /** Milliseconds that finding subscribers took; set back by whoever takes them into account. */
+  spentMs = 0
   readonly #resolver: Resolver<S>
   readonly #sets: number
   readonly #targetsMax: number
@@ -183,6 +185,7 @@ export class RouteTable<S> {
   }
 
   #resolve(route: Route<S>): void {
+    const begun = performance.now()
     route.version = this.version
     route.ordered = this.#resolver.ordered(route.topic)
     route.inline = this.#resolver.inline?.(route.topic) === true
@@ -190,6 +193,7 @@ export class RouteTable<S> {
     this.#resolver.matches(route.topic, (match) => found.push(match))
     route.targets = found.length === 0 ? NO_TARGETS : mergeMatches(found)
     if (route.cachedTargets >= 0) this.#count(route)
+    this.spentMs += performance.now() - begun
   }
 
   /** Keeps the books of a cached route, and empties the cache when there is too much in it. */
