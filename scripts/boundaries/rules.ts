@@ -3,7 +3,7 @@
  *
  * Each violation names the rule, the place and the reason, because the answer to a wrong import is seldom to delete it: the
  * one who needs a service owns its interface, and `broker.ts` connects the two. Tests may reach across the levels of their
- * own package and into `testing/`; nothing else is loosened for them.
+ * own package and into `testing/`, as measurements may; nothing else is loosened for them.
  */
 import { brokerLevels, emptyNames, impureMembers, impureNames, packages } from '../../boundaries.mjs'
 import { cyclesIn } from './cycles.ts'
@@ -115,7 +115,9 @@ function checkFile(file: SourceFile, path: string, report: (rule: RuleName, reas
   if (!path.startsWith(`${file.home}/`)) {
     // Scripts make documents of tables that no package exports; tests share catalogues, and these look inside packages.
     const mayLookInside =
-      file.home === 'scripts' || file.home === 'testing' || (file.isTest && path.startsWith('testing/'))
+      file.home === 'scripts' ||
+      file.home === 'testing' ||
+      ((file.isTest || file.home === 'bench') && path.startsWith('testing/'))
     if (!mayLookInside) report('only-by-name', `Leaves ${file.home}: import a package by its name, not ${path}`)
     return
   }

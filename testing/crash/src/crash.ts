@@ -2,10 +2,12 @@
  * Kills the broker (-9) at random moments, while it starts included, and starts it again on the same data, while publishers
  * and subscribers with kept sessions, wills, retained messages and expiries are at work; `model.ts` says what was broken.
  *
- *     npm run crash -w @concordmq/crash -- [--seed N] [--cycles 1000] [--durability fsync] [--power-cut] [--connections-only]
+ *     npm run crash -w @concordmq/crash -- [--seed N] [--cycles 1000] [--durability fsync] [--power-cut] [--failing]
+ *                                          [--connections-only]
  *
  * `--power-cut` also takes from the files what was written and not yet synchronised, in whole or torn (`power-cut.ts`).
- * `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage.
+ * `--failing` lets one write or synchronisation of each life fail: in the first cycle the first, and so on; EIO, ENOSPC and
+ * short writes in turn. `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage.
  *
  * One seed stands for the same decisions: who comes, who leaves, what is sent, and when the kill comes after readiness. What
  * the broker has done by then depends on the machine, so a violation may need some runs of its seed to show again. The data
@@ -28,6 +30,10 @@ export interface CrashOptions {
   readonly durability: string
   readonly powerCut?: boolean
   readonly connectionsOnly?: boolean
+  /** In every cycle one write or synchronisation fails: the first, then the second, and so on. */
+  readonly failing?: boolean
+  /** After so long no further cycle is begun: a machine that does much else must not fail for being slow. */
+  readonly secondsMax?: number
   readonly say?: (line: string) => void
 }
 
@@ -36,6 +42,10 @@ export interface CrashResult {
   readonly kills: number
   readonly acknowledged: number
   readonly arrivals: number
+  /** Requests that the broker refused because its disk failed. */
+  readonly refusals: number
+  /** Writes that the power cuts took away. */
+  readonly taken: number
   /** Milliseconds from spawn to readiness. */
   readonly restartMsMean: number
   readonly restartMsMax: number
@@ -50,6 +60,8 @@ const tickMs = 4
 /** What a kill while starting may hit, from the spawn on. */
 const startingMsSpan = 500
 const finishWithinMs = 60_000
+const failures = ['EIO', 'ENOSPC', 'short']
+const recordingFiles = new URL('recording-files.ts', import.meta.url).href
 
 export async function crash(options: CrashOptions): Promise<CrashResult> {
   const directory = mkdtempSync(join(tmpdir(), 'concordmq-crash-'))
@@ -66,6 +78,8 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
     kills: run.kills,
     acknowledged: run.crowd.acknowledged,
     arrivals: run.model.arrivals,
+    refusals: run.model.refusals,
+    taken: run.taken,
     restartMsMean: run.restartMs.reduce((sum, ms) => sum + ms, 0) / Math.max(1, run.restartMs.length),
     restartMsMax: Math.max(0, ...run.restartMs),
     directory: violations.length === 0 ? undefined : directory,
@@ -73,7 +87,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
 }
 
 class CrashRun {
-  readonly model = new CrashModel()
+  readonly model: CrashModel
   readonly crowd: Crowd
   readonly restartMs: number[] = []
   kills = 0
@@ -82,10 +96,12 @@ class CrashRun {
   readonly #directory: string
   readonly #powerCut: PowerCut | undefined
   #broker: BrokerProcess | undefined
+  #cycles = 0
 
   constructor(options: CrashOptions, directory: string) {
     this.#o = options
     this.#directory = directory
+    this.model = new CrashModel({ mayRefuse: options.failing === true })
     this.#random = randomFrom(options.seed)
     this.crowd = new Crowd(this.model, this.#random)
     mkdirSync(join(directory, 'data'))
@@ -93,7 +109,9 @@ class CrashRun {
   }
 
   async run(): Promise<void> {
+    const end = performance.now() + (this.#o.secondsMax ?? Number.POSITIVE_INFINITY) * 1_000
     for (let cycle = 1; cycle <= this.#o.cycles && this.model.violations.length === 0; cycle++) {
+      if (performance.now() > end) break
       await this.#cycle()
       if (cycle % 10 === 0) {
         this.#o.say?.(
@@ -102,7 +120,8 @@ class CrashRun {
       }
     }
     if (this.model.violations.length > 0) return
-    const broker = await this.#started()
+    if (this.#broker === undefined) this.#broker = await this.#start(undefined, { well: true })
+    const broker = this.#broker
     await this.crowd.finish(broker.target, finishWithinMs)
     this.model.finish()
   }
@@ -112,7 +131,12 @@ class CrashRun {
     await this.#broker?.kill()
   }
 
+  get taken(): number {
+    return this.#powerCut?.taken ?? 0
+  }
+
   async #cycle(): Promise<void> {
+    this.#cycles++
     const { below } = this.#random
     const aliveMs = aliveMsMin + below(aliveMsSpan)
     const startingMs = below(10) === 0 ? below(startingMsSpan) : undefined
@@ -151,7 +175,11 @@ class CrashRun {
     if (this.#broker !== undefined) return this.#broker
     const begun = performance.now()
     try {
-      this.#broker = await this.#start()
+      // A disk that fails may keep it from starting; it must start when the disk is well again.
+      this.#broker = await this.#start().catch((error: unknown) => {
+        if (this.#o.failing !== true) throw error
+        return this.#start(undefined, { well: true })
+      })
     } catch (error) {
       this.model.violated(`The broker does not start: ${String(error)}`)
       throw error
@@ -160,8 +188,9 @@ class CrashRun {
     return this.#broker
   }
 
-  #start(signal?: AbortSignal): Promise<BrokerProcess> {
+  #start(signal?: AbortSignal, { well = false }: { readonly well?: boolean } = {}): Promise<BrokerProcess> {
     const { durability } = this.#o
+    const failing = this.#o.failing === true && !well
     const kept = durability === 'none' ? [] : ['--data-dir', join(this.#directory, 'data'), '--durability', durability]
     return startBroker({
       directory: this.#directory,
@@ -171,10 +200,22 @@ class CrashRun {
         NODE_COMPILE_CACHE: join(tmpdir(), 'concordmq-crash-compiled'),
         CONCORDMQ_SYS_INTERVAL_SECONDS: '0',
         ...this.#powerCut?.environment,
+        ...(failing ? this.#failure() : {}),
       },
-      ...(this.#powerCut === undefined ? {} : { preload: [this.#powerCut.preload] }),
+      ...(this.#powerCut !== undefined || failing ? { preload: [recordingFiles] } : {}),
       ...(signal === undefined ? {} : { signal }),
     })
+  }
+
+  /** What goes wrong in this cycle. */
+  #failure(): Readonly<Record<string, string>> {
+    return {
+      CONCORDMQ_TEST_LEDGER_FOLDER: join(this.#directory, 'data'),
+      CONCORDMQ_TEST_FAIL_AT: String(this.#cycles - 1),
+      CONCORDMQ_TEST_FAIL_WITH: failures[this.#cycles % failures.length] as string,
+      // Now and then the disk stays bad for a while.
+      CONCORDMQ_TEST_FAIL_FOR: String(this.#cycles % 5 === 0 ? 8 : 1),
+    }
   }
 }
 
@@ -186,14 +227,13 @@ async function main(): Promise<number> {
       durability: { type: 'string', default: 'fsync' },
       'power-cut': { type: 'boolean', default: false },
       'connections-only': { type: 'boolean', default: false },
+      failing: { type: 'boolean', default: false },
     },
   })
   const seed = Number(values.seed)
   const cycles = Number(values.cycles)
   if (!Number.isInteger(seed) || !Number.isInteger(cycles) || cycles < 1) {
-    console.error(
-      'Usage: crash.ts [--seed N] [--cycles N] [--durability fsync|os|none] [--power-cut] [--connections-only]',
-    )
+    console.error('Usage: crash.ts [--seed N] [--cycles N] [--durability fsync|os|none] [--power-cut] [--failing]')
     return 64
   }
   console.log(`seed ${seed}, ${cycles} cycles`)
@@ -203,6 +243,7 @@ async function main(): Promise<number> {
     durability: values.durability,
     powerCut: values['power-cut'],
     connectionsOnly: values['connections-only'],
+    failing: values.failing,
     say: console.log,
   })
   const { violations, directory, ...figures } = result

@@ -172,10 +172,18 @@ describe('crash model: what is planted is found', () => {
   })
 
   test('a message that was refused and came', () => {
+    model = new CrashModel({ mayRefuse: true })
+    model.subscribing('s', 't')
     send(1)
     model.refused('p', 1)
     arrive(1, 1)
     finds(/although it was refused/u)
+  })
+
+  test('a refusal where the disk is well', () => {
+    send(1)
+    model.refused('p', 1)
+    finds(/p: 1 was refused/u)
   })
 
   test('a message after UNSUBACK', () => {

@@ -87,12 +87,26 @@ const violationsMax = 50
 
 export class CrashModel {
   readonly violations: string[] = []
+  /** Requests that the broker refused, where it may. */
+  refusals = 0
+  readonly #mayRefuse: boolean
   #now = 0
   readonly #publishers = new Map<string, Publisher>()
   readonly #sessions = new Map<string, Session>()
   readonly #wills = new Map<number, Will>()
   readonly #retained = new Map<string, Retained>()
   #arrivals = 0
+
+  /** `mayRefuse`: the disk fails, so the broker may say that it cannot keep something. */
+  constructor({ mayRefuse = false }: { readonly mayRefuse?: boolean } = {}) {
+    this.#mayRefuse = mayRefuse
+  }
+
+  /** The broker refused what it should do; a violation unless its disk fails. */
+  refusedRequest(text: string): void {
+    this.refusals++
+    if (!this.#mayRefuse) this.violated(text)
+  }
 
   /** Deliveries that were checked. */
   get arrivals(): number {
@@ -131,6 +145,7 @@ export class CrashModel {
   refused(name: string, number: number): void {
     const message = this.#publishers.get(name)?.sent.get(number)
     if (message !== undefined) message.refused = true
+    this.refusedRequest(`${name}: ${number} was refused`)
   }
 
   // ---------------------------------------------------------------- sessions

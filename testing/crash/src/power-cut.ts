@@ -28,11 +28,17 @@ export type Note =
 export class PowerCut {
   readonly preload: string = new URL('recording-files.ts', import.meta.url).href
   readonly environment: Readonly<Record<string, string>>
+  /** Writes that were taken away, in whole or in part. */
+  taken = 0
   readonly #ledger: string
 
   constructor(folder: string, ledger: string) {
     this.#ledger = ledger
-    this.environment = { CONCORDMQ_TEST_LEDGER: ledger, CONCORDMQ_TEST_LEDGER_FOLDER: folder }
+    this.environment = {
+      CONCORDMQ_TEST_LEDGER: ledger,
+      CONCORDMQ_TEST_LEDGER_FOLDER: folder,
+      CONCORDMQ_TEST_SYNC_DELAY_MS: '10',
+    }
   }
 
   /** Call between the kill and the next start. */
@@ -44,6 +50,7 @@ export class PowerCut {
     for (const piece of pieces.toReversed()) {
       const choice = random.below(3)
       if (choice === 0 || !existsSync(piece.path)) continue
+      this.taken++
       takeAway(piece, choice === 1 ? 0 : random.below(piece.length))
     }
   }

@@ -92,7 +92,7 @@ export class Publisher {
     const { type, id, reason } = packet
     if (type === 'CONNACK') {
       if (reason !== 0) {
-        model.violated(`${name}: CONNECT was refused with ${reason}`)
+        model.refusedRequest(`${name}: CONNECT was refused with ${reason}`)
         return
       }
       const said = this.#o.version === 3 ? undefined : packet.sessionPresent

@@ -3,7 +3,8 @@
  * `node:fs/promises` and lie in one folder. It does one of two things, by the environment:
  *
  * - `CONCORDMQ_TEST_LEDGER`: notes every write before it is made and every synchronisation after it is done, in a file that
- *   a kill does not take away. What a power cut would have left is known from it (`power-cut.ts`).
+ *   a kill does not take away. What a power cut would have left is known from it (`power-cut.ts`). A synchronisation takes
+ *   `CONCORDMQ_TEST_SYNC_DELAY_MS` longer, so that a kill seldom finds nothing on its way.
  * - `CONCORDMQ_TEST_FAIL_AT` and `CONCORDMQ_TEST_FAIL_WITH`: lets the k-th write or synchronisation fail (`EIO`, `ENOSPC`),
  *   or write half of what it was given (`short`); with `CONCORDMQ_TEST_FAIL_FOR` so many of them from there on.
  *
@@ -17,6 +18,7 @@ import type { Note } from './power-cut.ts'
 
 const folder = process.env['CONCORDMQ_TEST_LEDGER_FOLDER'] ?? ''
 const ledgerPath = process.env['CONCORDMQ_TEST_LEDGER']
+const syncDelayMs = Number(process.env['CONCORDMQ_TEST_SYNC_DELAY_MS'] ?? 0)
 const failAt = Number(process.env['CONCORDMQ_TEST_FAIL_AT'] ?? Number.POSITIVE_INFINITY)
 const failFor = Number(process.env['CONCORDMQ_TEST_FAIL_FOR'] ?? 1)
 const failWith = process.env['CONCORDMQ_TEST_FAIL_WITH'] ?? 'EIO'
@@ -66,6 +68,7 @@ function watched(handle: FileHandle, path: string): FileHandle {
   const watchedSync = (body: () => Promise<void>) => async (): Promise<void> => {
     const how = failure()
     if (how !== undefined && how !== 'short') throw failed(how, path)
+    if (syncDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, syncDelayMs))
     // A write that is made while the synchronisation runs is not covered by it.
     const covers = written
     await body()

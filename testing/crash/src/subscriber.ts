@@ -119,17 +119,23 @@ export class Subscriber {
     const { type, id, reason } = packet
     switch (type) {
       case 'CONNACK':
-        if (reason !== 0) model.violated(`${name}: CONNECT was refused with ${reason}`)
+        if (reason !== 0) model.refusedRequest(`${name}: CONNECT was refused with ${reason}`)
         else this.#connected(client, packet)
         return
       case 'SUBACK':
       case 'UNSUBACK': {
         const request = this.#requests.get(id)
-        this.#requests.delete(id)
         if (request === undefined) return
+        const code = packet.reasons[0] ?? 0
+        if (code >= 0x80) {
+          // It stays among the requests without an answer, and is asked for again on the next connection.
+          model.refusedRequest(`${name}: ${request.kind} ${request.topic} was refused with ${code}`)
+          return
+        }
+        this.#requests.delete(id)
         if (type === 'UNSUBACK') model.unsubscribed(name, request.topic)
-        else if (packet.reasons[0] === qos) model.subscribed(name, request.topic)
-        else model.violated(`${name}: subscription to ${request.topic} answered with ${packet.reasons[0]}`)
+        else if (code === qos) model.subscribed(name, request.topic)
+        else model.violated(`${name}: subscription to ${request.topic} was granted with QoS ${code}`)
         return
       }
       case 'PUBLISH': {

@@ -66,8 +66,8 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
     directory,
     flags: ['--allow-anonymous-login', '--unix', unix, ...(options.flags ?? [])],
     environment: load.environment ?? {},
+    ...(load.program === undefined ? {} : { program: load.program }),
     websocket: true,
-    tls: true,
     ...(options.niceness === undefined ? {} : { niceness: options.niceness }),
   })
   const children: ChildProcess[] = []
@@ -99,7 +99,6 @@ async function rounds(
   const context: LoadContext = {
     target: broker.target,
     websocket: broker.websocket as LoadContext['websocket'],
-    tls: broker.tls as LoadContext['tls'],
     unix,
     scale: options.scale,
   }

@@ -28,6 +28,8 @@ export interface BrokerProcessOptions {
   readonly preload?: readonly string[]
   /** For Node itself. */
   readonly nodeFlags?: readonly string[]
+  /** In place of `concordmq`: a script that takes the same arguments and logs the same. */
+  readonly program?: string
   /** Of all its threads; below 0 only root may. */
   readonly niceness?: number
   readonly readyWithinMs?: number
@@ -38,7 +40,7 @@ export interface BrokerProcessOptions {
 /** How much of the log is kept for error messages. */
 const logCharactersMax = 20_000
 
-const program = fileURLToPath(new URL('../../../packages/concordmq/bin/concordmq.js', import.meta.url))
+const concordmq = fileURLToPath(new URL('../../../packages/concordmq/bin/concordmq.js', import.meta.url))
 const probe = new URL('./process-probe.ts', import.meta.url).href
 
 export class BrokerProcess {
@@ -124,7 +126,15 @@ export async function startBroker(options: BrokerProcessOptions): Promise<Broker
     nice[0] ?? process.execPath,
     [
       ...(nice.length > 0 ? [...nice.slice(1), process.execPath] : []),
-      ...['--expose-gc', '--disable-warning=ExperimentalWarning', ...nodeFlags, ...imports, program, 'run', directory],
+      ...[
+        '--expose-gc',
+        '--disable-warning=ExperimentalWarning',
+        ...nodeFlags,
+        ...imports,
+        options.program ?? concordmq,
+        'run',
+        directory,
+      ],
       ...['-L', '127.0.0.1:0', '--http-addr', 'off', '--log', 'json', ...extra, ...flags],
     ],
     { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...environment } },

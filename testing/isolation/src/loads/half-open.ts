@@ -24,7 +24,8 @@ export const halfOpen: Load = {
       if (i % 3 > 0) socket.write(connectPacket.subarray(0, i % 3 === 1 ? 30_000 : 1))
       socket.on('close', () => {
         sockets.delete(i)
-        open(i).catch(() => {})
+        // Those that are closed in one moment do not come again in one.
+        setTimeout(() => void open(i).catch(() => {}), (i * 37) % 250)
       })
       socket.resume()
     }

@@ -8,7 +8,6 @@ import type { Target } from '../../../testkit/src/raw-client.ts'
 export interface LoadContext {
   readonly target: Target
   readonly websocket: Target
-  readonly tls: Target
   /** Path of a Unix socket. The kernel buffers little there, where it takes megabytes for a TCP connection. */
   readonly unix: string
   /** 1 for the whole load; tests use less. */
@@ -18,6 +17,8 @@ export interface LoadContext {
 export interface Load {
   /** In one line, with its size. */
   readonly about: string
+  /** The program in place of `concordmq`: one that embeds the broker. */
+  readonly program?: string
   /** Settings of the broker, by their `CONCORDMQ_…` name. */
   readonly environment?: Readonly<Record<string, string>>
   /** Resolves when all of it is there; it goes on until `stop()`, which tells what it saw. */
