@@ -7,9 +7,8 @@ import type { Random } from '../../testkit/src/random.ts'
 import type { Target } from '../../testkit/src/raw-client.ts'
 import type { Property, Version } from '../../testkit/src/wire.ts'
 import * as wire from '../../testkit/src/wire.ts'
-import type { CrashModel } from './model.ts'
+import { type CrashModel, willTopic } from './model.ts'
 
-export const willTopic = 'wills'
 /** Seconds; a will that is delayed comes so long after its connection was lost. */
 const willDelay = 1
 

@@ -8,7 +8,7 @@ import { crash } from './crash.ts'
 
 const seed = Date.now() % 1_000_000
 /** Enough for all of them on two cores that do nothing else; where they do, fewer kills must do. */
-const secondsMax = 140
+const secondsMax = 120
 
 test('100 kills: nothing acknowledged is lost, doubled or reordered, identifiers, wills and retained messages are right', {
   timeout: 235_000,

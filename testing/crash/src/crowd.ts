@@ -2,8 +2,8 @@
 import type { Random } from '../../testkit/src/random.ts'
 import type { Target } from '../../testkit/src/raw-client.ts'
 import type { Version } from '../../testkit/src/wire.ts'
-import { Ephemeral, Fleeting, lookAtRetained, Mourned, Retainer, willTopic } from './bystanders.ts'
-import type { CrashModel } from './model.ts'
+import { Ephemeral, Fleeting, lookAtRetained, Mourned, Retainer } from './bystanders.ts'
+import { type CrashModel, willTopic } from './model.ts'
 import { Publisher } from './publisher.ts'
 import { Subscriber } from './subscriber.ts'
 

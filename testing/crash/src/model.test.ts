@@ -9,8 +9,10 @@ beforeEach(() => {
   model = new CrashModel()
   model.connecting('s')
   model.connected('s', { present: false })
-  model.subscribing('s', 't')
-  model.subscribed('s', 't')
+  for (const topic of ['t', 'wills']) {
+    model.subscribing('s', topic)
+    model.subscribed('s', topic)
+  }
 })
 
 const send = (number: number, qos = 1): void => model.sent('p', number, { topic: 't', qos })
@@ -63,6 +65,15 @@ describe('crash model: what is right', () => {
     model.unsubscribing('s', 't')
     publish(1)
     model.unsubscribed('s', 't')
+    assert.deepEqual(model.finish(), [])
+  })
+
+  test('a will that came before anybody was surely subscribed may be lost', () => {
+    model = new CrashModel()
+    model.subscribing('s', 'wills')
+    model.willOffered(7)
+    model.willArmed(7)
+    model.willFate(7, 'must')
     assert.deepEqual(model.finish(), [])
   })
 

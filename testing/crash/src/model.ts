@@ -13,6 +13,8 @@
  * - A session that was acknowledged is there, a will of a lost connection comes exactly once, a retained message is none
  *   that was replaced before it was acknowledged.
  */
+export const willTopic = 'wills'
+
 export interface Arrival {
   readonly publisher: string
   readonly number: number
@@ -266,7 +268,9 @@ export class CrashModel {
   /** The connection was lost, or ended so that the will must not come; `may`: it depends on what was on disk. */
   willFate(number: number, fate: Will['fate']): void {
     const will = this.#wills.get(number)
-    if (will !== undefined) will.fate = will.armed || fate === 'not' ? fate : 'may'
+    if (will === undefined) return
+    // One that came before somebody was surely there for it is nowhere.
+    will.fate = fate === 'not' || (will.armed && this.#wanted(willTopic)) ? fate : 'may'
   }
 
   // ---------------------------------------------------------------- retained
@@ -339,6 +343,15 @@ export class CrashModel {
       ({ mayFrom, mayUntil }) => mayFrom <= message.until && message.from <= mayUntil,
     )
     if (!may) this.violated(`${what} came without a subscription to ${topic}`)
+  }
+
+  /** Whether a subscription surely holds for a topic now. */
+  #wanted(topic: string): boolean {
+    for (const { spans } of this.#sessions.values()) {
+      const span = spans.get(topic)?.at(-1)
+      if (span !== undefined && span.surelyFrom < span.surelyUntil) return true
+    }
+    return false
   }
 
   /** Whether the broker can hold the message once only. */
