@@ -29,7 +29,7 @@ import { DIRECT_PREFIX, Machine, type PlacedMessage } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import { AddressTable } from './access/limits/address-table.ts'
 import { type Ban, type BanRequest, Bans } from './access/limits/bans.ts'
-import type { Guard } from './access/permissions.ts'
+import type { Guard, Work } from './access/permissions.ts'
 import { type DrainOptions, endSpread } from './admin/drain.ts'
 import { type Inspection, inspectionOf } from './admin/inspection.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
@@ -88,6 +88,8 @@ import { silentLogger } from './telemetry/logger.ts'
 /** Topics whose subscriber lists are cached. */
 const ROUTES_MAX = 65536
 const GRACE_MS = 5000
+/** Steps through the rules that the wildcards of one SUBSCRIBE may cost, some tens of milliseconds; the rest is refused 0x97. */
+const SUBSCRIBE_STEPS_MAX = 1_000_000
 const DRAIN_CHECK_MS = 10
 /** What `retained()` lists unless told otherwise. */
 const RETAINED_MAX = 1000
@@ -554,11 +556,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const timestamps = asksForTimestamps(packet.properties)
+    const work: Work = { left: SUBSCRIBE_STEPS_MAX }
     const problems = packet.subscriptions.map(
       (request, i) =>
         (denied[i] ?? 0) ||
         subscriptionProblem(request.filter, limits) ||
-        this.#subscriptionDenied(connection, request.filter),
+        this.#subscriptionDenied(connection, request.filter, work),
     )
     const orders = packet.subscriptions
       .filter((_request, i) => problems[i] === 0)
@@ -667,11 +670,13 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   /** 0, or the reason code for which the client may not subscribe. */
-  #subscriptionDenied(connection: Connection, filter: string): number {
+  #subscriptionDenied(connection: Connection, filter: string, work: Work): number {
     const { asked } = this.#access.guard
-    if (asked === undefined || asked.maySubscribe(connection, parseShare(filter)?.filter ?? filter)) return 0
+    if (asked === undefined) return 0
+    const exhausted = work.left <= 0
+    if (!exhausted && asked.maySubscribe(connection, parseShare(filter)?.filter ?? filter, work)) return 0
     this.counters.subscribeDenied++
-    return ReasonCode.notAuthorized
+    return exhausted ? ReasonCode.quotaExceeded : ReasonCode.notAuthorized
   }
 
   /** A message of this node alone (`$SYS`): QoS 0, outside the order. */

@@ -169,6 +169,27 @@ describe('a subscriber', () => {
     assert.equal(broker.counters.subscribeDenied, 4)
   })
 
+  test('with a thousand wildcards against a thousand rules is answered in bounded time: the rest is refused 0x97', async () => {
+    const topics = Array.from({ length: 1_000 }, (_none, i) => ({
+      filter: `dev${i}/#`,
+      allowed: ['subscribe'] as const,
+    }))
+    const { target } = await start(byClient({ '*': topics }))
+    const greedy = await connect(target, 5)
+    greedy.send(
+      wire.subscribe(
+        5,
+        1,
+        Array.from({ length: 4_000 }, (_none, i) => [`+/x${i}`, 0] as const),
+      ),
+    )
+    const { reasons } = await greedy.expectPacket('SUBACK')
+    assert.equal(reasons.length, 4_000)
+    assert.equal(reasons[0], 0x87)
+    assert.equal(reasons.at(-1), 0x97)
+    await greedy.subscribe('dev7/#')
+  })
+
   test('of a narrowed subscription reads what it may and nothing else, retained messages included', async () => {
     const narrow = { widerSubscriptions: 'narrow' } as const
     const access = byClient({ writer: everything, reader: [{ filter: 'a/+', allowed: ['subscribe'] }] }, narrow)

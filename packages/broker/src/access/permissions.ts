@@ -32,10 +32,15 @@ export interface PermissionClient {
   rights: unknown
 }
 
+/** How many steps deciding may still take: one packet can ask about millions of filters. */
+export interface Work {
+  left: number
+}
+
 export interface Permissions {
   mayPublish(client: PermissionClient, topic: string): boolean
-  /** `filter`: without `$share/name/`. */
-  maySubscribe(client: PermissionClient, filter: string): boolean
+  /** `filter`: without `$share/name/`. `work` is what it costs, taken off; it does not stop a decision that has begun. */
+  maySubscribe(client: PermissionClient, filter: string, work?: Work): boolean
   /** Whether a message of this topic may be sent to the client: asked again at delivery, retained messages included. */
   mayReceive(client: PermissionClient, topic: string): boolean
 }

@@ -13,7 +13,7 @@
  * anonymous client and `%c` without identifier match nothing either.
  */
 import { ANY, type Level, REST } from './filter-sets.ts'
-import type { PermissionClient } from './permissions.ts'
+import type { PermissionClient, Work } from './permissions.ts'
 
 /** Whom patterns are replaced for. */
 export type Named = Pick<PermissionClient, 'clientId' | 'principal'>
@@ -53,7 +53,9 @@ export function levelsOfRule(filter: string): RuleLevel[] {
 }
 
 /** The filter as it is for one client; undefined: it matches nothing. */
-export function levelsFor(levels: readonly RuleLevel[], client: Named): Level[] | undefined {
+export function levelsFor(levels: readonly RuleLevel[], client: Named): readonly Level[] | undefined {
+  // Most rules have no pattern, and are what they are for everybody.
+  if (levels.every((level) => !(level instanceof Pattern))) return levels as readonly Level[]
   const out: Level[] = []
   for (const [depth, level] of levels.entries()) {
     const literal = level instanceof Pattern ? level.levelFor(client, depth) : level
@@ -63,7 +65,16 @@ export function levelsFor(levels: readonly RuleLevel[], client: Named): Level[] 
   return out
 }
 
+interface Query {
+  readonly filter: readonly Level[]
+  readonly client: Named
+  readonly work: Work
+  readonly found: number[]
+}
+
 interface Node {
+  /** Levels above it. */
+  readonly depth: number
   children: Map<string, Node> | undefined
   patterns: { readonly pattern: Pattern; readonly node: Node }[] | undefined
   any: Node | undefined
@@ -74,7 +85,7 @@ interface Node {
 }
 
 export class RuleTrie {
-  readonly #root: Node = node()
+  readonly #root: Node = node(0)
   /** Levels of the deepest rule. */
   #deepest = 0
 
@@ -98,6 +109,61 @@ export class RuleTrie {
     return found === NONE ? -1 : found
   }
 
+  /**
+   * The first rule of each filter that shares a topic with the given one, ascending. Costs a step for each node it looks at:
+   * few for most filters, all of them for `#`.
+   */
+  overlapping(filter: readonly Level[], client: Named, work: Work): number[] {
+    const found: number[] = []
+    this.#collect(this.#root, { filter, client, work, found })
+    return found.sort((a, b) => a - b)
+  }
+
+  #collect(at: Node, query: Query): void {
+    const { filter, client, work, found } = query
+    const level = filter[at.depth]
+    if (level === REST) {
+      this.#collectAll(at, query)
+      return
+    }
+    work.left--
+    // [MQTT-4.7.2-1] a wildcard at the start never matches a name that begins with $
+    const first = at.depth === 0
+    const dollar = first && typeof level === 'string' && level.startsWith('$')
+    if (at.rest !== NONE && !dollar) found.push(at.rest)
+    if (level === undefined) {
+      if (at.here !== NONE) found.push(at.here)
+      return
+    }
+    if (at.any !== undefined && !dollar) this.#collect(at.any, query)
+    if (level === ANY) {
+      for (const [name, child] of at.children ?? []) if (!first || !name.startsWith('$')) this.#collect(child, query)
+    } else {
+      const child = at.children?.get(level)
+      if (child !== undefined) this.#collect(child, query)
+    }
+    for (const { pattern, node: child } of at.patterns ?? []) {
+      const literal = pattern.levelFor(client, at.depth)
+      if (literal === undefined) continue
+      if (level === ANY ? !first || !literal.startsWith('$') : literal === level) this.#collect(child, query)
+    }
+  }
+
+  /** Everything from a node down: the filter ends there in `#`. */
+  #collectAll(at: Node, query: Query): void {
+    const { client, work, found } = query
+    work.left--
+    const first = at.depth === 0
+    if (at.here !== NONE) found.push(at.here)
+    if (at.rest !== NONE) found.push(at.rest)
+    if (at.any !== undefined) this.#collectAll(at.any, query)
+    for (const [name, child] of at.children ?? []) if (!first || !name.startsWith('$')) this.#collectAll(child, query)
+    for (const { pattern, node: child } of at.patterns ?? []) {
+      const literal = pattern.levelFor(client, at.depth)
+      if (literal !== undefined && !(first && literal.startsWith('$'))) this.#collectAll(child, query)
+    }
+  }
+
   #walk(at: Node, topic: readonly string[], depth: number, client: Named, best: number): number {
     // [MQTT-4.7.2-1] a wildcard at the start never matches a name that begins with $
     const dollar = depth === 0 && (topic[0] as string).startsWith('$')
@@ -117,27 +183,27 @@ export class RuleTrie {
   }
 }
 
-function node(): Node {
-  return { children: undefined, patterns: undefined, any: undefined, here: NONE, rest: NONE }
+function node(depth: number): Node {
+  return { depth, children: undefined, patterns: undefined, any: undefined, here: NONE, rest: NONE }
 }
 
 function below(at: Node, level: Exclude<RuleLevel, typeof REST>): Node {
   if (level === ANY) {
-    at.any ??= node()
+    at.any ??= node(at.depth + 1)
     return at.any
   }
   if (level instanceof Pattern) {
     at.patterns ??= []
     const known = at.patterns.find(({ pattern }) => pattern.text === level.text)
     if (known !== undefined) return known.node
-    const fresh = { pattern: level, node: node() }
+    const fresh = { pattern: level, node: node(at.depth + 1) }
     at.patterns.push(fresh)
     return fresh.node
   }
   at.children ??= new Map()
   let child = at.children.get(level)
   if (child === undefined) {
-    child = node()
+    child = node(at.depth + 1)
     at.children.set(level, child)
   }
   return child

@@ -3,7 +3,9 @@ import { test } from 'node:test'
 import { filterMatches } from '@concordmq/protocol'
 import fc from 'fast-check'
 import type { PermissionOptions, PermissionRule } from '../config/options.ts'
+import { levelsOfFilter, overlaps } from './filter-sets.ts'
 import type { Action, PermissionClient } from './permissions.ts'
+import { levelsFor, levelsOfRule, RuleTrie } from './rule-trie.ts'
 import { Rules } from './rules.ts'
 
 type Given = Partial<Pick<PermissionClient, 'clientId' | 'principal' | 'remoteAddress' | 'grants'>>
@@ -315,6 +317,31 @@ test('a rule that denies a part refuses a subscription to the whole, unless an e
   )
   assert.equal(rulesFor('alice', [allow, deny]).maySubscribe(client(), '#'), true)
   assert.equal(rulesFor('alice', [{ filter: '$SYS/#', denied: both }]).maySubscribe(client(), '#'), true)
+})
+
+test('the tree finds the rules that share a topic with a filter as comparing each does', () => {
+  const level = fc.constantFrom('a', '', '$x', '+', '%c', '%u')
+  const filter = fc
+    .tuple(fc.array(level, { maxLength: 3 }), fc.boolean())
+    .map(([levels, rest]) => [...levels, ...(rest || levels.length === 0 ? ['#'] : [])].join('/'))
+    .filter((text) => text !== '')
+  const names = fc.constantFrom('a', '', '$x', '+', 'a/b', 'z')
+  fc.assert(
+    fc.property(fc.uniqueArray(filter, { maxLength: 8 }), filter, names, names, (list, wanted, clientId, principal) => {
+      const who = { clientId, principal }
+      const trie = new RuleTrie()
+      for (const [i, text] of list.entries()) trie.add(levelsOfRule(text), i)
+      const asked = levelsOfFilter(wanted.replaceAll('%', 'p'))
+      const expected = list.flatMap((text, i) => {
+        const levels = levelsFor(levelsOfRule(text), who)
+        return levels !== undefined && overlaps(levels, asked) ? [i] : []
+      })
+      const work = { left: 1_000 }
+      assert.deepEqual(trie.overlapping(asked, who, work), expected, `${list.join(' ')} | ${wanted}`)
+      assert.ok(work.left < 1_000)
+    }),
+    { numRuns: 20_000 },
+  )
 })
 
 test('maySubscribe() grants nothing of which a topic may not be received', () => {

@@ -20,7 +20,7 @@ import type { PermissionOptions } from '../config/options.ts'
 import { ConcordError } from '../errors.ts'
 import { addressMatcher } from './address-ranges.ts'
 import { covers, type Level, levelsOfFilter, overlaps } from './filter-sets.ts'
-import type { Action, PermissionClient, Permissions } from './permissions.ts'
+import type { Action, PermissionClient, Permissions, Work } from './permissions.ts'
 import { type Rule, type Section, type Subject, subjectsOf } from './rule-tables.ts'
 import { levelsFor } from './rule-trie.ts'
 
@@ -84,8 +84,8 @@ export class Rules implements Permissions {
     return this.#decides(client, 'publish', topic)
   }
 
-  maySubscribe(client: PermissionClient, filter: string): boolean {
-    return /[+#]/.test(filter) ? this.#judge(client, filter).allowed : this.#decides(client, 'subscribe', filter)
+  maySubscribe(client: PermissionClient, filter: string, work: Work = { left: 0 }): boolean {
+    return /[+#]/.test(filter) ? this.#judge(client, filter, work).allowed : this.#decides(client, 'subscribe', filter)
   }
 
   mayReceive(client: PermissionClient, topic: string): boolean {
@@ -95,7 +95,7 @@ export class Rules implements Permissions {
 
   /** For people: what is decided and by which rule. */
   explain(client: PermissionClient, action: Action, text: string): Explanation {
-    if (action === 'subscribe' && /[+#]/.test(text)) return this.#judge(client, text)
+    if (action === 'subscribe' && /[+#]/.test(text)) return this.#judge(client, text, { left: 0 })
     const rights = this.#rightsOf(client)
     const levels = text.split('/')
     const own = firstRule(rights.own, levels, client)
@@ -122,25 +122,32 @@ export class Rules implements Permissions {
 
   // ---------------------------------------------------------------- a subscription with wildcards
 
-  #judge(client: PermissionClient, filter: string): Explanation {
+  #judge(client: PermissionClient, filter: string, work: Work): Explanation {
     const rights = this.#rightsOf(client)
     const levels = levelsOfFilter(filter)
     const granted = rights.grants.subscribe
-    if (granted === undefined) return this.#walk([...rights.own, ...rights.others], levels, client) ?? this.#byDefault()
-    const own = this.#walk(rights.own, levels, client)
+    if (granted === undefined) {
+      return this.#walk([...rights.own, ...rights.others], levels, { client, work }) ?? this.#byDefault()
+    }
+    const own = this.#walk(rights.own, levels, { client, work })
     if (own !== undefined && !own.allowed) return own
     const test = this.#narrow ? overlaps : covers
     return grantVerdict(granted.some((grant) => test(grant, levels)))
   }
 
   /** Undefined: the rules leave it, or the rest of it, to whatever comes after them. */
-  #walk(sections: readonly Section[], filter: readonly Level[], client: PermissionClient): Explanation | undefined {
+  #walk(
+    sections: readonly Section[],
+    filter: readonly Level[],
+    { client, work }: { readonly client: PermissionClient; readonly work: Work },
+  ): Explanation | undefined {
     /** In `narrow`: a rule that allows a part of it. */
     let some: Rule | undefined
     for (const section of sections) {
-      for (const rule of section.rules) {
+      for (const index of section.trie.overlapping(filter, client, work)) {
+        const rule = section.rules[index] as Rule
         const levels = levelsFor(rule.levels, client)
-        if (levels === undefined || !overlaps(levels, filter)) continue
+        if (levels === undefined) continue
         const whole = covers(levels, filter)
         if (rule.subscribe) {
           if (whole) return verdict(rule, 'subscribe')
