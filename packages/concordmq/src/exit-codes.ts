@@ -8,6 +8,7 @@ export const ExitCode = {
   failed: 1,
   timedOut: 27,
   usage: 64,
+  damaged: 65,
   unavailable: 69,
   internal: 70,
   cannotCreate: 73,
@@ -28,7 +29,9 @@ export const exitCodeMeanings: Readonly<Record<ExitCode | typeof ofRefusedConnec
   [ofRefusedConnects]: '`pub` and `sub`: the reason code of the CONNACK that refused the connection',
   [ExitCode.timedOut]: '`sub -W`: the time is over',
   [ExitCode.usage]: 'Bad usage: unknown command or flag, missing or malformed argument',
-  [ExitCode.unavailable]: 'An address or port is in use or cannot be bound; `ctl`: no node answers',
+  [ExitCode.damaged]: '`data`: the data are damaged, or the stream to import is malformed',
+  [ExitCode.unavailable]:
+    'An address or port is in use or cannot be bound; `ctl`: no node answers; `data`: a node has the data',
   [ExitCode.internal]: 'A defect in the program itself, or a graceful stop that took longer than its grace',
   [ExitCode.cannotCreate]: 'What would be written exists, and `--force` or `--replace` is not given',
   [ExitCode.inputOutput]: 'A file or directory cannot be written',

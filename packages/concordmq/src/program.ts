@@ -5,6 +5,7 @@ import { addAddressBook } from './commands/address-book.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
 import { addCtl } from './commands/ctl.ts'
+import { addData } from './commands/data.ts'
 import { addDev } from './commands/dev.ts'
 import { addPub } from './commands/pub.ts'
 import { addReset } from './commands/reset.ts'
@@ -30,6 +31,7 @@ export function buildProgram(): Command {
   addUser(program)
   addAcl(program)
   addConfig(program)
+  addData(program)
   addPub(program)
   addSub(program)
   addCtl(program)

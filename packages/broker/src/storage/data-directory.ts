@@ -4,6 +4,7 @@
  *   <directory>/state.sqlite      the state as of the last save, and the lock
  *   <directory>/log/00000001.log  what changed since
  */
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Machine, type MachineSettings, Recovery } from '@concordmq/state'
@@ -39,11 +40,18 @@ export interface Data {
 
 export const logDirectory = 'log'
 export const storeFile = 'state.sqlite'
+/** There while the data are being replaced by others (`upkeep/replace-store.ts`). */
+export const repairMark = 'unfinished'
+/** What will take the place of the store. */
+export const newStore = `${storeFile}.new`
 const SEGMENT_BYTES = 64 * 1024 * 1024
 
 /** Opens the directory; rejects with a `CMQ_DATA_…` error, and then nothing is open and nothing has changed. */
 export async function openData(options: DataOptions): Promise<Data> {
   const { directory, files, durability, logger } = options
+  if (directory !== undefined && existsSync(join(directory, repairMark))) {
+    throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot use ${directory}: a repair or import of it was interrupted`)
+  }
   const sync = durability === 'fsync'
   const store = options.store ?? (await openStore(directory ?? '', sync))
   try {
@@ -97,6 +105,7 @@ async function openWithoutLog(store: Store, options: DataOptions): Promise<Data>
 
 const NO_LOG: LogContents = {
   groups: [],
+  places: [],
   damage: undefined,
   segments: [],
   stillborn: [],

@@ -71,6 +71,12 @@ export function encodeGroup(payload: Uint8Array, sequence: number, salt: Uint8Ar
   return group
 }
 
+/** Whether something at `at` begins as a group does. */
+export function hasGroupAt(segment: Uint8Array, at: number): boolean {
+  if (at + GROUP_HEADER_BYTES > segment.length) return false
+  return Buffer.from(segment.buffer, segment.byteOffset, segment.length).readUInt32BE(at) === GROUP_MAGIC
+}
+
 /** The payload of the group at `at`; undefined: there is no whole group. */
 export function decodeGroup(
   segment: Uint8Array,

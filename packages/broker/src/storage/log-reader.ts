@@ -9,6 +9,7 @@ import {
   decodeSegmentHeader,
   GROUPS_START,
   groupBytes,
+  hasGroupAt,
   type SegmentHeader,
   segmentNumber,
 } from './log-format.ts'
@@ -28,9 +29,17 @@ export interface LogDamage {
   readonly detail: string
 }
 
+/** A group's file, and the offset in it. */
+export interface LogPlace {
+  readonly file: string
+  readonly offset: number
+}
+
 export interface LogContents {
   /** Payloads, oldest first; all before the damage, if there is any. */
   readonly groups: readonly Uint8Array[]
+  /** Where each begins. */
+  readonly places: readonly LogPlace[]
   readonly damage: LogDamage | undefined
   /** Files that hold them, oldest first. */
   readonly segments: readonly string[]
@@ -47,18 +56,20 @@ export interface LogContents {
 export async function readLog(files: Files, directory: string): Promise<LogContents> {
   const { segments, stillborn, damage } = await findSegments(files, directory)
   const groups: Uint8Array[] = []
+  const places: LogPlace[] = []
   let lastEnd = 0
   let tornBytes = 0
   let found: LogDamage | undefined = damage
   for (const [i, segment] of segments.entries()) {
     if (found !== undefined) break
     const next = segments[i + 1]
-    const end = readGroups(segment, groups)
+    const end = readGroups(segment, groups, places)
     lastEnd = end
     if (next !== undefined) {
       if (end < next.header.previousEnd) found = { file: segment.name, offset: end, detail: 'a group is damaged' }
       // What lies behind the end that the next segment names was given up before it was acknowledged.
       else if (end > next.header.previousEnd) dropBehind(segment, next.header.previousEnd, groups)
+      places.length = groups.length
       continue
     }
     const later = findLaterGroup(segment, end)
@@ -68,6 +79,7 @@ export async function readLog(files: Files, directory: string): Promise<LogConte
   }
   return {
     groups,
+    places,
     damage: found,
     segments: segments.map(({ name }) => name),
     stillborn,
@@ -93,7 +105,7 @@ async function findSegments(
     const header = decodeSegmentHeader(bytes)
     if (header === undefined || header.number !== number) {
       // The last one may have been under way when the process ended.
-      if (i === names.length - 1) stillborn.push(name)
+      if (i === names.length - 1 && (header !== undefined || !hasGroupAt(bytes, GROUPS_START))) stillborn.push(name)
       else damage ??= { file: name, offset: 0, detail: 'the header is damaged' }
       continue
     }
@@ -107,12 +119,13 @@ async function findSegments(
 }
 
 /** Appends the payloads of a segment; returns where they end. */
-function readGroups({ bytes, header }: Segment, groups: Uint8Array[]): number {
+function readGroups({ name, bytes, header }: Segment, groups: Uint8Array[], places: LogPlace[]): number {
   let at = GROUPS_START
   for (let sequence = 0; ; sequence++) {
     const payload = decodeGroup(bytes, at, { sequence, salt: header.salt })
     if (payload === undefined) return at
     groups.push(payload)
+    places.push({ file: name, offset: at })
     at += groupBytes(payload.length)
   }
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConcordError } from '../errors.ts'
-import { logDirectory, storeFile } from './data-directory.ts'
+import { logDirectory, newStore, repairMark, storeFile } from './data-directory.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
 export interface DataFile {
@@ -14,8 +14,8 @@ export interface DataFile {
   readonly bytes: number
 }
 
-/** SQLite keeps two files beside its own while it is open, and after a kill. */
-const storeFiles = [storeFile, `${storeFile}-wal`, `${storeFile}-shm`]
+/** SQLite keeps two files beside its own while it is open, and after a kill; a repair may have left two. */
+const storeFiles = [storeFile, `${storeFile}-wal`, `${storeFile}-shm`, newStore, repairMark]
 
 /** The files of a data directory; empty if there is none. */
 export async function dataFiles(directory: string): Promise<readonly DataFile[]> {

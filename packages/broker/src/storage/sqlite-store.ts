@@ -110,7 +110,8 @@ export class SqliteStore implements Store {
   }
 }
 
-function openError(path: string, { code, message }: StoreFault): ConcordError {
+/** The error of an open that failed. */
+export function openError(path: string, { code, message }: StoreFault): ConcordError {
   switch (code) {
     case 'SQLITE_BUSY':
     case 'SQLITE_LOCKED':

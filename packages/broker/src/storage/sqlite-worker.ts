@@ -5,23 +5,12 @@
  *   records(key, value)                        everything but contents; read whole at start
  *   contents(id = chunk × 1024 + part, content)
  */
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
-import { type Answer, Packer, type Request, type SqliteStart, type StoreFault, Unpacker } from './sqlite-protocol.ts'
+import { CONTENT_PARTS, faultOf, openDatabase } from './sqlite-file.ts'
+import { type Answer, Packer, type Request, type SqliteStart, Unpacker } from './sqlite-protocol.ts'
 
-/** The form of the database. A newer one is refused; an older one is brought forward by `UPGRADES`. */
-const FORMAT = 1
-const APPLICATION_ID = 0x434d5131
-const PARTS = 1024
 const BATCH_BYTES = 1_048_576
-/** SQL that brings the form with this number to the next one. */
-const UPGRADES: readonly string[] = [
-  // 0: an empty file.
-  `CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-   CREATE TABLE contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
-   PRAGMA application_id = ${APPLICATION_ID};`,
-]
-
 const port = parentPort
 if (port === null) throw new Error('This module runs in a worker thread')
 
@@ -29,7 +18,7 @@ const { path, sync } = workerData as SqliteStart
 let database: DatabaseSync
 
 try {
-  database = open()
+  database = openDatabase(path, { sync })
   port.postMessage({ id: 0 } satisfies Answer)
 } catch (error) {
   port.postMessage({ id: 0, error: faultOf(error) } satisfies Answer)
@@ -55,42 +44,6 @@ port.on('message', (request: Request) => {
   }
 })
 
-function open(): DatabaseSync {
-  const opened = new DatabaseSync(path)
-  opened.exec('PRAGMA locking_mode = EXCLUSIVE')
-  opened.exec('PRAGMA journal_mode = WAL')
-  opened.exec(`PRAGMA synchronous = ${sync ? 'FULL' : 'OFF'}`)
-  opened.exec('PRAGMA cache_size = -16384')
-  // Takes the lock now, not with the first commit.
-  opened.exec('BEGIN EXCLUSIVE')
-  try {
-    upgrade(opened)
-    opened.exec('COMMIT')
-  } catch (error) {
-    opened.exec('ROLLBACK')
-    opened.close()
-    throw error
-  }
-  return opened
-}
-
-function upgrade(opened: DatabaseSync): void {
-  const format = numberOf(opened, 'user_version')
-  const application = numberOf(opened, 'application_id')
-  if (format > 0 && application !== APPLICATION_ID) throw fault('FOREIGN', 'it is the database of another program')
-  if (format > FORMAT) {
-    throw fault('NEWER', `its form ${format} is newer than this version reads (${FORMAT})`)
-  }
-  for (let from = format; from < FORMAT; from++) {
-    opened.exec(UPGRADES[from] as string)
-    opened.exec(`PRAGMA user_version = ${from + 1}`)
-  }
-}
-
-function numberOf(opened: DatabaseSync, pragma: string): number {
-  return Number(opened.prepare(`PRAGMA ${pragma}`).get()?.[pragma] ?? 0)
-}
-
 function answer(request: Request): void {
   const { id } = request
   switch (request.op) {
@@ -98,8 +51,8 @@ function answer(request: Request): void {
       sendRecords(id)
       return
     case 'content': {
-      const first = request.chunk * PARTS
-      const parts = statements.content.all(first, first + PARTS).map((row) => row['content'] as Uint8Array)
+      const first = request.chunk * CONTENT_PARTS
+      const parts = statements.content.all(first, first + CONTENT_PARTS).map((row) => row['content'] as Uint8Array)
       send(id, parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts))
       return
     }
@@ -134,7 +87,7 @@ function commit(bytes: Uint8Array): void {
       const chunk = save.f64()
       const part = save.u32()
       if (save.u8() === 1) removeContents(chunk)
-      statements.putContent.run(chunk * PARTS + part, save.bytes())
+      statements.putContent.run(chunk * CONTENT_PARTS + part, save.bytes())
     }
     database.exec('COMMIT')
   } catch (error) {
@@ -144,7 +97,7 @@ function commit(bytes: Uint8Array): void {
 }
 
 function removeContents(chunk: number): void {
-  statements.removeContents.run(chunk * PARTS, (chunk + 1) * PARTS)
+  statements.removeContents.run(chunk * CONTENT_PARTS, (chunk + 1) * CONTENT_PARTS)
 }
 
 function sendRecords(id: number): void {
@@ -174,29 +127,4 @@ function sendRecords(id: number): void {
 function send(id: number, content: Uint8Array): void {
   const own = new Uint8Array(content)
   port?.postMessage({ id, bytes: own } satisfies Answer, [own.buffer])
-}
-
-function fault(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code })
-}
-
-function faultOf(error: unknown): StoreFault {
-  if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
-  const { errcode, code } = error as { errcode?: number; code?: string }
-  return { code: errcode === undefined ? String(code ?? 'UNKNOWN') : sqliteCode(errcode), message: error.message }
-}
-
-/** The primary result codes that somebody acts upon. */
-function sqliteCode(errcode: number): string {
-  const names: Readonly<Record<number, string>> = {
-    5: 'SQLITE_BUSY',
-    6: 'SQLITE_LOCKED',
-    8: 'SQLITE_READONLY',
-    10: 'SQLITE_IOERR',
-    11: 'SQLITE_CORRUPT',
-    13: 'SQLITE_FULL',
-    14: 'SQLITE_CANTOPEN',
-    26: 'SQLITE_NOTADB',
-  }
-  return names[errcode & 0xff] ?? `SQLITE_${errcode}`
 }

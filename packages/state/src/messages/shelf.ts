@@ -10,8 +10,9 @@
  */
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
-import { type Body, readBody } from './body.ts'
+import { Body, readBody } from './body.ts'
 import { CHUNK_MESSAGES_MAX, Chunk, type ChunkOwner, type Shelved } from './chunk.ts'
+import type { PlacedMessage } from './message.ts'
 
 export interface ShelvedBody {
   readonly slot: number
@@ -123,7 +124,22 @@ export function shrinkChunk(chunk: Chunk, bodies: readonly ShelvedBody[]): Uint8
   return writer.take()
 }
 
-function shelved(slot: number, body: Body): Shelved {
+/** A content of messages in their slots, and what the record of its chunk says of them. */
+export function contentOf(placed: readonly { readonly slot: number; readonly placed: PlacedMessage }[]): {
+  readonly content: Uint8Array
+  readonly messages: readonly Shelved[]
+} {
+  const writer = new Writer()
+  const messages = placed.map(({ slot, placed: { message, ...place } }) => {
+    const body = new Body(message, place)
+    writeShelved(writer, slot, body)
+    return shelved(slot, body)
+  })
+  return { content: writer.take(), messages }
+}
+
+/** What the record of a chunk says of a message in its content. */
+export function shelved(slot: number, body: Body): Shelved {
   const { position, index, bytes, expiresUs } = body
   return { slot, position, index, bytes, expiresUs }
 }
@@ -141,4 +157,23 @@ export function readContent(content: Uint8Array): readonly ShelvedBody[] | { rea
   const bodies: ShelvedBody[] = []
   while (reader.left > 0) bodies.push({ slot: reader.u16(), body: readBody(reader) })
   return reader.problem === undefined ? bodies : { malformed: reader.problem }
+}
+
+/** As much of a damaged content as can be read: what lies before the damage, each slot once. */
+export function readWholeBodies(content: Uint8Array): {
+  readonly bodies: readonly ShelvedBody[]
+  readonly problem?: string
+} {
+  const reader = new Reader(content)
+  const bodies: ShelvedBody[] = []
+  let last = -1
+  while (reader.left > 0) {
+    const slot = reader.u16()
+    const body = readBody(reader)
+    if (slot <= last || slot >= CHUNK_MESSAGES_MAX) reader.fail('slots of a content are out of order')
+    if (reader.problem !== undefined) return { bodies, problem: reader.problem }
+    last = slot
+    bodies.push({ slot, body })
+  }
+  return { bodies }
 }

@@ -140,6 +140,33 @@ export function readEntries(reader: Reader, gone?: (slot: number) => void): Entr
   return entries
 }
 
+/** The entries of a part, as the store has them. */
+export function writeEntries(writer: Writer, entries: readonly EntryForm[]): void {
+  writer.u16(entries.length)
+  for (const { slot, ref, terms, received, share } of entries) {
+    const extra = share !== '' || terms.subscriptionIds.length > 0
+    writer.u16(slot)
+    writer.u8(
+      terms.qos |
+        (terms.retain ? EntryFlag.retain : 0) |
+        (received ? EntryFlag.received : 0) |
+        ('chunk' in ref ? EntryFlag.onShelf : 0) |
+        (extra ? EntryFlag.extra : 0),
+    )
+    if ('chunk' in ref) {
+      writer.u32(ref.chunk)
+      writer.u16(ref.slot)
+    } else {
+      writer.u53(ref.position)
+      writer.u32(ref.index)
+    }
+    if (!extra) continue
+    writer.string(share)
+    writer.u16(terms.subscriptionIds.length)
+    for (const id of terms.subscriptionIds) writer.u32(id)
+  }
+}
+
 /** By kind. Each answers with the record, unless the reader has a problem. */
 const READERS: readonly ((restoring: Restoring, reader: Reader) => StateRecord | undefined)[] = [
   readClock,

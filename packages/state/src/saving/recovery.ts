@@ -11,7 +11,6 @@ import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
 import { Body } from '../messages/body.ts'
 import { readContent } from '../messages/shelf.ts'
-import { EntryFlag } from '../queue/queue-part.ts'
 import { RecordKind } from '../records/kinds.ts'
 import {
   completeState,
@@ -20,6 +19,7 @@ import {
   Restoring,
   readEntries,
   readRecord,
+  writeEntries,
 } from '../records/reading.ts'
 import type { MachineSettings } from '../settings.ts'
 import { State } from '../state.ts'
@@ -85,6 +85,45 @@ export class Recovery {
     }
     if (reader.problem === undefined) this.#place = place
     return reader.problem
+  }
+
+  /** The records with the changes of the log in them. All is handed in; afterwards `replace` may change them. */
+  *merged(): IterableIterator<readonly [key: Uint8Array, value: Uint8Array]> {
+    this.#merge()
+    const place = this.#place
+    for (const { key, value } of this.#records) {
+      const reader = key[0] === RecordKind.clock && place !== undefined ? new Reader(value) : undefined
+      reader?.raw(20)
+      reader?.end()
+      // The last group has the place; a damaged record is shown as it is.
+      if (reader?.problem === undefined && reader !== undefined && place !== undefined) yield [key, placeForm(place)]
+      else yield [key, value]
+    }
+    if (place !== undefined && !this.#records.some(({ key }) => key[0] === RecordKind.clock)) {
+      yield [Uint8Array.of(RecordKind.clock), placeForm(place)]
+    }
+  }
+
+  /**
+   * Gives records other values, `undefined`: takes them out, or makes them, by key (`keyName`): whoever repairs what is
+   * damaged. The next save brings it to the store, but for lists of chunks: those the caller puts there.
+   */
+  replace(edits: ReadonlyMap<string, { readonly key: Uint8Array; readonly value: Uint8Array | undefined }>): void {
+    this.#merge()
+    const left = new Map(edits)
+    const records = this.#records.splice(0)
+    for (const record of records) {
+      const name = keyName(record.key)
+      const edit = left.get(name)
+      left.delete(name)
+      if (edit === undefined) this.#records.push(record)
+      else if (edit.value !== undefined) {
+        this.#records.push({ key: record.key, value: edit.value, stored: isChunk(record.key), known: record.known })
+      } else if (record.known) this.#stale.push(record.key)
+    }
+    for (const { key, value } of left.values()) {
+      if (value !== undefined) this.#records.push({ key, value, stored: isChunk(key), known: isChunk(key) })
+    }
   }
 
   /** All is handed in. Which chunks' contents must be, too; or what is wrong. */
@@ -163,7 +202,7 @@ export class Recovery {
   }
 
   #change(key: Uint8Array, how: number, value: Uint8Array | undefined): void {
-    const name = nameOf(key)
+    const name = keyName(key)
     let change = this.#changes.get(name)
     if (change === undefined) {
       change = { key, value: undefined, gone: false, entries: [] }
@@ -183,7 +222,7 @@ export class Recovery {
     if (this.#changes.size === 0) return
     const kept: Stored[] = []
     for (const record of this.#records) {
-      const name = nameOf(record.key)
+      const name = keyName(record.key)
       const change = this.#changes.get(name)
       if (change === undefined) {
         kept.push(record)
@@ -216,36 +255,27 @@ function resultOf(change: Change, before: Uint8Array | undefined): Uint8Array | 
   }
   if (entries.size === 0) return undefined
   const writer = new Writer()
-  writer.u16(entries.size)
-  for (const entry of [...entries.values()].sort((a, b) => a.slot - b.slot)) writeEntry(writer, entry)
+  writeEntries(
+    writer,
+    [...entries.values()].sort((a, b) => a.slot - b.slot),
+  )
   return writer.take()
 }
 
-function writeEntry(writer: Writer, { slot, ref, terms, received, share }: EntryForm): void {
-  const extra = share !== '' || terms.subscriptionIds.length > 0
-  writer.u16(slot)
-  writer.u8(
-    terms.qos |
-      (terms.retain ? EntryFlag.retain : 0) |
-      (received ? EntryFlag.received : 0) |
-      ('chunk' in ref ? EntryFlag.onShelf : 0) |
-      (extra ? EntryFlag.extra : 0),
-  )
-  if ('chunk' in ref) {
-    writer.u32(ref.chunk)
-    writer.u16(ref.slot)
-  } else {
-    writer.u53(ref.position)
-    writer.u32(ref.index)
-  }
-  if (!extra) return
-  writer.string(share)
-  writer.u16(terms.subscriptionIds.length)
-  for (const id of terms.subscriptionIds) writer.u32(id)
+function isChunk(key: Uint8Array): boolean {
+  return key[0] === RecordKind.chunk
+}
+
+function placeForm(place: { readonly position: number; readonly timeUs: number; readonly index: number }): Uint8Array {
+  const writer = new Writer()
+  writer.u53(place.position)
+  writer.u53(place.timeUs)
+  writer.u32(place.index)
+  return writer.take()
 }
 
 /** A key as a string that a Map can hold: one character a byte. */
-function nameOf(key: Uint8Array): string {
+export function keyName(key: Uint8Array): string {
   let name = ''
   for (let at = 0; at < key.length; at += 1024) name += String.fromCharCode(...key.subarray(at, at + 1024))
   return name
