@@ -212,6 +212,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
       watcher: watcherOf(this.#hooks),
       topics: this.#topics,
     })
+    // What a data directory brought back.
+    for (const filter of this.#topics === undefined ? [] : ['#', '$SYS/#']) {
+      for (const { message } of ordered.retainedFor(filter, 0)) this.#topics?.retain(message.topic, true)
+    }
     const parts = { machine: ordered, effects: this.#driver, journal: storage.journal, position: storage.position }
     const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
     this.#sequencer =

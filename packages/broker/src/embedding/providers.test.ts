@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { filterMatches } from '@concordmq/protocol'
 import { connect, open, type Target } from '../../../../testing/testkit/src/raw-client.ts'
@@ -249,6 +252,23 @@ describe('a topic store of the program (row S5)', () => {
     await broker.close({ graceMs: 0 })
     const { subscribe, unsubscribe, retain, close } = counts
     assert.deepEqual({ subscribe, unsubscribe, retain, close }, { subscribe: 4, unsubscribe: 4, retain: 2, close: 1 })
+  })
+
+  test('knows after a restart what a data directory brought back', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'concord-topics-'))
+    try {
+      const options = { topicStore: () => countingStore(), storage: { directory } }
+      const { broker } = await start(options)
+      await broker.publish({ topic: 'a/b', payload: 'x', qos: 1, retain: true })
+      await broker.close()
+      const { broker: again, target } = await start(options)
+      const client = await connect(target, 5)
+      await client.subscribe('a/+')
+      await client.receive({ topic: 'a/b', payload: 'x', retain: true })
+      await again.close()
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 
   test('that throws or returns nonsense costs nobody a message: the built-in one answers', async () => {

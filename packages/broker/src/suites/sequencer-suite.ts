@@ -12,6 +12,9 @@ function publish(topic: string, more: object = {}): Command {
   }
 }
 
+/** Where the machine stands when the sequencer gets it. */
+const FIRST = 1000
+
 interface Rig {
   readonly sequencer: Sequencer
   readonly published: readonly PlacedMessage[]
@@ -38,7 +41,7 @@ export function sequencerSuite(make: SequencerFactory): readonly Case[] {
       machine,
       effects,
       journal: new MemoryJournal((position, timeUs, command) => journal.push([position, timeUs, command.type])),
-      position: 0,
+      position: FIRST,
     })
     const settled = (command: Command): Promise<unknown> => new Promise((resolve) => sequencer.submit(command, resolve))
     try {
@@ -71,6 +74,7 @@ export function sequencerSuite(make: SequencerFactory): readonly Case[] {
           await settled(publish('a'))
           sequencer.take(10)
           await settled(publish('b'))
+          assert.ok((published[0]?.position ?? 0) > FIRST, 'above where the machine stood')
           const [a, b] = published.map(({ position }) => position) as [number, number]
           assert.ok(b - a > 10, `${a} and ${b} leave no room for ten between them`)
         }),
