@@ -11,6 +11,11 @@ import { CONTENT_PARTS, faultOf, openDatabase } from './sqlite-file.ts'
 import { type Answer, Packer, type Request, type SqliteStart, Unpacker } from './sqlite-protocol.ts'
 
 const BATCH_BYTES = 1_048_576
+/** Free pages of 4 KiB that are kept for what comes next. */
+const FREE_PAGES_MIN = 2048
+/** Pages given back with one commit, so that no commit takes long. */
+const VACUUM_PAGES = 1024
+
 const port = parentPort
 if (port === null) throw new Error('This module runs in a worker thread')
 
@@ -89,11 +94,19 @@ function commit(bytes: Uint8Array): void {
       if (save.u8() === 1) removeContents(chunk)
       statements.putContent.run(chunk * CONTENT_PARTS + part, save.bytes())
     }
+    giveBack()
     database.exec('COMMIT')
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK')
     throw error
   }
+}
+
+/** The file gets shorter while much of it is free: a backlog that was taken must not occupy the disk for good. */
+function giveBack(): void {
+  const free = numberOf(database, 'freelist_count')
+  if (free < FREE_PAGES_MIN || free * 2 < numberOf(database, 'page_count')) return
+  database.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`)
 }
 
 function removeContents(chunk: number): void {

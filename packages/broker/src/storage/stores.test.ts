@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -27,6 +27,19 @@ describe('the built-in session store', () => {
 })
 describe('a session store in memory', () => {
   for (const { name, run } of sessionStoreSuite(memory)) test(name, run)
+})
+
+test('the built-in session store gives the disk back what a backlog occupied', async () => {
+  const path = join(directory, `${count++}.sqlite`)
+  const store = await SqliteStore.open(path, { sync: false })
+  const empty = { position: 1, gone: [], records: [], chunksGone: [], contents: [] }
+  const content = new Uint8Array(262_144).fill(7)
+  const chunks = Array.from({ length: 160 }, (_, i) => i + 1)
+  for (const chunk of chunks) await store.commit({ ...empty, contents: [{ chunk, part: 0, anew: true, content }] })
+  await store.commit({ ...empty, chunksGone: chunks })
+  for (let i = 0; i < 20; i++) await store.commit(empty)
+  await store.close()
+  assert.ok(statSync(path).size < 12_000_000, `${statSync(path).size} bytes`)
 })
 
 test('the suite notices a store that forgets deletions, or mixes up parts', async () => {
