@@ -462,7 +462,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   get ready(): boolean {
-    return this.#closing === undefined && !this.#draining && this.#listeners.size > 0
+    return this.#closing === undefined && !this.#draining && this.#listeners.size > 0 && !this.#journal.trouble
   }
 
   get stateHash(): Uint8Array | undefined {
@@ -740,6 +740,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       machine: ordered.counters,
       halfOpen: this.#admission.halfOpen,
       backlogBytes: this.#backlog.bytes,
+      storageTrouble: this.#journal.trouble ? 1 : 0,
       bans: this.#bans.list().length,
     }
   }

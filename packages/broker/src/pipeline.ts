@@ -263,6 +263,7 @@ export class Pipeline {
 
   /** The disk takes nothing at the moment, and this message would have to be kept. */
   #refuseUnkept(from: Connection, run: PublishRun): void {
+    this.#o.counters.storageRefused += run.count
     if (run.qos === 0 || from.v5) {
       this.refuse(from, run, ReasonCode.quotaExceeded)
       return

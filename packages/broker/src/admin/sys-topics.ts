@@ -34,6 +34,8 @@ export interface SysGauges {
   readonly bans?: number
   readonly backlogBytes?: number
   readonly machine?: MachineLimits
+  /** 0 or 1. */
+  readonly storageTrouble?: number
 }
 
 export interface ProcessGauges {
@@ -95,6 +97,14 @@ export const sysValues: Readonly<Record<string, SysValue>> = {
   'messages/stored': ['deprecated name of `store/messages/count`', (m) => m.gauges.storedMessages],
   'store/messages/count': ['messages held: retained, and queued for sessions', (m) => m.gauges.storedMessages],
   'store/messages/bytes': ['bytes that these take', (m) => m.gauges.storedBytes],
+  'storage/trouble': [
+    '1 while the disk takes nothing, and what must be kept is refused',
+    (m) => m.gauges.storageTrouble,
+  ],
+  'storage/refused': [
+    'messages refused because they would have to be kept and the disk took nothing',
+    (m) => m.counters.storageRefused,
+  ],
   'subscriptions/count': ['subscriptions', (m) => m.gauges.subscriptions],
   'shared_subscriptions/count': ['shared subscriptions', (m) => m.gauges.sharedSubscriptions],
   'retained messages/count': ['retained messages', (m) => m.gauges.retainedMessages],

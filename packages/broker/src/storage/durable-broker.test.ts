@@ -160,10 +160,12 @@ test('a newer and a foreign database are refused, and a damaged log names its pl
 
   const foreign = fresh()
   mkdirSync(foreign)
-  const other = new DatabaseSync(join(foreign, storeFile))
-  other.exec('CREATE TABLE t (a); PRAGMA user_version = 1')
-  other.close()
-  assert.match(await refusal(foreign), /CMQ_DATA_FORMAT .*another program/)
+  for (const version of [0, 1]) {
+    const other = new DatabaseSync(join(foreign, storeFile))
+    other.exec(`CREATE TABLE t${version} (a); PRAGMA user_version = ${version}`)
+    other.close()
+    assert.match(await refusal(foreign), /CMQ_DATA_FORMAT .*another program/)
+  }
 
   const rubbish = fresh()
   mkdirSync(rubbish)
@@ -216,11 +218,13 @@ test('a full disk refuses what must be kept, keeps what was acknowledged, and is
   await transient.subscribe('t', 1)
   transient.send(publish(5, 't', 'passes', { qos: 1, id: 4 }))
   await transient.expectPacket('PUBLISH', { payload: 'passes' })
+  assert.deepEqual([broker.ready, broker.counters.storageRefused], [false, 2])
   full = false
   await client.expectPacket('PINGRESP')
   await client.expectPacket('PUBACK', { id: 1, reason: 0x10 })
   await client.expectPacket('PUBACK', { id: 2, reason: 0x97 })
   await client.expectPacket('PUBACK', { id: 3 })
   await publishAcknowledged(client, 'other', 'after', 5)
+  assert.equal(broker.ready, true)
   await broker.close({ graceMs: 0 })
 })

@@ -25,6 +25,8 @@ export function openDatabase(path: string, { sync }: { readonly sync: boolean })
     opened.exec('PRAGMA locking_mode = EXCLUSIVE')
     // Before anything is written: another program's database stays as it is.
     formatOf(opened)
+    // Only counts while the file is empty: what is freed later can be given back in small steps.
+    opened.exec('PRAGMA auto_vacuum = INCREMENTAL')
     opened.exec('PRAGMA journal_mode = WAL')
     opened.exec(`PRAGMA synchronous = ${sync ? 'FULL' : 'OFF'}`)
     opened.exec('PRAGMA cache_size = -16384')
@@ -60,7 +62,8 @@ function upgrade(opened: DatabaseSync): void {
   }
 }
 
-function numberOf(opened: DatabaseSync, pragma: string): number {
+/** The value of a pragma. */
+export function numberOf(opened: DatabaseSync, pragma: string): number {
   return Number(opened.prepare(`PRAGMA ${pragma}`).get()?.[pragma] ?? 0)
 }
 

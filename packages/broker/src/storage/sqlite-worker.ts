@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
-import { CONTENT_PARTS, faultOf, openDatabase } from './sqlite-file.ts'
+import { CONTENT_PARTS, faultOf, numberOf, openDatabase } from './sqlite-file.ts'
 import { type Answer, Packer, type Request, type SqliteStart, Unpacker } from './sqlite-protocol.ts'
 
 const BATCH_BYTES = 1_048_576

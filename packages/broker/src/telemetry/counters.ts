@@ -27,6 +27,8 @@ export class Counters {
   connectionsAccepted = 0
   connectsAccepted = 0
   connectsRefused = 0
+  /** Messages refused because they would have to be kept and the disk took nothing. */
+  storageRefused = 0
   /** Sessions that ended by expiry. */
   sessionsExpired = 0
   /** Commands that were no-ops: stale or malformed. */
