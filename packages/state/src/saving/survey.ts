@@ -70,6 +70,7 @@ export class Survey {
   readonly #willed = new Set<string>()
   readonly #shared = new Set<number>()
   readonly #directories = new Map<number, Pair>()
+  #byPlace = false
   #positionMax = 0
   #timeMax = 0
 
@@ -175,7 +176,10 @@ export class Survey {
     }
     for (const [, value] of this.#of(RecordKind.queuePart)) {
       for (const { ref, share } of readEntries(new Reader(value))) {
-        if (!('chunk' in ref)) continue
+        if (!('chunk' in ref)) {
+          this.#byPlace = true
+          continue
+        }
         if (share !== '') this.#shared.add(ref.chunk)
         wanted.add(ref.chunk)
       }
@@ -185,7 +189,8 @@ export class Survey {
 
   #enter(id: number, whole: readonly Shelved[], good: readonly ShelvedBody[]): void {
     const chunk = this.#state.shelf.enter(id, whole)
-    this.#restoring.enterDirectory(chunk, whole)
+    // A million places are large: kept only where entries name messages by them.
+    if (this.#byPlace) this.#restoring.enterDirectory(chunk, whole)
     if (this.#shared.has(id)) this.#restoring.load(id, good)
     this.counts.storedMessages += whole.length
     for (const { slot, position, bytes } of whole) {
