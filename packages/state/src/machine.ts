@@ -100,8 +100,8 @@ export class Machine {
 
   /** The group taken last is on disk. `visit` is called with sessions that have more to send for it. */
   deltaLogged(visit: (session: Session) => void): void {
-    for (const session of this.#state.cut) {
-      session.queue.cutIsLogged()
+    for (const { session, next } of this.#state.cut) {
+      session.queue.loggedBelow(next)
       if (session.connection !== undefined) visit(session)
     }
     this.#state.cut.length = 0

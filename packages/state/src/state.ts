@@ -94,8 +94,8 @@ export class State {
   /** Messages on disk that queues of kept sessions refer to. */
   readonly shelf = new Shelf()
   readonly deadlines = new Deadlines<Session | RetainedEntry>()
-  /** Sessions in the group of the log that was taken last. */
-  readonly cut: Session[] = []
+  /** Sessions in the group of the log that was taken last, with the number behind their last entry then. */
+  readonly cut: { readonly session: Session; readonly next: number }[] = []
   /** Entries of all queues, and the bytes they refer to. */
   queuesMessages = 0
   queuesBytes = 0

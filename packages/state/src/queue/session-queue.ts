@@ -31,6 +31,12 @@ export const SPAN_OF_QUEUE_MAX = 2 ** 26
 /** So many messages beyond the window stay in memory while a client is connected. */
 const SOON_MESSAGES = 1024
 
+/** What all queues share. */
+export interface QueueState {
+  readonly records: RecordTable
+  readonly shelf: Shelf
+}
+
 /** The record that a queue belongs to: it carries base, next and the other numbers. */
 export interface QueueOwner extends StateRecord {
   readonly clientId: string
@@ -48,27 +54,31 @@ export class SessionQueue implements PartOwner {
   sentBelow = 0
   /** Numbers below are in the log: what is sent must be, or a restart would give its identifier to another message. */
   #loggedBelow = 0
-  /** `next` when the group of the log that is being written was taken. */
-  #cutNext = 0
   /** How many entries there are. */
   messages = 0
   /** What their messages count for together. */
   bytes = 0
   /** No entry expires before, microseconds since 1970: a lower bound, made exact by a sweep. */
   expiryFloorUs = NEVER
-  readonly records: RecordTable
-  readonly shelf: Shelf
   readonly #owner: QueueOwner
+  readonly #state: QueueState
   /** Made with the first entry: most sessions never have one. */
   #parts: Map<number, QueuePart> | undefined
   #last: QueuePart | undefined
   /** No entry that may be dropped lies below: saves `oldestUnsent` from walking over what was dropped before. */
   #unsentFrom = 0
 
-  constructor(owner: QueueOwner, records: RecordTable, shelf: Shelf) {
+  constructor(owner: QueueOwner, state: QueueState) {
     this.#owner = owner
-    this.records = records
-    this.shelf = shelf
+    this.#state = state
+  }
+
+  get records(): RecordTable {
+    return this.#state.records
+  }
+
+  get shelf(): Shelf {
+    return this.#state.shelf
   }
 
   get clientId(): string {
@@ -84,14 +94,9 @@ export class SessionQueue implements PartOwner {
     return this.kept && this.records.changes !== undefined ? this.#loggedBelow : this.next
   }
 
-  /** A group of the log takes the queue as it is now. */
-  cut(): void {
-    this.#cutNext = this.next
-  }
-
-  /** That group is on disk; also at start, for what was read from there. */
-  cutIsLogged(): void {
-    this.#loggedBelow = this.#cutNext
+  /** Numbers below `bound` are on disk. */
+  loggedBelow(bound: number): void {
+    this.#loggedBelow = bound
   }
 
   /** The entry under a number; undefined when it is settled or not given yet. Reading in order costs an index. */

@@ -89,7 +89,7 @@ export class RecordTable {
     if (this.changes !== undefined && record.durable) this.changes.mark(record)
     if (!this.hashing) return
     if (this.#walk !== undefined) this.#keep(this.#walk, record)
-    if (record.bucket < 0) {
+    if (record.hashed === undefined) {
       record.marked = false
       this.#marked.delete(record)
     } else if (!record.marked) {
@@ -130,7 +130,7 @@ export class RecordTable {
         walk.kept.delete(index)
         const forms: Uint8Array[] = kept === undefined ? [] : [...kept.values()]
         for (const record of bucket ?? []) {
-          if (record.bornAt <= walk.bornBy && kept?.has(record) !== true) forms.push(this.#form(record))
+          if (bornAt(record) <= walk.bornBy && kept?.has(record) !== true) forms.push(this.#form(record))
         }
         yield* forms.sort(compareBytes)
       }
@@ -140,11 +140,12 @@ export class RecordTable {
   }
 
   #keep(walk: Walk, record: StateRecord): void {
-    if (record.bucket < walk.bucket || record.bornAt > walk.bornBy) return
-    let kept = walk.kept.get(record.bucket)
+    const { hashed } = record
+    if (hashed === undefined || hashed.bucket < walk.bucket || hashed.bornAt > walk.bornBy) return
+    let kept = walk.kept.get(hashed.bucket)
     if (kept === undefined) {
       kept = new Map()
-      walk.kept.set(record.bucket, kept)
+      walk.kept.set(hashed.bucket, kept)
     }
     if (!kept.has(record)) kept.set(record, this.#form(record))
   }
@@ -163,31 +164,36 @@ export class RecordTable {
     const changed = new Set<number>()
     for (const record of this.#marked) {
       record.marked = false
-      if (record.gone) {
-        this.#buckets.get(record.bucket)?.delete(record)
-        changed.add(record.bucket)
+      const { hashed } = record
+      if (!record.gone) {
+        const digest = sha256(this.#form(record))
+        if (hashed === undefined) changed.add(this.#enter(record, digest))
+        else {
+          hashed.digest = digest
+          changed.add(hashed.bucket)
+        }
+      } else if (hashed !== undefined) {
+        this.#buckets.get(hashed.bucket)?.delete(record)
+        changed.add(hashed.bucket)
         // A message may come back: a retained one, for a later subscription.
-        record.bucket = -1
-        record.digest = undefined
-      } else {
-        if (record.bucket < 0) this.#enter(record)
-        record.digest = sha256(this.#form(record))
-        changed.add(record.bucket)
+        record.hashed = undefined
       }
     }
     this.#marked.clear()
     this.#rehash(changed)
   }
 
-  #enter(record: StateRecord): void {
+  /** Gives a record its bucket. */
+  #enter(record: StateRecord, digest: Uint8Array): number {
     this.#writer.clear()
     record.writeKey(this.#writer)
     const key = sha256(this.#writer.view())
-    record.bucket = (key[0] as number) * 256 + (key[1] as number)
-    record.bornAt = this.#flushes
-    const bucket = this.#buckets.get(record.bucket)
-    if (bucket === undefined) this.#buckets.set(record.bucket, new Set([record]))
+    const index = (key[0] as number) * 256 + (key[1] as number)
+    record.hashed = { bucket: index, bornAt: this.#flushes, digest }
+    const bucket = this.#buckets.get(index)
+    if (bucket === undefined) this.#buckets.set(index, new Set([record]))
     else bucket.add(record)
+    return index
   }
 
   #rehash(changed: Set<number>): void {
@@ -197,7 +203,7 @@ export class RecordTable {
         this.#buckets.delete(index)
         this.#nodes[0]?.delete(index)
       } else {
-        const digests = Array.from(bucket, (record) => record.digest as Uint8Array).sort(compareBytes)
+        const digests = Array.from(bucket, (record) => record.hashed?.digest as Uint8Array).sort(compareBytes)
         this.#nodes[0]?.set(index, sha256(joinBytes(digests)))
       }
     }
@@ -214,6 +220,11 @@ export class RecordTable {
       changed = parents
     }
   }
+}
+
+/** Flush with which a record got its place; those in a bucket have one. */
+function bornAt(record: StateRecord): number {
+  return record.hashed?.bornAt ?? 0
 }
 
 /** Lexicographic order of byte strings. */

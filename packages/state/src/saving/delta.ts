@@ -33,8 +33,7 @@ export function takeDelta(state: State): Uint8Array | undefined {
   changes.takeUnlogged((record) => {
     writeChange(record)
     if (!(record instanceof Session) || record.gone) return
-    record.queue.cut()
-    state.cut.push(record)
+    state.cut.push({ session: record, next: record.queue.next })
   })
   return writer.length === head ? undefined : writer.take()
 }

@@ -179,8 +179,7 @@ export class Recovery {
     // What a transient session had queued ended with the process; the session is here for its will.
     for (const { kept, queue } of state.sessions.values()) {
       if (!kept) queue.base = queue.next
-      queue.cut()
-      queue.cutIsLogged()
+      queue.loggedBelow(queue.next)
     }
     for (const chunk of [...state.shelf.chunks()]) if (chunk.live === 0) state.shelf.drop(chunk)
     if (this.#place !== undefined) Object.assign(state.clock, this.#place)

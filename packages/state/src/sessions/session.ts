@@ -59,31 +59,42 @@ export class Session extends StateRecord implements Deadlined {
   expiresUs = NEVER
   /** By whole filter. */
   subscriptions: ReadonlyMap<string, Subscription> = NO_SUBSCRIPTIONS
-  readonly receipts = new Receipts()
   readonly queue: SessionQueue
   dueUs = NEVER
   dueIndex = -1
-  readonly dueKey: string
-  readonly dueKind = 0
   readonly #durable: boolean
   #will: WillRecord | undefined
+  #receipts: Receipts | undefined
 
   /** `durable`: kept, or with a will that must be published after a restart. */
   constructor(
     clientId: string,
     options: { readonly kept: boolean; readonly durable: boolean },
-    { records, shelf }: { readonly records: RecordTable; readonly shelf: Shelf },
+    state: { readonly records: RecordTable; readonly shelf: Shelf },
   ) {
     super()
     this.clientId = clientId
-    this.dueKey = clientId
     this.kept = options.kept
     this.#durable = options.durable
-    this.queue = new SessionQueue(this, records, shelf)
+    this.queue = new SessionQueue(this, state)
   }
 
   override get durable(): boolean {
     return this.#durable
+  }
+
+  get dueKey(): string {
+    return this.clientId
+  }
+
+  get dueKind(): number {
+    return 0
+  }
+
+  /** Made when it is first asked for: most sessions publish nothing at QoS 2. */
+  get receipts(): Receipts {
+    this.#receipts ??= new Receipts()
+    return this.#receipts
   }
 
   get will(): WillOrder | undefined {
@@ -130,8 +141,9 @@ export class Session extends StateRecord implements Deadlined {
     writer.u53(queue.next)
     writer.u53(queue.sentBelow)
     writer.u53(queue.expiryFloorUs)
-    writer.u32(this.receipts.size)
-    for (const packetId of this.receipts.list()) writer.u16(packetId)
+    const receipts = this.#receipts?.list() ?? []
+    writer.u32(receipts.length)
+    for (const packetId of receipts) writer.u16(packetId)
   }
 }
 
@@ -143,12 +155,9 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
   readonly topicFilter: string
   /** Share name; empty: not shared. */
   readonly shareName: string
-  qos: QoS
-  noLocal: boolean
-  retainAsPublished: boolean
-  retainHandling: 0 | 1 | 2
-  subscriptionId: number
-  timestamps: boolean
+  subscriptionId = 0
+  /** As in its form on disk: there may be millions of these. */
+  #options = 0
 
   constructor(
     session: Session,
@@ -160,23 +169,46 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     this.filter = order.filter
     this.topicFilter = share?.filter ?? order.filter
     this.shareName = share?.shareName ?? ''
-    this.qos = order.qos
-    this.noLocal = order.noLocal
-    this.retainAsPublished = order.retainAsPublished
-    this.retainHandling = order.retainHandling
-    this.subscriptionId = order.subscriptionId
-    this.timestamps = order.timestamps === true
+    this.#setOptions(order)
+  }
+
+  get qos(): QoS {
+    return (this.#options & 3) as QoS
+  }
+
+  get noLocal(): boolean {
+    return (this.#options & 4) !== 0
+  }
+
+  get retainAsPublished(): boolean {
+    return (this.#options & 8) !== 0
+  }
+
+  get retainHandling(): 0 | 1 | 2 {
+    return ((this.#options >> 4) & 3) as 0 | 1 | 2
+  }
+
+  get timestamps(): boolean {
+    return (this.#options & 64) !== 0
   }
 
   /** The options of a later SUBSCRIBE take the place of these [MQTT-3.8.4-3]. */
   replaceOptions(order: SubscriptionOrder): void {
-    this.qos = order.qos
-    this.noLocal = order.noLocal
-    this.retainAsPublished = order.retainAsPublished
-    this.retainHandling = order.retainHandling
-    this.subscriptionId = order.subscriptionId
-    this.timestamps = order.timestamps === true
+    this.#setOptions(order)
     if (this.timestamps) this.session.timestamped = true
+  }
+
+  #setOptions({
+    qos,
+    noLocal,
+    retainAsPublished,
+    retainHandling,
+    timestamps,
+    subscriptionId,
+  }: SubscriptionOrder): void {
+    const flags = (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (timestamps === true ? 64 : 0)
+    this.#options = qos | flags | (retainHandling << 4)
+    this.subscriptionId = subscriptionId
   }
 
   override get durable(): boolean {
@@ -190,9 +222,7 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
   }
 
   override writeValue(writer: Writer): void {
-    const { qos, noLocal, retainAsPublished, retainHandling, timestamps } = this
-    const flags = (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (timestamps ? 64 : 0)
-    writer.u8(qos | flags | (retainHandling << 4))
+    writer.u8(this.#options)
     writer.u32(this.subscriptionId)
   }
 }
