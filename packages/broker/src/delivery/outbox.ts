@@ -173,6 +173,13 @@ export class Outbox {
     }
   }
 
+  /** Drops one message before it was encoded; false: somebody watches what is dropped, so it must be. */
+  dropUnformed(): boolean {
+    if (this.#hooks?.watchesDropped === true) return false
+    this.#counters.publishDropped++
+    return true
+  }
+
   /** The client will not get messages `from` to `to`. */
   drop(form: Form, from: number, to: number): void {
     this.#counters.publishDropped += to - from

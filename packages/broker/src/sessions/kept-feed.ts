@@ -9,7 +9,7 @@
  *                    sent   ▲ window.next
  */
 import { encodePacket, PacketType, ReasonCode } from '@concordmq/protocol'
-import { type AcknowledgeCommand, packetIdOf, type Session, type Settlement } from '@concordmq/state'
+import { type AcknowledgeCommand, type Message, packetIdOf, type Session, type Settlement } from '@concordmq/state'
 import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
@@ -82,6 +82,16 @@ export class KeptFeed {
   resume(): void {
     this.#held = false
     this.pump()
+  }
+
+  /** Whether a QoS 0 message finds no room, and is dropped: known before it is encoded, since a flood must cost little. */
+  dropsZero({ topic, payload }: Message): boolean {
+    const { limits, outbox } = this.#o
+    const waiting = this.#zero.length
+    if (waiting === 0) return false
+    const full =
+      waiting >= limits.queueMessagesMax || this.#zeroBytes + topic.length + payload.length > limits.queueBytesMax
+    return full && outbox.dropUnformed()
   }
 
   /** A QoS 0 message, encoded for this client, which may receive it. */

@@ -362,6 +362,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   deliver(clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
     const on = this.byId(connection)
     if (on === undefined || !this.mayReceive(on, placed.message.topic)) return
+    if (on.feed?.dropsZero(placed.message) === true) return
     const { qos, retain, subscriptionIds } = terms
     const timestamps = wantsTimestamps(this.ordered.session(clientId), placed.message.topic)
     const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds, timestamps }, this.now())
