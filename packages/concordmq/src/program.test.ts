@@ -7,7 +7,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ensureCertificate } from './identity/certificate.ts'
-import { at, run } from './program.testkit.ts'
+import { at, run, start } from './program.testkit.ts'
 
 async function takenPort(): Promise<{ readonly port: number; close(): void }> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -154,6 +154,24 @@ test('a port in use ends with 69 and names the flag', async () => {
   assert.match(health.stderr, /--http-addr/)
   assert.equal(dev.code, 69)
   assert.match(dev.stderr, /run: npx concordmq dev --port \d+/)
+})
+
+test('a data folder that cannot be used ends with 78 and says what to do, and one that is in use with 69', async () => {
+  writeFileSync(at('file'), '')
+  const flags = ['run', '--allow-anonymous-login', '-L', '127.0.0.1:0', '--http-addr', 'off', '--control-socket', 'off']
+  const unusable = await run([...flags, '--data-dir', 'file/data'])
+  assert.equal(unusable.code, 78)
+  assert.match(
+    unusable.stderr,
+    /Cannot make the data directory .*file\/data.*\nName another folder with --data-dir, or keep/,
+  )
+  const node = start([...flags, '--data-dir', 'used'])
+  await node.until(/node is ready/)
+  const second = await run([...flags, '--data-dir', 'used'])
+  assert.equal(second.code, 69)
+  assert.match(second.stderr, /used\/state\.sqlite: another broker has it open/)
+  node.child.kill('SIGTERM')
+  assert.equal(await node.ended, 0)
 })
 
 test('TLS: certificate and key that do not belong together are refused by their files [row F22]', async () => {

@@ -171,6 +171,12 @@ function startError(error: unknown): Error {
   if (errorCode(error) === 'CMQ_DATA_LOCKED' && error instanceof Error) {
     return new CommandError(ExitCode.unavailable, error.message, { cause: error })
   }
+  if (errorCode(error) === 'CMQ_DATA_UNUSABLE' && error instanceof Error) {
+    return configurationError(
+      error.message,
+      'Name another folder with --data-dir, or keep nothing with --durability memory',
+    )
+  }
   if (errorCode(error)?.startsWith('CMQ_') && error instanceof Error) return configurationError(error.message)
   return error instanceof Error ? error : new Error(String(error))
 }
