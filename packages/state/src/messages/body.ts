@@ -70,9 +70,12 @@ export function readBody(reader: Reader): Body {
 /** One more queue entry refers to it, `kept`: one of a kept session. */
 export function refer(records: RecordTable, body: Body, { kept }: { readonly kept: boolean }): void {
   if (body.references++ === 0) records.add(body)
-  if (!kept || records.changes === undefined) return
+  const { changes } = records
+  if (!kept || changes === undefined) return
+  // A retained message outlives the queues that had it. What no queue has is not on the shelf any more, or soon not.
+  if (body.chunk !== undefined && changes.isOn && !body.chunk.isLive(body.slot)) body.chunk = undefined
   if (body.chunk !== undefined) body.chunk.refer(body.slot)
-  else if (body.keptReferences++ === 0) records.changes.mark(body)
+  else if (body.keptReferences++ === 0) changes.mark(body)
 }
 
 /** One fewer refers to it. */

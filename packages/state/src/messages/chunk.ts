@@ -73,6 +73,12 @@ export class Chunk extends StateRecord {
     return this.#at(slot) >= 0
   }
 
+  /** Whether an entry refers to the message; if none does, it may be gone from the store. */
+  isLive(slot: number): boolean {
+    const at = this.#at(slot)
+    return at >= 0 && (this.#references[at] as number) > 0
+  }
+
   isCommitted(slot: number): boolean {
     return slot < this.committedBelow
   }

@@ -132,6 +132,24 @@ test('a saved message of an absent session is let go, and its chunk goes with th
   assert.equal(queue?.messages, 476)
 })
 
+test('a retained message that left the shelf with its last queue comes back to it with the next', () => {
+  const { h, disk } = offlineWith(0)
+  h.publish('x/r', { retain: true })
+  save(h, disk)
+  h.connect('a', { expiry: 1000 })
+  h.settle('a', 'acked', 0)
+  save(h, disk)
+  assert.deepEqual([...disk.contents.keys()], [])
+  h.connect('b', { expiry: 1000 })
+  h.subscribe('b', 'x/r')
+  h.disconnect('b', { sentBelow: 0 })
+  save(h, disk)
+  const entry = h.machine.session('b')?.queue.entry(0)
+  assert.deepEqual([entry?.placed, entry?.chunk, entry?.bytes], [undefined, 2, 4])
+  const again = recovered(disk, h.settings)
+  assert.deepEqual(describe(again, disk), describe(h.machine, disk))
+})
+
 test('a chunk of which little is left is written anew', () => {
   const { h, disk } = offlineWith(1024)
   save(h, disk)
