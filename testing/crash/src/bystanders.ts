@@ -274,12 +274,13 @@ export class Fleeting {
     const reader = new FlowClient(target, {
       version: 5,
       connect: { clientId: 'fleeting-reader', cleanStart: false, properties: [['sessionExpiryInterval', 3_600]] },
-      onPacket: ({ type, reason, payload }) => {
+      onPacket: ({ type, reason, payload, dup }) => {
         if (type === 'CONNACK' && reason === 0) {
           this.#reader = reader
           if (!this.#subscribed) reader.send(wire.subscribe(5, 1, [[this.#topic, 1]]))
         } else if (type === 'SUBACK') this.#subscribed = true
-        else if (type === 'PUBLISH') this.#arrived(Number(payload.toString()))
+        // With DUP it may have been sent to a connection that was lost before its CONNACK was seen: those never expire.
+        else if (type === 'PUBLISH' && !dup) this.#arrived(Number(payload.toString()))
       },
       onClose: () => {
         if (this.#reader !== reader) return
