@@ -120,7 +120,9 @@ export class Chunk extends StateRecord {
 
   /** Whether it is worth writing anew. */
   get isSparse(): boolean {
-    return this.#count >= SHRINK_MESSAGES_MIN && this.live * 4 < this.#count && this.committedBelow > 0
+    if (this.#count < SHRINK_MESSAGES_MIN || this.live * 4 >= this.#count) return false
+    // What a save under way has added is not in the content that the store would give.
+    return this.isCommitted(this.#slots?.[this.#count - 1] ?? this.#count - 1)
   }
 
   /** Leaves out what is gone; the others keep their slots. Returns what is left of `messages`. */

@@ -150,6 +150,20 @@ test('a retained message that left the shelf with its last queue comes back to i
   assert.deepEqual(describe(again, disk), describe(h.machine, disk))
 })
 
+test('a chunk is not written anew while a save that fills it is under way: its content would lack messages', () => {
+  const { h, disk } = offlineWith(100)
+  save(h, disk)
+  for (let n = 100; n < 1024; n++) h.publish(`x/${n}`)
+  disk.log(h.machine.takeDelta())
+  const underWay = h.machine.takeSave()
+  h.connect('a', { expiry: 1000 })
+  h.settle('a', 'acked', ...Array.from({ length: 1023 }, (_, q) => q))
+  assert.deepEqual(h.machine.sparseChunks(9), [])
+  disk.apply(underWay)
+  h.machine.saved(underWay)
+  assert.deepEqual(h.machine.sparseChunks(9), [1])
+})
+
 test('a chunk of which little is left is written anew', () => {
   const { h, disk } = offlineWith(1024)
   save(h, disk)
