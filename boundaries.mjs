@@ -19,8 +19,9 @@
 export const packages = {
   protocol: { imports: [], pure: true },
   state: { imports: ['protocol'], pure: true },
+  consensus: { imports: [], pure: true },
   client: { imports: ['protocol'], pure: false },
-  broker: { imports: ['protocol', 'state'], pure: false },
+  broker: { imports: ['protocol', 'state', 'consensus'], pure: false },
   aedes: { imports: ['protocol', 'broker'], pure: false },
   concordmq: { imports: ['protocol', 'state', 'client', 'broker'], pure: false },
 }

@@ -1,0 +1,8 @@
+export type { Block, BlockMessage, BlockName, Reference } from './model/block.ts'
+export { isUnit, MessageKind } from './model/block.ts'
+export { type Constants, constantsFor } from './model/constants.ts'
+export type { Cryptography } from './model/cryptography.ts'
+export type { Alarm, Effect, OrderedBatch, OrderedMessage, ReadRequest, WalRecord } from './model/effect.ts'
+export type { BookNode, Epoch } from './model/epoch.ts'
+export type { Input } from './model/input.ts'
+export type { Mode, Status } from './model/status.ts'

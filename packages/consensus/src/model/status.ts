@@ -1,0 +1,24 @@
+/** How the engine stands: for operators, and for the broker, which refuses or serves accordingly (consensus.md section 14). */
+
+export type Mode = 'solo' | 'joining' | 'syncing' | 'active' | 'stalled' | 'halted'
+
+export interface Status {
+  readonly mode: Mode
+  readonly epoch: number
+  /** Highest round of which a quorum of authors is here. */
+  readonly round: number
+  readonly nextStep: number
+  /** Messages that have a place. */
+  readonly position: number
+  readonly consensusUs: number
+  readonly checkpointStep: number
+  /** Bit i: author i. */
+  readonly connected: number
+  readonly jailed: number
+  readonly demoted: number
+  readonly fairCuts: number
+  readonly fairLate: number
+  /** Own messages that wait for a place. */
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+}
