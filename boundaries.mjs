@@ -38,7 +38,7 @@ export const brokerLevels = [
   ['config', 'storage'],
   ['access', 'routing', 'delivery'],
   ['sessions', 'ordering'],
-  ['connections'],
+  ['connections', 'cluster'],
   ['listeners', 'admin'],
   ['pipeline.ts'],
   ['api.ts'],

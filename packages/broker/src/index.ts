@@ -76,6 +76,14 @@ export type { CommandLog } from './model/command-log.ts'
 export type { Files, LogFile } from './model/files.ts'
 export type { Journal } from './model/journal.ts'
 export { networkProblem, networksRule } from './model/networks.ts'
+export type {
+  OrderedApplication,
+  OrderedLog,
+  OrderedLogNode,
+  OrderedSnapshot,
+  Placement,
+  SnapshotSource,
+} from './model/ordered-log.ts'
 export type { Sequencer, SequencerFactory, SequencerParts } from './model/sequencer.ts'
 export type { Store, StoredRecord } from './model/store.ts'
 export type { TopicStore, TopicSubscriber, TopicSubscription } from './model/topic-store.ts'
