@@ -71,5 +71,12 @@ export interface OrderedBatch {
   readonly step: number
   /** Digest of the unit. */
   readonly unit: Uint8Array
+  /**
+   * Bit i: a block of author i, unit or not, was linearised since the batch before, up to and with `step`. The application
+   * tells by it which nodes live, equally everywhere; so it is part of the engine's snapshot.
+   */
+  readonly linearised: number
+  /** Bit i: author i is jailed, as of `step`. */
+  readonly jailed: number
   readonly messages: readonly OrderedMessage[]
 }
