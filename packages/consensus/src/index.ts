@@ -1,3 +1,6 @@
+export { RecordKind } from './core/records.ts'
+export { defaultTunables, type Tunables } from './core/tunables.ts'
+export { Engine, type EngineOptions } from './engine.ts'
 export type { Block, BlockMessage, BlockName, Reference } from './model/block.ts'
 export { isUnit, MessageKind } from './model/block.ts'
 export { type Constants, constantsFor } from './model/constants.ts'

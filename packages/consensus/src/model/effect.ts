@@ -1,16 +1,21 @@
 /**
  * What is to be done: everything that the engine ever asks of its host (consensus.md section 17). The effects of one input are
- * carried out in their order.
+ * carried out in their order. A frame that must not leave before something is on disk is asked for only after the host said
+ * that it is (`durable`), so `send` has no condition.
  */
-import type { MessageKind } from './block.ts'
+import type { Block, MessageKind } from './block.ts'
+import type { Epoch } from './epoch.ts'
 import type { Status } from './status.ts'
 
 export type Effect =
-  /** Send a frame; with `after`, only once that barrier is durable. Sending earlier would be equivocation after a crash. */
-  | { readonly type: 'send'; readonly to: number | 'all'; readonly frame: Uint8Array; readonly after?: number }
-  /** Append to the write-ahead log, in order; with `barrier`, sync and answer `durable`. */
+  /** Send a frame (section 16): to a peer, by its index in the current book, or to all that are connected. */
+  | { readonly type: 'send'; readonly to: number | 'all'; readonly frame: Uint8Array }
+  /** Append to the write-ahead log, in order; with `barrier`, sync all that was appended so far and answer `durable`. */
   | { readonly type: 'persist'; readonly records: readonly WalRecord[]; readonly barrier?: number }
-  /** Check a signature over `bytes` by a node of the book; answer `verified`. */
+  /**
+   * Check a signature over `bytes` by a node of the book or by an operator (uncompressed P-256 point); answer `verified`, in any
+   * order. The array of a key is the same object every time.
+   */
   | {
       readonly type: 'verify'
       readonly handle: number
@@ -21,23 +26,38 @@ export type Effect =
   /** Give a `timer` input at this time, in place of any earlier request. */
   | { readonly type: 'timerAt'; readonly atUs: number }
   | { readonly type: 'emit'; readonly batch: OrderedBatch }
-  /** A checkpoint is due at this step: take the application's snapshot here, and answer `appState` with its hash. */
-  | { readonly type: 'checkpoint'; readonly step: number; readonly position: number }
-  /** A submission has a place, or never gets one. */
+  /** A submission that asked for it (`keep`) is on this node's disk, and will get a place although the process ends. */
+  | { readonly type: 'kept'; readonly id: number }
+  /** A submission has a place. */
   | { readonly type: 'placed'; readonly id: number; readonly position: number; readonly consensusUs: number }
+  /** A submission never gets a place. `busy`: try again when there is room. */
   | { readonly type: 'refused'; readonly id: number; readonly why: 'busy' | 'tooLarge' | 'stopped' }
-  /** Read a record of the write-ahead log, or a chunk of a snapshot; answer `read`. */
+  /**
+   * A checkpoint is due behind this step: take the application's snapshot as of here (all emitted below `position` is in it,
+   * nothing else) and answer `appState`, now or later. Keep the snapshots of the two newest certified steps, and any newer.
+   */
+  | { readonly type: 'checkpoint'; readonly step: number; readonly position: number }
+  /** A quorum signed this checkpoint; the certificate is for proofs (section 10). */
+  | { readonly type: 'certified'; readonly epoch: number; readonly step: number; readonly certificate: Uint8Array }
+  /** A chunk of an application snapshot that a quorum vouches for; the hash was checked. */
+  | { readonly type: 'appChunk'; readonly step: number; readonly chunk: number; readonly bytes: Uint8Array }
+  /** All its chunks came: replace the application's state by it. The next emitted position is `position`. */
+  | { readonly type: 'install'; readonly step: number; readonly position: number; readonly consensusUs: number }
+  /** Read a record of the write-ahead log, or a chunk of the application's snapshot; answer `read`. */
   | { readonly type: 'read'; readonly handle: number; readonly what: ReadRequest }
-  /** Segments of the log that hold only records below this mark may go. */
+  /** Segments of the log that hold only records with marks below this one may go. */
   | { readonly type: 'forget'; readonly below: number }
+  /** An epoch begins. Peers have the indices of its book from the next effect on; `self` is undefined if this node is not in it. */
+  | { readonly type: 'epoch'; readonly epoch: Epoch; readonly self: number | undefined }
   | { readonly type: 'status'; readonly status: Status }
-  /** A peer broke the rules on its link. */
+  /** A peer broke the rules on its link, too often: close it, and wait before the next one. */
   | { readonly type: 'drop'; readonly peer: number; readonly why: string }
-  /** Something an operator must know: a fork was proven, order diverged, the fault model is broken. */
+  /** Something an operator must know. */
   | { readonly type: 'alarm'; readonly what: Alarm }
 
-/** A record of the write-ahead log; `mark` ascends, and `read` and `forget` refer to it. */
+/** A record of the write-ahead log (`core/records.ts`); `mark` ascends, and `read` and `forget` refer to it. */
 export interface WalRecord {
+  /** 1 to 255. */
   readonly kind: number
   readonly mark: number
   readonly bytes: Uint8Array
@@ -45,18 +65,26 @@ export interface WalRecord {
 
 export type ReadRequest =
   | { readonly type: 'record'; readonly mark: number }
-  | { readonly type: 'snapshot'; readonly step: number; readonly chunk: number }
+  /** Chunk 0, 1, … of the application's snapshot; at most 256 KiB each. */
+  | { readonly type: 'appChunk'; readonly step: number; readonly chunk: number }
 
 export type Alarm =
+  /** A fork was proven. */
   | { readonly type: 'jailed'; readonly author: number }
+  /** More than f nodes equivocated: the fault model is broken, and this node makes no more blocks. */
   | { readonly type: 'tooManyJailed' }
+  /** A witness set signed another state than this node's: it stops. */
   | { readonly type: 'divergence'; readonly step: number }
+  /** Units whose fair place could not be waited for (section 8.4). */
   | { readonly type: 'fairCut'; readonly count: number }
+  /** The write-ahead log contradicts itself; the node runs on as after the loss of its disk. */
+  | { readonly type: 'amnesia' }
 
 /** A message with its place. */
 export interface OrderedMessage {
   /** 0, 1, 2, … across epochs. */
   readonly position: number
+  /** Index in the book of the batch's epoch. */
   readonly author: number
   readonly seq: number
   /** The order's time, µs; never decreasing. */
@@ -69,8 +97,11 @@ export interface OrderedMessage {
 export interface OrderedBatch {
   readonly epoch: number
   readonly step: number
-  /** Digest of the unit. */
-  readonly unit: Uint8Array
+  /** The unit; with `leaf` and the log's other leaves it makes proofs (section 10). */
+  readonly unit: Block
+  /** Its leaf in the log tree, and which one; absent when no message got a place. */
+  readonly leaf: Uint8Array | undefined
+  readonly leafIndex: number
   /**
    * Bit i: a block of author i, unit or not, was linearised since the batch before, up to and with `step`. The application
    * tells by it which nodes live, equally everywhere; so it is part of the engine's snapshot.

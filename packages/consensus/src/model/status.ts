@@ -1,5 +1,9 @@
 /** How the engine stands: for operators, and for the broker, which refuses or serves accordingly (consensus.md section 14). */
 
+/**
+ * `solo`: the only node of its book. `joining`: not yet in the book, or its disk was lost and it may not make blocks yet.
+ * `syncing`: far behind its peers. `stalled`: nothing can be ordered now. `halted`: the order is in doubt; an operator must look.
+ */
 export type Mode = 'solo' | 'joining' | 'syncing' | 'active' | 'stalled' | 'halted'
 
 export interface Status {
