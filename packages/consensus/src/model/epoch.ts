@@ -12,15 +12,29 @@ export interface BookNode {
   readonly address: string
 }
 
-export interface Epoch {
+/** Who may change the cluster: `threshold` of these keys sign a reconfiguration. Without keys nobody can. */
+export interface Operators {
+  readonly threshold: number
+  /** Uncompressed P-256 points. */
+  readonly keys: readonly Uint8Array[]
+}
+
+/** What all nodes of an epoch agree on. */
+export interface EpochRecord {
   /** 0, 1, 2, … */
   readonly number: number
   /** Bytes that name the network; the same in all its epochs. */
   readonly networkId: Uint8Array
   readonly nodes: readonly BookNode[]
   readonly constants: Constants
+  /** From the genesis record; the same in all epochs. */
+  readonly operators: Operators
   /** Hash of the content of the checkpoint that ended the epoch before; 32 zeros in the first. */
   readonly previousHash: Uint8Array
+}
+
+/** A record with what follows from it; `makeEpoch` makes it. */
+export interface Epoch extends EpochRecord {
   /** epochHash of section 3: part of everything that is signed or hashed. */
   readonly hash: Uint8Array
   /** How many nodes: 1 to 31. */
