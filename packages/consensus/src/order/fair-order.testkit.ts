@@ -12,6 +12,7 @@ export function fairEpoch(n: number, constants: Partial<Constants> = {}): Epoch 
     networkId: Uint8Array.of(1),
     nodes: Array.from({ length: n }, (_, i) => ({ publicKey: new Uint8Array(65).fill(i + 1), address: `n${i}:1` })),
     constants: constantsFor(n, constants),
+    operators: { threshold: 0, keys: [] },
     previousHash: new Uint8Array(32),
     hash: new Uint8Array(32),
     n,
