@@ -7,32 +7,35 @@
  * never waits, never reads a clock and never draws randomness; nothing that a command can carry makes it throw.
  */
 import { parseShare } from '@concordmq/protocol'
-import type { Command, PublishCommand } from './commands/commands.ts'
-import { commandProblem } from './commands/validity.ts'
+import { applyCommand } from './commands/apply-command.ts'
+import type { Command } from './commands/commands.ts'
+import { runDeadlines } from './deadlines/running.ts'
 import type { Effects, Outcome } from './effects.ts'
 import { compareText } from './encoding/text-order.ts'
 import type { PlacedMessage } from './messages/message.ts'
-import { publishMessage } from './messages/publishing.ts'
-import { isRefused } from './messages/refusing.ts'
-import { acknowledge, releaseReceipts } from './queue/settling.ts'
+import { BundleApplier, type BundleEffects } from './nodes/apply-bundle.ts'
+import { type Heard, hear } from './nodes/liveness.ts'
+import type { NodeLife } from './nodes/node-life.ts'
 import type { RetainedView } from './retained/retained.ts'
-import { forgetRetained } from './retained/retaining.ts'
 import { takeDelta } from './saving/delta.ts'
 import type { Recovery } from './saving/recovery.ts'
 import { type Save, Saver } from './saving/save.ts'
-import { connect, disconnect, start } from './sessions/connecting.ts'
-import { sessionDue } from './sessions/ending.ts'
-import { isCurrent, Session, type Subscription } from './sessions/session.ts'
+import type { Session, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
 import { readSnapshot } from './snapshot/restore.ts'
 import { writeSnapshot } from './snapshot/snapshot.ts'
 import { type Counters, State } from './state.ts'
 import type { FilterTree } from './subscriptions/filter-tree.ts'
-import { subscribe, unsubscribe } from './subscriptions/subscribing.ts'
 
 const TIME_MAX = 2 ** 52
-/** Quota exceeded. */
-const REFUSED: Outcome = { type: 'refused', reasonCode: 0x97 }
+
+/** A bundle of commands with its place in the order of a cluster, and the node that put it there. */
+export interface OrderedBundle {
+  readonly position: number
+  readonly timeUs: number
+  readonly node: number
+  readonly bytes: Uint8Array
+}
 
 /**
  * ```ts
@@ -43,9 +46,11 @@ const REFUSED: Outcome = { type: 'refused', reasonCode: 0x97 }
 export class Machine {
   readonly #state: State
   readonly #saver: Saver
+  readonly #bundles: BundleApplier
 
   constructor(settings: MachineSettings, state: State = new State(settings)) {
     this.#state = state
+    this.#bundles = new BundleApplier(state)
     this.#saver = new Saver(state)
   }
 
@@ -84,13 +89,31 @@ export class Machine {
    */
   apply(command: Command, position: number, timeUs: number, effects: Effects): Outcome {
     this.#advance(position, timeUs)
-    this.#runDeadlines(effects)
-    const problem = commandProblem(command, this.#state.settings)
-    const outcome: Outcome =
-      problem === undefined ? dispatch(this.#state, command, effects) : { type: 'malformed', detail: problem }
-    if (outcome.type === 'malformed') this.#state.counters.malformed++
-    else if (outcome.type === 'stale') this.#state.counters.stale++
-    return outcome
+    runDeadlines(this.#state, effects)
+    return applyCommand(this.#state, command, effects)
+  }
+
+  /**
+   * In a cluster: a unit of the order begins at its first position. Nodes that are no longer heard of fall here. The messages of
+   * the unit follow, each with `applyBundle` or `pass`.
+   */
+  beginUnit(unit: Heard & { readonly position: number; readonly timeUs: number }, effects: BundleEffects): void {
+    this.#advance(unit.position, unit.timeUs)
+    runDeadlines(this.#state, effects)
+    hear(this.#state, unit, effects)
+  }
+
+  /** Applies a bundle of commands of a node at its place in the order of a cluster (`nodes/`). */
+  applyBundle({ position, timeUs, node, bytes }: OrderedBundle, effects: BundleEffects): void {
+    this.#advance(position, timeUs)
+    runDeadlines(this.#state, effects)
+    this.#bundles.apply(node, bytes, effects)
+  }
+
+  /** A position of the order that holds nothing for this machine. */
+  pass(position: number, timeUs: number, effects: Effects): void {
+    this.#advance(position, timeUs)
+    runDeadlines(this.#state, effects)
   }
 
   /** What the log does not have yet, as one group of it (`saving/delta.ts`); undefined: nothing. */
@@ -120,6 +143,11 @@ export class Machine {
   /** The highest incarnation of a node that was started; -1: none was. */
   incarnationOf(node: number): number {
     return this.#state.nodes.get(node)?.incarnation ?? -1
+  }
+
+  /** What is known of a node; undefined: it never started. */
+  node(node: number): Pick<NodeLife, 'incarnation' | 'next' | 'down' | 'isSilent'> | undefined {
+    return this.#state.nodes.get(node)
   }
 
   /** Equal before and after a command: nothing that must be kept on disk changed. */
@@ -253,58 +281,4 @@ export class Machine {
     clock.position = position
     clock.timeUs = Math.max(clock.timeUs, Math.floor(timeUs))
   }
-
-  #runDeadlines(effects: Effects): void {
-    const state = this.#state
-    for (let due = state.deadlines.first(); due !== undefined; due = state.deadlines.first()) {
-      if (due.dueUs > state.clock.timeUs) return
-      if (due instanceof Session) sessionDue(state, due, due.dueUs, effects)
-      else {
-        state.counters.expired++
-        forgetRetained(state, due)
-        effects.retainedExpired?.(due.dueKey)
-      }
-    }
-  }
-}
-
-function dispatch(state: State, command: Command, effects: Effects): Outcome {
-  switch (command.type) {
-    case 'start':
-      return start(state, command, effects)
-    case 'publish':
-      return publish(state, command, effects)
-    case 'connect':
-      return connect(state, command, effects)
-    case 'disconnect':
-      return disconnect(state, command, effects)
-    case 'subscribe':
-      return subscribe(state, command, effects)
-    case 'unsubscribe':
-      return unsubscribe(state, command, effects)
-    case 'acknowledge':
-      return acknowledge(state, command)
-    case 'release':
-      return releaseReceipts(state, command)
-    case 'tick':
-      return { type: 'done' }
-  }
-}
-
-/**
- * A publish of a connection that is over still counts at QoS 0 and 1: the client had no way to take it back. At QoS 2 its
- * client sends it again, so it must not [MQTT-4.3.3-10].
- */
-function publish(state: State, command: PublishCommand, effects: Effects): Outcome {
-  const { connection, message, receipt } = command
-  if (receipt !== undefined && connection !== undefined) {
-    const session = state.sessions.get(message.publisher)
-    if (!isCurrent(session, connection)) return { type: 'stale' }
-    if (session.receipts.has(receipt)) return { type: 'published', duplicate: true, matched: 1 }
-    // A refused publish leaves no receipt.
-    if (isRefused(state, message)) return REFUSED
-    state.records.touch(session)
-    session.receipts.add(receipt)
-  } else if (isRefused(state, message)) return REFUSED
-  return { type: 'published', duplicate: false, matched: publishMessage(state, message, connection, effects) }
 }

@@ -39,6 +39,10 @@ export interface MachineSettings {
    * crash is the first `receiveMaximum` plus this many entries.
    */
   readonly settlementLagMax: number
+  /** In a cluster: how long a node is silent, by the time of the order, before its connections end as lost. */
+  readonly nodeTimeoutMs: number
+  /** Whether many nodes apply the same commands: what one of them has on its disk then decides nothing. */
+  readonly replicated: boolean
   /** False: no hash and no snapshot, and no cost of them. */
   readonly hashing: boolean
   /** Whether it is kept in mind what a disk does not have yet (`saving/`). */
@@ -63,6 +67,8 @@ export function machineSettings(given: Partial<MachineSettings> = {}): MachineSe
     directMessages: 'off',
     topicLevelsMax: 128,
     settlementLagMax: 256,
+    nodeTimeoutMs: 10_000,
+    replicated: false,
     hashing: true,
     durable: false,
     ...given,

@@ -13,6 +13,7 @@ import type { Writer } from './encoding/writer.ts'
 import { Body } from './messages/body.ts'
 import type { Message } from './messages/message.ts'
 import { Shelf } from './messages/shelf.ts'
+import type { NodeLife } from './nodes/node-life.ts'
 import { RecordKind } from './records/kinds.ts'
 import { RecordTable } from './records/record-table.ts'
 import { StateRecord } from './records/state-record.ts'
@@ -46,30 +47,14 @@ export class Clock extends StateRecord {
   }
 }
 
-export class NodeLife extends StateRecord {
-  readonly node: number
-  incarnation: number
-
-  constructor(node: number, incarnation: number) {
-    super()
-    this.node = node
-    this.incarnation = incarnation
-  }
-
-  override writeKey(writer: Writer): void {
-    writer.u8(RecordKind.node)
-    writer.u32(this.node)
-  }
-
-  override writeValue(writer: Writer): void {
-    writer.u53(this.incarnation)
-  }
-}
-
 /** What was counted here, for metrics; no part of the state. */
 export interface Counters {
   malformed: number
   stale: number
+  /** Of another node's client, or of a life of a node that is over. */
+  fenced: number
+  /** Bundles that came too far ahead of their predecessor. */
+  heldFull: number
   /** Settlements and releases of what was not there. */
   idle: number
   queueFull: number
@@ -102,6 +87,8 @@ export class State {
   readonly counters: Counters = {
     malformed: 0,
     stale: 0,
+    fenced: 0,
+    heldFull: 0,
     idle: 0,
     queueFull: 0,
     expired: 0,

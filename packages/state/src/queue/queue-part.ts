@@ -63,6 +63,7 @@ interface Extra {
 /** What a part needs to know of its queue. */
 export interface PartOwner {
   readonly clientId: string
+  /** Whether it is kept on disk. */
   readonly kept: boolean
   readonly records: RecordTable
   readonly shelf: Shelf

@@ -40,7 +40,7 @@ export interface QueueState {
 /** The record that a queue belongs to: it carries base, next and the other numbers. */
 export interface QueueOwner extends StateRecord {
   readonly clientId: string
-  readonly kept: boolean
+  readonly persistent: boolean
   readonly connection: unknown
   readonly receiveMaximum: number
 }
@@ -86,12 +86,12 @@ export class SessionQueue implements PartOwner {
   }
 
   get kept(): boolean {
-    return this.#owner.kept
+    return this.#owner.persistent
   }
 
-  /** Numbers below may be sent: all where nothing is kept on disk, else those that are there. */
+  /** Numbers below may be sent: all where nothing is kept on disk or others have it too, else those that are there. */
   get sendableBelow(): number {
-    return this.kept && this.records.changes !== undefined ? this.#loggedBelow : this.next
+    return this.kept && this.records.waitsForDisk ? this.#loggedBelow : this.next
   }
 
   /** Numbers below `bound` are on disk. */

@@ -11,11 +11,12 @@ import { Body, readBody } from '../messages/body.ts'
 import { type Chunk, readDirectory } from '../messages/chunk.ts'
 import { readMessage } from '../messages/message-codec.ts'
 import type { ShelvedBody } from '../messages/shelf.ts'
+import { readLife } from '../nodes/read-life.ts'
 import { EntryFlag, PART_SIZE, termsOf } from '../queue/queue-part.ts'
 import { SPAN_OF_QUEUE_MAX } from '../queue/session-queue.ts'
 import { RetainedEntry } from '../retained/retained.ts'
 import { Session, Subscription } from '../sessions/session.ts'
-import { NodeLife, type State, schedule } from '../state.ts'
+import { type State, schedule } from '../state.ts'
 import { enterSubscription, filterLevels } from '../subscriptions/subscribing.ts'
 import type { StateRecord } from './state-record.ts'
 
@@ -41,7 +42,7 @@ export class Restoring {
   readonly bodies = new Map<string, Body>()
   /** Whether a transient session has a will: only then is it a durable one. */
   readonly willed: (clientId: string) => boolean
-  readonly #contents = new Map<number, readonly ShelvedBody[]>()
+  readonly #contents = new Map<number, ReadonlyMap<number, Body>>()
   #places: Map<string, { readonly chunk: Chunk; readonly slot: number }> | undefined
   readonly #directories = new Map<Chunk, readonly { slot: number; position: number; index: number }[]>()
 
@@ -52,11 +53,11 @@ export class Restoring {
 
   /** The content of a chunk whose messages must be in memory. */
   load(id: number, bodies: readonly ShelvedBody[]): void {
-    this.#contents.set(id, bodies)
+    this.#contents.set(id, new Map(bodies.map(({ slot, body }) => [slot, body])))
   }
 
   loaded(id: number, slot: number): Body | undefined {
-    const body = this.#contents.get(id)?.find((one) => one.slot === slot)?.body
+    const body = this.#contents.get(id)?.get(slot)
     const chunk = this.state.shelf.chunk(id)
     if (body === undefined || chunk === undefined) return undefined
     body.chunk = chunk
@@ -190,7 +191,7 @@ function readClock({ state }: Restoring, reader: Reader): StateRecord | undefine
 
 function readNode({ state }: Restoring, reader: Reader): StateRecord | undefined {
   const node = reader.u32()
-  const life = new NodeLife(node, reader.u53())
+  const life = readLife(node, reader)
   if (state.nodes.has(node)) return failed(reader, 'node is there twice')
   state.nodes.set(node, life)
   state.records.add(life)
@@ -211,7 +212,8 @@ function readSession({ state, willed }: Restoring, reader: Reader): StateRecord 
   const clientId = reader.string()
   const set = reader.upTo(3, 'flags of session')
   const kept = (set & 1) !== 0
-  const session = new Session(clientId, { kept, durable: kept || willed(clientId) }, state)
+  const durable = kept || willed(clientId) || state.records.keepsAll
+  const session = new Session(clientId, { kept, durable }, state)
   const { queue } = session
   session.principal = reader.string()
   const version = reader.upTo(5, 'version')
@@ -287,7 +289,7 @@ function readQueuePart(restoring: Restoring, reader: Reader): StateRecord | unde
     if (found === undefined) return failed(reader, 'entry without message')
     if (found instanceof Body) queue.enter(q, found, terms, share)
     else {
-      const loaded = share === '' ? undefined : restoring.loaded(found.chunk.id, found.slot)
+      const loaded = restoring.loaded(found.chunk.id, found.slot)
       if (loaded !== undefined) queue.enter(q, loaded, terms, share)
       else if (share === '') queue.enterShelved(q, found.chunk, found.slot, terms)
       else return failed(reader, 'message of a shared group is not loaded')

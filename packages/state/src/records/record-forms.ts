@@ -31,7 +31,8 @@ export interface SessionForm {
 
 export type RecordForm =
   | { readonly kind: 'clock'; readonly position: number; readonly timeUs: number; readonly index: number }
-  | { readonly kind: 'node'; readonly node: number; readonly incarnation: number }
+  /** `order`: how far the order of a cluster has got with it, as bytes; absent outside a cluster. */
+  | { readonly kind: 'node'; readonly node: number; readonly incarnation: number; readonly order?: Uint8Array }
   | { readonly kind: 'message'; readonly placed: PlacedMessage }
   | { readonly kind: 'session'; readonly session: SessionForm }
   | { readonly kind: 'subscription'; readonly clientId: string; readonly order: SubscriptionOrder }
@@ -42,6 +43,8 @@ export type RecordForm =
       readonly entries: readonly EntryForm[]
     }
   | { readonly kind: 'retained'; readonly placed: PlacedMessage }
+  /** In a cluster only. */
+  | { readonly kind: 'shareGroup'; readonly filter: string; readonly last: string }
   | { readonly kind: 'will'; readonly clientId: string; readonly delaySeconds: number; readonly message: Message }
   | { readonly kind: 'chunk'; readonly id: number; readonly messages: readonly Shelved[] }
 
@@ -62,7 +65,7 @@ function readForm(kind: number, keys: Reader, values: Reader): RecordForm | unde
     case RecordKind.clock:
       return { kind: 'clock', position: values.u53(), timeUs: values.u53(), index: values.u32() }
     case RecordKind.node:
-      return { kind: 'node', node: keys.u32(), incarnation: values.u53() }
+      return readNode(keys, values)
     case RecordKind.message: {
       const place = { position: keys.u53(), index: keys.u32() }
       return { kind: 'message', placed: { ...place, timeUs: values.u53(), message: readMessage(values) } }
@@ -90,6 +93,8 @@ function readForm(kind: number, keys: Reader, values: Reader): RecordForm | unde
       const place = { position: values.u53(), index: values.u32(), timeUs: values.u53() }
       return { kind: 'retained', placed: { ...place, message: readMessage(values) } }
     }
+    case RecordKind.shareGroup:
+      return { kind: 'shareGroup', filter: keys.string(), last: values.string() }
     case RecordKind.will:
       return { kind: 'will', clientId: keys.string(), delaySeconds: values.u32(), message: readMessage(values) }
     case RecordKind.chunk:
@@ -97,6 +102,11 @@ function readForm(kind: number, keys: Reader, values: Reader): RecordForm | unde
     default:
       return undefined
   }
+}
+
+function readNode(keys: Reader, values: Reader): RecordForm {
+  const form = { kind: 'node', node: keys.u32(), incarnation: values.u53() } as const
+  return values.left === 0 ? form : { ...form, order: values.raw(values.left) }
 }
 
 function readSession(keys: Reader, values: Reader): SessionForm {
@@ -132,6 +142,7 @@ export function writeRecordForm(form: RecordForm): { readonly key: Uint8Array; r
     case 'node':
       key.u32(form.node)
       value.u53(form.incarnation)
+      if (form.order !== undefined) value.raw(form.order)
       break
     case 'message':
       writePlace(key, form.placed)
@@ -160,6 +171,10 @@ export function writeRecordForm(form: RecordForm): { readonly key: Uint8Array; r
       writePlace(value, form.placed)
       value.u53(form.placed.timeUs)
       writeMessage(value, form.placed.message)
+      break
+    case 'shareGroup':
+      key.string(form.filter)
+      value.string(form.last)
       break
     case 'will':
       key.string(form.clientId)

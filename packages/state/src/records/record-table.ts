@@ -54,8 +54,15 @@ export class RecordTable {
   #flushes = 0
   #walk: Walk | undefined
 
-  constructor(options: { readonly hashing: boolean; readonly durable?: boolean }) {
+  /** What is sent must be on this disk: in a cluster it need not, since others have it. */
+  readonly waitsForDisk: boolean
+  /** All records are kept on disk, those of transient sessions too: in a cluster they outlive the process of one node. */
+  readonly keepsAll: boolean
+
+  constructor(options: { readonly hashing: boolean; readonly durable?: boolean; readonly replicated?: boolean }) {
     this.hashing = options.hashing
+    this.waitsForDisk = options.durable === true && options.replicated !== true
+    this.keepsAll = options.durable === true && options.replicated === true
     this.changes = options.durable === true ? new Changes() : undefined
     this.#empty = [new Uint8Array(32)]
     for (let level = 1; level <= LEVELS; level++) {

@@ -33,6 +33,7 @@ const ORDER = [
   RecordKind.chunk,
   RecordKind.session,
   RecordKind.subscription,
+  RecordKind.shareGroup,
   RecordKind.will,
   RecordKind.queuePart,
   RecordKind.retained,
@@ -133,7 +134,10 @@ export class Recovery {
     for (const { key, value } of this.#records) {
       if (key[0] !== RecordKind.queuePart) continue
       const reader = new Reader(value)
-      for (const { share, ref } of readEntries(reader)) if (share !== '' && 'chunk' in ref) wanted.add(ref.chunk)
+      // What is hashed must be in memory.
+      const all = this.#settings.hashing
+      for (const { share, ref } of readEntries(reader))
+        if ((all || share !== '') && 'chunk' in ref) wanted.add(ref.chunk)
       if (reader.problem !== undefined) return { malformed: `part of a queue: ${reader.problem}` }
     }
     return [...wanted]
@@ -176,9 +180,9 @@ export class Recovery {
     for (const body of restoring.bodies.values()) {
       if (body.keptReferences > 0) changes?.markRead(body, { stored: false, changed: true })
     }
-    // What a transient session had queued ended with the process; the session is here for its will.
+    // On a single node what a transient session had queued ended with the process; the session is here for its will.
     for (const { kept, queue } of state.sessions.values()) {
-      if (!kept) queue.base = queue.next
+      if (!kept && !state.records.keepsAll) queue.base = queue.next
       queue.loggedBelow(queue.next)
     }
     for (const chunk of [...state.shelf.chunks()]) if (chunk.live === 0) state.shelf.drop(chunk)

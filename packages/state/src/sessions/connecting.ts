@@ -6,7 +6,8 @@ import type { ConnectCommand, DisconnectCommand, StartCommand } from '../command
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { Effects, Outcome } from '../effects.ts'
 import { compareText } from '../encoding/text-order.ts'
-import { NodeLife, type State, schedule } from '../state.ts'
+import { NodeLife } from '../nodes/node-life.ts'
+import { type State, schedule } from '../state.ts'
 import { endConnection, endSession, hasReasonToStay } from './ending.ts'
 import { isCurrent, isSameConnection, Session } from './session.ts'
 
@@ -27,13 +28,18 @@ export function start(state: State, command: StartCommand, effects: Effects): Ou
   }
   if (command.incarnation <= life.incarnation) return STALE
   state.records.touch(life)
-  life.incarnation = command.incarnation
+  life.begin(command.incarnation)
+  endConnectionsOf(state, command.node, effects)
+  return DONE
+}
+
+/** All connections of a node are lost, in the order of their clients' names. */
+export function endConnectionsOf(state: State, node: number, effects: Effects): void {
   const lost: Session[] = []
-  for (const session of state.sessions.values()) if (session.connection?.node === command.node) lost.push(session)
+  for (const session of state.sessions.values()) if (session.connection?.node === node) lost.push(session)
   for (const session of lost.sort((a, b) => compareText(a.clientId, b.clientId))) {
     endConnection(state, session, { told: SERVER_UNAVAILABLE, will: 'publish' }, effects)
   }
-  return DONE
 }
 
 /** A client connects: the connection it had ends, the session it had goes on or gives way to a new one. */
@@ -87,7 +93,7 @@ export function disconnect(state: State, command: DisconnectCommand, effects: Ef
 
 function begin(state: State, command: ConnectCommand): Session {
   const kept = Math.min(command.sessionExpirySeconds, state.settings.sessionExpirySecondsMax) > 0
-  const durable = kept || command.will !== undefined
+  const durable = kept || command.will !== undefined || state.records.keepsAll
   const session = new Session(command.clientId, { kept, durable }, state)
   state.sessions.set(command.clientId, session)
   state.records.add(session)

@@ -45,6 +45,8 @@ export class Session extends StateRecord implements Deadlined {
   readonly clientId: string
   /** Whether it outlives its connection: born with an expiry above 0. */
   readonly kept: boolean
+  /** What belongs to it is kept on disk: it outlives its connection, or, in a cluster, the process of its node. */
+  readonly persistent: boolean
   connection: ConnectionId | undefined
   principal = ''
   version: ProtocolVersion = 5
@@ -75,6 +77,7 @@ export class Session extends StateRecord implements Deadlined {
     super()
     this.clientId = clientId
     this.kept = options.kept
+    this.persistent = options.kept || state.records.keepsAll
     this.#durable = options.durable
     this.queue = new SessionQueue(this, state)
   }
@@ -212,7 +215,7 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
   }
 
   override get durable(): boolean {
-    return this.session.kept
+    return this.session.persistent
   }
 
   override writeKey(writer: Writer): void {

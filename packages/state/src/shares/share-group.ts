@@ -19,17 +19,20 @@ export class ShareGroup extends StateRecord {
   readonly members: Subscription[] = []
   /** Client identifier of the member chosen last. */
   last = ''
+  readonly #durable: boolean
 
-  constructor(subscription: Subscription) {
+  /** `durable`: whose turn it is must outlive the process, since other nodes know. */
+  constructor(subscription: Subscription, { durable }: { readonly durable: boolean }) {
     super()
+    this.#durable = durable
     this.filter = subscription.filter
     this.shareName = subscription.shareName
     this.topicFilter = subscription.topicFilter
   }
 
-  /** Whose turn it is is no promise: a restart begins with the first member. */
+  /** On a single node whose turn it is is no promise: a restart begins with the first member. */
   override get durable(): boolean {
-    return false
+    return this.#durable
   }
 
   override writeKey(writer: Writer): void {

@@ -16,7 +16,7 @@ import { chooseMember, ShareGroup } from './share-group.ts'
 export function joinGroup(state: State, subscription: Subscription): ShareGroup {
   let group = state.shares.get(subscription.topicFilter, subscription.shareName)
   if (group === undefined) {
-    group = new ShareGroup(subscription)
+    group = new ShareGroup(subscription, { durable: state.records.keepsAll })
     state.shares.set(subscription.topicFilter, subscription.shareName, group)
     state.records.add(group)
   }

@@ -1,0 +1,205 @@
+/**
+ * Applies what the nodes of a cluster put into the order (architecture section 3.1).
+ *
+ *   bundle ─▶ is it the next of its node's life? ─▶ its items, each ─▶ is it the node's own? ─▶ command or run
+ *               │ too early: held                                        │ another's: nothing happens
+ *               └ of a life that is over: late publishes count, nothing else
+ *
+ * Everything comes from elsewhere and is believed as little as a client's packets: what is wrong is counted, and changes
+ * nothing, on all nodes alike.
+ */
+import { PublishRun, topicNameProblem } from '@concordmq/protocol'
+import { applyCommand } from '../commands/apply-command.ts'
+import { decodeCommand } from '../commands/codec.ts'
+import type { Command, ConnectionId } from '../commands/commands.ts'
+import type { Outcome } from '../effects.ts'
+import { isCurrent } from '../sessions/session.ts'
+import type { State } from '../state.ts'
+import { levelsOf } from '../subscriptions/subscribing.ts'
+import { type BundleHead, type BundleItem, eachItem, readHead, readRun } from './bundle.ts'
+import type { FallEffects } from './liveness.ts'
+import { publishRun, type RunOutcome } from './publish-run.ts'
+
+export interface BundleEffects extends FallEffects {
+  /**
+   * Messages of one client took the places from (`position`, `index`) on; no session of this machine wants them. `run` is good
+   * until this returns. Nodes route it to their own transient sessions.
+   */
+  run(run: PublishRun, placed: PlacedRun): void
+  /** An item of a bundle was applied, in the order of the items: its author answers whoever waits for it. */
+  answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void
+}
+
+export interface PlacedRun {
+  readonly position: number
+  readonly index: number
+  readonly timeUs: number
+  readonly connection: ConnectionId
+  readonly publisher: string
+}
+
+const STALE: Outcome = { type: 'stale' }
+
+export class BundleApplier {
+  readonly #state: State
+  readonly #run = new PublishRun()
+
+  constructor(state: State) {
+    this.#state = state
+  }
+
+  /** The place is that of the clock. */
+  apply(node: number, bytes: Uint8Array, effects: BundleEffects): void {
+    const { counters, nodes, records } = this.#state
+    const head = readHead(bytes)
+    if (head === undefined) {
+      counters.malformed++
+      return
+    }
+    const life = nodes.get(node)
+    if (head.number === 0) {
+      this.#begin(node, head, bytes, effects)
+    } else if (life === undefined || head.incarnation > life.incarnation) {
+      counters.fenced++
+    } else if (head.incarnation < life.incarnation || life.down) {
+      this.#items(node, head, bytes, effects, { late: true })
+    } else if (head.number < life.next) {
+      counters.fenced++
+    } else if (head.number > life.next) {
+      records.touch(life)
+      if (!life.hold(head.number, bytes)) counters.heldFull++
+      return
+    } else {
+      records.touch(life)
+      life.next++
+      this.#items(node, head, bytes, effects, { late: false })
+    }
+    this.#goOn(node, effects)
+  }
+
+  /** What was held because its predecessor was not there. */
+  #goOn(node: number, effects: BundleEffects): void {
+    const life = this.#state.nodes.get(node)
+    if (life === undefined || life.down) return
+    for (let held = life.takeHeld(); held !== undefined; held = life.takeHeld()) {
+      this.#state.records.touch(life)
+      const head = { incarnation: life.incarnation, number: life.next++ }
+      this.#items(node, head, held, effects, { late: false })
+    }
+  }
+
+  /** The first bundle of a life: a `start`, and what follows it. */
+  #begin(node: number, head: BundleHead, bytes: Uint8Array, effects: BundleEffects): void {
+    const state = this.#state
+    let first = true
+    let outcome: Outcome = STALE
+    eachItem(bytes, ({ isRun, start, end }) => {
+      if (!first) return
+      first = false
+      const command = isRun ? undefined : decodeCommand(bytes.subarray(start, end))
+      const begins =
+        command !== undefined &&
+        !('malformed' in command) &&
+        command.type === 'start' &&
+        command.node === node &&
+        command.incarnation === head.incarnation
+      if (begins) outcome = applyCommand(state, command, effects)
+    })
+    const life = state.nodes.get(node)
+    if (outcome.type !== 'done' || life === undefined) {
+      state.counters.fenced++
+      effects.answered(node, head, 0, outcome)
+      return
+    }
+    state.records.touch(life)
+    life.next = 1
+    effects.answered(node, head, 0, outcome)
+    this.#items(node, head, bytes, effects, { late: false, from: 1 })
+  }
+
+  #items(
+    node: number,
+    head: BundleHead,
+    bytes: Uint8Array,
+    effects: BundleEffects,
+    { late, from = 0 }: { readonly late: boolean; readonly from?: number },
+  ): void {
+    let i = 0
+    const whole = eachItem(bytes, (item) => {
+      const at = i++
+      if (at < from) return
+      const outcome = item.isRun
+        ? this.#runItem(node, head, bytes, item, effects, late)
+        : this.#commandItem(node, head, bytes, item, effects, late)
+      effects.answered(node, head, at, outcome)
+    })
+    if (!whole) this.#state.counters.malformed++
+  }
+
+  #commandItem(
+    node: number,
+    { incarnation }: BundleHead,
+    bytes: Uint8Array,
+    { start, end }: BundleItem,
+    effects: BundleEffects,
+    late: boolean,
+  ): Outcome {
+    const { counters } = this.#state
+    const command = decodeCommand(bytes.subarray(start, end))
+    if ('malformed' in command) {
+      counters.malformed++
+      return { type: 'malformed', detail: command.malformed }
+    }
+    if (!this.#isOwn(command, node, incarnation) || (late && !isLatePublish(command))) {
+      counters.fenced++
+      return STALE
+    }
+    return applyCommand(this.#state, command, effects)
+  }
+
+  /** Whether the command is of this life of this node, and of a connection that may give it. */
+  #isOwn(command: Command, node: number, incarnation: number): boolean {
+    if (command.type === 'start') return false
+    if (command.type === 'tick') return true
+    const { connection } = command
+    if (connection === undefined) return command.type === 'publish' && command.receipt === undefined
+    if (connection.node !== node || connection.incarnation !== incarnation) return false
+    if (command.type !== 'publish' || command.message.qos < 2) return true
+    // Its client sends a QoS 2 message again on its next connection, with or without a session.
+    return isCurrent(this.#state.sessions.get(command.message.publisher), connection)
+  }
+
+  #runItem(
+    node: number,
+    { incarnation }: BundleHead,
+    bytes: Uint8Array,
+    { start, end }: BundleItem,
+    effects: BundleEffects,
+    late: boolean,
+  ): Outcome | RunOutcome {
+    const state = this.#state
+    const { counters, settings } = state
+    const read = readRun(bytes, start, end, this.#run)
+    if (typeof read === 'string') {
+      counters.malformed++
+      return { type: 'malformed', detail: read }
+    }
+    const problem = topicNameProblem(read.topic)
+    if (problem !== undefined || levelsOf(read.topic) > settings.topicLevelsMax) {
+      counters.malformed++
+      return { type: 'malformed', detail: `topic ${problem ?? 'has too many levels'}` }
+    }
+    const connection = { node, incarnation, counter: read.counter }
+    if (this.#run.qos === 2 && (late || !isCurrent(state.sessions.get(read.publisher), connection))) {
+      counters.fenced++
+      return STALE
+    }
+    const outcome = publishRun(state, this.#run, { ...read, connection }, effects)
+    this.#run.clear()
+    return outcome
+  }
+}
+
+function isLatePublish(command: Command): boolean {
+  return command.type === 'publish' && command.message.qos < 2
+}

@@ -1,0 +1,96 @@
+/**
+ * A run of messages takes its places. What no session of the machine wants passes as it is, with nothing made for each
+ * message; else each is published like any other.
+ */
+import type { PublishRun } from '@concordmq/protocol'
+import type { ConnectionId } from '../commands/commands.ts'
+import { DIRECT_PREFIX, publishMessage } from '../messages/publishing.ts'
+import { isRefused } from '../messages/refusing.ts'
+import type { Session } from '../sessions/session.ts'
+import type { State } from '../state.ts'
+import type { BundleEffects } from './apply-bundle.ts'
+
+/** What became of one message of a run. */
+export const RunCode = { published: 0, duplicate: 1, refused: 2 } as const
+
+/** What became of a run. `codes`: of each message; undefined: all were published. */
+export interface RunOutcome {
+  readonly type: 'run'
+  readonly codes: Uint8Array | undefined
+}
+
+const ALL: RunOutcome = { type: 'run', codes: undefined }
+
+export interface RunTerms {
+  readonly connection: ConnectionId
+  readonly publisher: string
+  readonly topic: string
+  /** Its session is current. */
+  readonly receipts: boolean
+}
+
+export function publishRun(state: State, run: PublishRun, terms: RunTerms, effects: BundleEffects): RunOutcome {
+  const session = terms.receipts ? state.sessions.get(terms.publisher) : undefined
+  if (!isWanted(state, terms.topic) && (session === undefined || takeReceipts(state, session, run))) {
+    place(state, run, terms, effects)
+    return ALL
+  }
+  let codes: Uint8Array | undefined
+  for (let i = 0; i < run.count; i++) {
+    const code = publishOne(state, run, i, terms, session, effects)
+    if (code === RunCode.published) continue
+    codes ??= new Uint8Array(run.count)
+    codes[i] = code
+  }
+  return codes === undefined ? ALL : { type: 'run', codes }
+}
+
+/** Whether a session of this machine, a shared group or an address may want messages of this topic. */
+function isWanted(state: State, topic: string): boolean {
+  const { directMessages } = state.settings
+  if (directMessages !== 'off' && topic.startsWith(DIRECT_PREFIX)) return true
+  if (directMessages === 'bare' && state.sessions.has(topic)) return true
+  let wanted = false
+  const found = (): void => {
+    wanted = true
+  }
+  if (state.filters.size > 0) state.filters.match(topic, found)
+  if (!wanted && state.shares.size > 0) state.shares.match(topic, found)
+  return wanted
+}
+
+/** Leaves a receipt for each message, if none of them has one. */
+function takeReceipts(state: State, session: Session, run: PublishRun): boolean {
+  for (let i = 0; i < run.count; i++) if (session.receipts.has(run.packetId(i))) return false
+  state.records.touch(session)
+  for (let i = 0; i < run.count; i++) session.receipts.add(run.packetId(i))
+  return true
+}
+
+function place(state: State, run: PublishRun, { connection, publisher }: RunTerms, effects: BundleEffects): void {
+  const { clock } = state
+  const { position, index, timeUs } = clock
+  clock.index += run.count
+  effects.run(run, { position, index, timeUs, connection, publisher })
+}
+
+function publishOne(
+  state: State,
+  run: PublishRun,
+  i: number,
+  { connection, publisher, topic }: RunTerms,
+  session: Session | undefined,
+  effects: BundleEffects,
+): number {
+  const { qos } = run
+  if (session?.receipts.has(run.packetId(i)) === true) return RunCode.duplicate
+  const message = { topic, payload: run.copyPayload(i), qos, retain: false, publisher }
+  // A refused publish leaves no receipt.
+  if (isRefused(state, message)) return RunCode.refused
+  if (session !== undefined) {
+    state.records.touch(session)
+    session.receipts.add(run.packetId(i))
+  }
+  publishMessage(state, message, connection, effects)
+  return RunCode.published
+}
