@@ -11,32 +11,14 @@
 import { PublishRun, topicNameProblem } from '@concordmq/protocol'
 import { applyCommand } from '../commands/apply-command.ts'
 import { decodeCommand } from '../commands/codec.ts'
-import type { Command, ConnectionId } from '../commands/commands.ts'
+import type { Command } from '../commands/commands.ts'
 import type { Outcome } from '../effects.ts'
 import { isCurrent } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 import { levelsOf } from '../subscriptions/subscribing.ts'
 import { type BundleHead, type BundleItem, eachItem, readHead, readRun } from './bundle.ts'
-import type { FallEffects } from './liveness.ts'
-import { publishRun, type RunOutcome } from './publish-run.ts'
-
-export interface BundleEffects extends FallEffects {
-  /**
-   * Messages of one client took the places from (`position`, `index`) on; no session of this machine wants them. `run` is good
-   * until this returns. Nodes route it to their own transient sessions.
-   */
-  run(run: PublishRun, placed: PlacedRun): void
-  /** An item of a bundle was applied, in the order of the items: its author answers whoever waits for it. */
-  answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void
-}
-
-export interface PlacedRun {
-  readonly position: number
-  readonly index: number
-  readonly timeUs: number
-  readonly connection: ConnectionId
-  readonly publisher: string
-}
+import type { BundleEffects, RunOutcome } from './bundle-effects.ts'
+import { publishRun } from './publish-run.ts'
 
 const STALE: Outcome = { type: 'stale' }
 

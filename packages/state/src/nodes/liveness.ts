@@ -5,9 +5,9 @@
  * where s is the time of the first unit that was emitted after the node's last linearised block; a jailed one is down at once.
  * The steps are there because a single unit may move the time of the order on by any span: an idle cluster has no time.
  */
-import type { Effects } from '../effects.ts'
 import { endConnectionsOf } from '../sessions/connecting.ts'
 import type { State } from '../state.ts'
+import type { BundleEffects } from './bundle-effects.ts'
 
 /** Steps with units that a silent node has at least, whatever the clocks say. */
 export const SILENT_STEPS_MIN = 8
@@ -23,13 +23,8 @@ export interface Heard {
   readonly jailed: number
 }
 
-export interface FallEffects extends Effects {
-  /** A node fell: nothing of its present life counts any more. After the effects of its connections' ends. */
-  nodeFell(node: number, incarnation: number): void
-}
-
 /** Takes in a unit; its place is that of the clock. */
-export function hear(state: State, { step, linearised, jailed }: Heard, effects: FallEffects): void {
+export function hear(state: State, { step, linearised, jailed }: Heard, effects: BundleEffects): void {
   const { records, clock, settings } = state
   for (let node = 0; node < NODES_MAX; node++) {
     const life = state.nodes.get(node)

@@ -8,16 +8,7 @@ import { DIRECT_PREFIX, publishMessage } from '../messages/publishing.ts'
 import { isRefused } from '../messages/refusing.ts'
 import type { Session } from '../sessions/session.ts'
 import type { State } from '../state.ts'
-import type { BundleEffects } from './apply-bundle.ts'
-
-/** What became of one message of a run. */
-export const RunCode = { published: 0, duplicate: 1, refused: 2 } as const
-
-/** What became of a run. `codes`: of each message; undefined: all were published. */
-export interface RunOutcome {
-  readonly type: 'run'
-  readonly codes: Uint8Array | undefined
-}
+import { type BundleEffects, RunCode, type RunOutcome } from './bundle-effects.ts'
 
 const ALL: RunOutcome = { type: 'run', codes: undefined }
 

@@ -1,0 +1,35 @@
+/** What the machine asks of the world in a cluster, beyond what it asks on a single node. */
+import type { PublishRun } from '@concordmq/protocol'
+import type { ConnectionId } from '../commands/commands.ts'
+import type { Effects, Outcome } from '../effects.ts'
+import type { BundleHead } from './bundle.ts'
+
+/** What became of one message of a run. */
+export const RunCode = { published: 0, duplicate: 1, refused: 2 } as const
+
+/** What became of a run. `codes`: of each message; undefined: all were published. */
+export interface RunOutcome {
+  readonly type: 'run'
+  readonly codes: Uint8Array | undefined
+}
+
+/** The place of the first message of a run, and whose it is. */
+export interface PlacedRun {
+  readonly position: number
+  readonly index: number
+  readonly timeUs: number
+  readonly connection: ConnectionId
+  readonly publisher: string
+}
+
+export interface BundleEffects extends Effects {
+  /**
+   * Messages of one client took the places from (`position`, `index`) on; no session of this machine wants them. `run` is good
+   * until this returns. Nodes route it to their own transient sessions.
+   */
+  run(run: PublishRun, placed: PlacedRun): void
+  /** An item of a bundle was applied, in the order of the items: its author answers whoever waits for it. */
+  answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void
+  /** A node fell: nothing of its present life counts any more. After the effects of its connections' ends. */
+  nodeFell(node: number, incarnation: number): void
+}
