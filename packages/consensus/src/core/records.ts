@@ -1,26 +1,63 @@
 /**
- * The kinds of record in the write-ahead log (consensus.md section 11), and what is in them. The log is the host's: it keeps
- * records in order, each with its kind, mark and bytes, cuts a torn tail, and reports damage before the tail as loss of the disk.
+ * The records of the write-ahead log (consensus.md section 11), and what is in them. The log is the host's: it keeps records in
+ * order, each with its kind, mark and bytes, cuts a torn tail, and reports damage before the tail as loss of the disk.
  *
  * Not here, against the specification: STEP. A replay decides the same steps again.
  */
+import { Reader } from '../bytes/reader.ts'
+import { Writer } from '../bytes/writer.ts'
+import type { BlockMessage, MessageKind } from '../model/block.ts'
 
 export const RecordKind = {
-  /** Which network and node this log belongs to, and the format. The first record, repeated so that segments can go. */
-  meta: 1,
-  /** A block of anyone, as it was accepted or about to be reported. */
-  block: 2,
+  /** A block of anyone, as it was accepted or about to be reported: arrival u64 | block. */
+  block: 1,
   /** An own block; its round is used for ever. */
-  own: 3,
-  /** Submission numbers below this one may have been used. */
-  seq: 4,
-  /** The engine's state behind a step: replay starts at one of these. */
+  own: 2,
+  /** Submission numbers below this one may have been used: u64. */
+  seq: 3,
+  /** An own message that was promised to be kept and is in no block yet. */
+  submission: 4,
+  /** The engine's state behind a step; replay starts at one of these. */
   checkpoint: 5,
   /** A certificate of a checkpoint. */
   certificate: 6,
   /** An epoch began. */
   epoch: 7,
-  /** An own message that was promised to be kept and is in no block yet. */
-  submission: 8,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
+
+export function blockRecord(arrivalUs: number, block: Uint8Array): Uint8Array {
+  const writer = new Writer(8 + block.length)
+  writer.u64(arrivalUs)
+  writer.raw(block)
+  return writer.take()
+}
+
+export function readBlockRecord(bytes: Uint8Array): { readonly arrivalUs: number; readonly block: Uint8Array } {
+  const reader = new Reader(bytes)
+  return { arrivalUs: reader.u64(), block: reader.raw(reader.left) }
+}
+
+export function seqRecord(below: number): Uint8Array {
+  const writer = new Writer(8)
+  writer.u64(below)
+  return writer.take()
+}
+
+export function readSeqRecord(bytes: Uint8Array): number {
+  return new Reader(bytes).u64()
+}
+
+export function submissionRecord(message: BlockMessage): Uint8Array {
+  const writer = new Writer(17 + message.bytes.length)
+  writer.u8(message.kind)
+  writer.u64(message.seq)
+  writer.u64(message.recvUs)
+  writer.raw(message.bytes)
+  return writer.take()
+}
+
+export function readSubmissionRecord(bytes: Uint8Array): BlockMessage {
+  const reader = new Reader(bytes)
+  return { kind: reader.u8() as MessageKind, seq: reader.u64(), recvUs: reader.u64(), bytes: reader.raw(reader.left) }
+}

@@ -3,6 +3,7 @@
  * carried out in their order. A frame that must not leave before something is on disk is asked for only after the host said
  * that it is (`durable`), so `send` has no condition.
  */
+import type { Leaf } from '../log/leaf.ts'
 import type { Block, MessageKind } from './block.ts'
 import type { Epoch } from './epoch.ts'
 import type { Status } from './status.ts'
@@ -99,9 +100,10 @@ export interface OrderedBatch {
   readonly step: number
   /** The unit; with `leaf` and the log's other leaves it makes proofs (section 10). */
   readonly unit: Block
-  /** Its leaf in the log tree, and which one; absent when no message got a place. */
-  readonly leaf: Uint8Array | undefined
+  /** Its leaf in the log tree, which one it is, and the hashes that are complete with it (`LogTree.append`). */
+  readonly leaf: Leaf
   readonly leafIndex: number
+  readonly nodes: readonly Uint8Array[]
   /**
    * Bit i: a block of author i, unit or not, was linearised since the batch before, up to and with `step`. The application
    * tells by it which nodes live, equally everywhere; so it is part of the engine's snapshot.

@@ -1,0 +1,154 @@
+/**
+ * Asks peers for blocks by name (consensus.md section 6, pull): parents that are missing, units that others report, bodies that
+ * are to be emitted. Who named a block is asked first, each further one that names it at once, up to w in parallel; then by
+ * turns, ever slower, as long as it is wanted: a name under which there is nothing is named by fewer than w.
+ */
+import { encodeFrame } from '../bytes/frames.ts'
+import { sameBytes } from '../bytes/order.ts'
+import { authorCount } from '../graph/vertex.ts'
+import type { BlockName } from '../model/block.ts'
+import type { EpochContext } from './context.ts'
+
+/** Names in one request. */
+export const fetchNamesMax = 64
+const RETRY_US_MIN = 4000
+const RETRY_US_MAX = 1_000_000
+/** Names that are asked for at a time; more wait until some have come or are wanted no more. */
+const WANTED_MAX = 100_000
+
+interface Wanted extends BlockName {
+  /** Bit i: peer i has named it, so has it if it is correct. */
+  namers: number
+  /** Bit i: peer i was asked since the last round of questions began. */
+  asked: number
+  waitUs: number
+  dueUs: number
+}
+
+export class Fetcher {
+  readonly #context: EpochContext
+  readonly #isWanted: (name: BlockName) => boolean
+  readonly #wanted = new Map<number, Wanted[]>()
+  #count = 0
+  /** Nothing is due before. */
+  #dueUs = Number.POSITIVE_INFINITY
+  readonly #toAsk = new Map<number, BlockName[]>()
+  #nextRequest = 1
+
+  constructor(context: EpochContext, isWanted: (name: BlockName) => boolean) {
+    this.#context = context
+    this.#isWanted = isWanted
+  }
+
+  /** How many names are asked for. */
+  get count(): number {
+    return this.#count
+  }
+
+  get deadlineUs(): number {
+    return this.#dueUs
+  }
+
+  /** A block is lacking that these peers named (bit i: peer i). */
+  want(name: BlockName, namers: number): void {
+    if (this.#context.outbox.replaying) return
+    const wanted = this.#find(name) ?? this.#add(name)
+    if (wanted === undefined) return
+    const news = namers & ~wanted.namers
+    wanted.namers |= namers
+    for (let peer = 0; news >>> peer !== 0; peer++) {
+      if (((news >>> peer) & 1) === 0 || authorCount(wanted.asked) >= this.#context.epoch.w) continue
+      this.#ask(wanted, peer)
+    }
+  }
+
+  /** It has come. */
+  got(name: BlockName): void {
+    const names = this.#wanted.get(name.round)
+    if (names === undefined) return
+    const at = names.findIndex((wanted) => isSame(wanted, name))
+    if (at === -1) return
+    this.#count--
+    if (names.length === 1) this.#wanted.delete(name.round)
+    else names.splice(at, 1)
+  }
+
+  /** Asks again for what did not come in time. */
+  tick(): void {
+    const { nowUs } = this.#context.clock
+    if (nowUs < this.#dueUs) return
+    this.#dueUs = Number.POSITIVE_INFINITY
+    for (const names of [...this.#wanted.values()]) {
+      for (const wanted of [...names]) {
+        if (!this.#isWanted(wanted)) this.got(wanted)
+        else if (wanted.dueUs <= nowUs) this.#askAgain(wanted)
+        else this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
+      }
+    }
+  }
+
+  /** Sends the questions of this input. */
+  flush(): void {
+    if (this.#toAsk.size === 0) return
+    for (const [peer, names] of this.#toAsk) {
+      for (let at = 0; at < names.length; at += fetchNamesMax) {
+        const frame = encodeFrame({
+          type: 'fetch',
+          request: this.#nextRequest++,
+          names: names.slice(at, at + fetchNamesMax),
+        })
+        this.#context.outbox.send(peer, frame)
+      }
+    }
+    this.#toAsk.clear()
+  }
+
+  #find(name: BlockName): Wanted | undefined {
+    return this.#wanted.get(name.round)?.find((wanted) => isSame(wanted, name))
+  }
+
+  #add(name: BlockName): Wanted | undefined {
+    if (this.#count >= WANTED_MAX) return undefined
+    const { author, round } = name
+    const dueUs = this.#context.clock.nowUs + RETRY_US_MIN
+    const wanted = { author, round, digest: name.digest.slice(), namers: 0, asked: 0, waitUs: 0, dueUs }
+    const names = this.#wanted.get(round)
+    if (names === undefined) this.#wanted.set(round, [wanted])
+    else names.push(wanted)
+    this.#count++
+    this.#dueUs = Math.min(this.#dueUs, dueUs)
+    return wanted
+  }
+
+  #ask(wanted: Wanted, peer: number): void {
+    if (!this.#context.peers.isUp(peer)) return
+    wanted.asked |= 1 << peer
+    const names = this.#toAsk.get(peer)
+    if (names === undefined) this.#toAsk.set(peer, [wanted])
+    else names.push(wanted)
+    if (wanted.waitUs === 0) wanted.waitUs = Math.max(2 * this.#context.peers.rttUs(peer), RETRY_US_MIN)
+    wanted.dueUs = this.#context.clock.nowUs + wanted.waitUs
+    this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
+  }
+
+  /** Another namer that was not asked, else anyone. */
+  #askAgain(wanted: Wanted): void {
+    const { peers, random, clock } = this.#context
+    if (wanted.waitUs > 0) wanted.waitUs = Math.min(wanted.waitUs * 2, RETRY_US_MAX)
+    const unasked = wanted.namers & peers.connected & ~wanted.asked
+    const choice = unasked === 0 ? peers.connected : unasked
+    const count = authorCount(choice)
+    if (count > 0) {
+      let skip = random.below(count)
+      for (let peer = 0; choice >>> peer !== 0; peer++) {
+        if (((choice >>> peer) & 1) === 1 && skip-- === 0) this.#ask(wanted, peer)
+      }
+    }
+    wanted.dueUs = clock.nowUs + Math.max(wanted.waitUs, RETRY_US_MIN)
+    this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
+  }
+}
+
+function isSame(a: BlockName, b: BlockName): boolean {
+  return a.author === b.author && a.round === b.round && sameBytes(a.digest, b.digest)
+}

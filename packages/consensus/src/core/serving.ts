@@ -1,0 +1,154 @@
+/**
+ * Gives peers the blocks they ask for (consensus.md section 6, FETCH and RANGE): from memory, or read back from the write-ahead
+ * log. One answer per peer is under way at a time, of at most 4 MiB, in frames that fit; what is asked meanwhile waits in a
+ * short queue, and beyond that is dropped, since whoever needs it asks again.
+ */
+import { encodeBlock } from '../bytes/block-codec.ts'
+import { type BlocksEntry, encodeFrame } from '../bytes/frames.ts'
+import type { Block, BlockName } from '../model/block.ts'
+import type { BlockTable, Known } from './block-table.ts'
+import type { Outbox } from './outbox.ts'
+import { readBlockRecord } from './records.ts'
+
+/** Bytes of one answer, and of the entries of one frame of it. */
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024
+const FRAME_BYTES = 256 * 1024
+/** Requests of one peer that wait for the one before. */
+const WAITING_MAX = 8
+/** Entries in one frame. */
+const ENTRIES_MAX = 4096
+
+/** What is asked: names, or everything from a round on. */
+type Request =
+  | { readonly type: 'fetch'; readonly request: number; readonly names: readonly BlockName[] }
+  | { readonly type: 'range'; readonly request: number; readonly round: number }
+
+interface Answer {
+  readonly request: number
+  readonly known: readonly (Known | BlocksEntry)[]
+  next: number
+  sentBytes: number
+  entries: BlocksEntry[]
+  entryBytes: number
+}
+
+export class Serving {
+  readonly #outbox: Outbox
+  readonly #table: BlockTable
+  /** Blocks that wait for parents are served too, from where they wait. */
+  readonly #waiting: (name: BlockName) => Block | undefined
+  readonly #answers = new Map<number, Answer>()
+  readonly #requests = new Map<number, Request[]>()
+
+  constructor(outbox: Outbox, table: BlockTable, waiting: (name: BlockName) => Block | undefined) {
+    this.#outbox = outbox
+    this.#table = table
+    this.#waiting = waiting
+  }
+
+  ask(peer: number, request: Request): void {
+    if (!this.#answers.has(peer)) return this.#begin(peer, request)
+    const waiting = this.#requests.get(peer) ?? []
+    if (waiting.length >= WAITING_MAX) return
+    waiting.push(request)
+    this.#requests.set(peer, waiting)
+  }
+
+  /** The own blocks above a round, ascending: what a peer lacks by its status. */
+  sendOwn(peer: number, self: number, above: number, upTo: number): void {
+    const own: Known[] = []
+    for (let round = Math.max(above + 1, this.#table.horizon); round <= upTo; round++) {
+      const known = this.#table.versions(round, self)
+      if (known?.accepted === true) own.push(known)
+    }
+    if (own.length > 0 && !this.#answers.has(peer)) this.#start(peer, 0, own)
+  }
+
+  /** The link to a peer is down: nothing is owed to it. */
+  drop(peer: number): void {
+    this.#answers.delete(peer)
+    this.#requests.delete(peer)
+  }
+
+  #begin(peer: number, request: Request): void {
+    if (request.type === 'fetch') this.#start(peer, request.request, request.names.map((name) => this.#find(name)))
+    else this.#start(peer, request.request, this.#from(request.round))
+  }
+
+  #find(name: BlockName): Known | BlocksEntry {
+    const known = this.#table.find(name)
+    if (known?.held === true) return known
+    const waiting = this.#waiting(name)
+    if (waiting !== undefined) return { type: 'block', bytes: encodeBlock(waiting) }
+    const { author, round, digest } = name
+    return { type: round < this.#table.horizon ? 'collected' : 'unknown', author, round, digest }
+  }
+
+  /** All accepted blocks from a round on, ascending, as far as one answer goes. */
+  #from(round: number): Known[] {
+    const found: Known[] = []
+    let bytes = 0
+    for (let at = Math.max(round, this.#table.horizon); at <= this.#table.roundMax && bytes < ANSWER_BYTES_MAX; at++) {
+      for (const known of this.#table.ofRound(at)) {
+        if (!known.accepted) continue
+        found.push(known)
+        bytes += known.bytes
+      }
+    }
+    return found
+  }
+
+  #start(peer: number, request: number, known: readonly (Known | BlocksEntry)[]): void {
+    const answer: Answer = { request, known, next: 0, sentBytes: 0, entries: [], entryBytes: 0 }
+    this.#answers.set(peer, answer)
+    this.#goOn(peer, answer)
+  }
+
+  #goOn(peer: number, answer: Answer): void {
+    while (answer.next < answer.known.length && answer.sentBytes < ANSWER_BYTES_MAX) {
+      const item = answer.known[answer.next]!
+      const entry = 'type' in item ? item : this.#entry(item)
+      if (entry === undefined) return this.#readBack(peer, answer, item as Known)
+      answer.next++
+      this.#add(peer, answer, entry)
+    }
+    this.#flush(peer, answer, true)
+    this.#answers.delete(peer)
+    const next = this.#requests.get(peer)?.shift()
+    if (next !== undefined) this.#begin(peer, next)
+  }
+
+  #entry(known: Known): BlocksEntry | undefined {
+    if (known.block !== undefined) return { type: 'block', bytes: encodeBlock(known.block) }
+    if (known.mark > 0) return undefined
+    return { type: 'unknown', author: known.author, round: known.round, digest: known.digest }
+  }
+
+  #readBack(peer: number, answer: Answer, known: Known): void {
+    this.#outbox.read({ type: 'record', mark: known.mark }, (bytes) => {
+      if (this.#answers.get(peer) !== answer) return
+      const { author, round, digest } = known
+      answer.next++
+      if (bytes === undefined) this.#add(peer, answer, { type: 'collected', author, round, digest })
+      else this.#add(peer, answer, { type: 'block', bytes: readBlockRecord(bytes).block })
+      this.#goOn(peer, answer)
+    })
+  }
+
+  #add(peer: number, answer: Answer, entry: BlocksEntry): void {
+    const bytes = entry.type === 'block' ? entry.bytes.length : 64
+    if (answer.entryBytes > 0 && answer.entryBytes + bytes > FRAME_BYTES) this.#flush(peer, answer, false)
+    answer.entries.push(entry)
+    answer.entryBytes += bytes
+    answer.sentBytes += bytes
+    if (answer.entries.length >= ENTRIES_MAX) this.#flush(peer, answer, false)
+  }
+
+  #flush(peer: number, answer: Answer, last: boolean): void {
+    if (answer.entries.length === 0 && !last) return
+    const { request, entries } = answer
+    this.#outbox.send(peer, encodeFrame({ type: 'blocks', request, last, entries }))
+    answer.entries = []
+    answer.entryBytes = 0
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * This node's own messages, from `submit` until they have a place (consensus.md sections 3, 5, 8.6, 15). Each has a submission
+ * number that is never used for another message; a message whose block became void is queued again under the same number.
+ *
+ *   submit ─▶ queue ─▶ block of a round ─▶ placed
+ *               ▲            │ void, or collected undecided
+ *               └────────────┘
+ *
+ * Numbers are reserved in ranges on the disk before a block with one leaves; a crash leaves gaps, which the window of the
+ * duplicate check bridges.
+ */
+import type { BlockMessage, MessageKind } from '../model/block.ts'
+import type { Constants } from '../model/constants.ts'
+import type { Tunables } from './tunables.ts'
+
+/** Numbers reserved at a time. */
+const SEQ_RANGE = 4096
+/** Bytes of a message in a body beside its own: kind, seq, recvUs, length. */
+export const MESSAGE_OVERHEAD_BYTES = 1 + 8 + 8 + 4
+
+/** Names nobody's submission: the engine's own messages, and those of before a restart. */
+export const NO_SUBMITTER = -1
+
+export interface OwnMessage extends BlockMessage {
+  /** The submitter's name for it, or `NO_SUBMITTER`. */
+  readonly id: number
+}
+
+export class Submissions {
+  readonly #tunables: Tunables
+  readonly #constants: Constants
+  /** All without a place, by number; in the order of their numbers as far as they were not queued again. */
+  readonly #open = new Map<number, OwnMessage>()
+  /** Those in no block, by ascending number, from `#head` on. */
+  #queue: OwnMessage[] = []
+  #head = 0
+  /** The messages of own blocks whose units are not settled, by round. */
+  readonly #inBlocks = new Map<number, readonly OwnMessage[]>()
+  #bytes = 0
+  #nextSeq = 0
+  #reserved = 0
+
+  constructor(tunables: Tunables, constants: Constants) {
+    this.#tunables = tunables
+    this.#constants = constants
+  }
+
+  get queuedMessages(): number {
+    return this.#queue.length - this.#head
+  }
+
+  get queuedBytes(): number {
+    return this.#bytes
+  }
+
+  /** Messages that have no place yet, in blocks or not. */
+  get openMessages(): number {
+    return this.#open.size
+  }
+
+  /** Numbers below this one may have been used; for the snapshot of a restart. */
+  get reservedSeq(): number {
+    return this.#reserved
+  }
+
+  /** Numbers below this one were perhaps used before a restart. */
+  reserve(below: number): void {
+    if (below > this.#reserved) this.#reserved = below
+    if (below > this.#nextSeq) this.#nextSeq = below
+  }
+
+  /** Takes a message, or says why not. The number is final. */
+  submit(id: number, kind: MessageKind, bytes: Uint8Array, recvUs: number): OwnMessage | 'busy' | 'tooLarge' {
+    const size = bytes.length + MESSAGE_OVERHEAD_BYTES
+    if (size > this.bodyBytesMax) return 'tooLarge'
+    const { queueBytesMax, queueMessagesMax } = this.#tunables
+    const full = this.queuedMessages >= queueMessagesMax || this.#bytes + size > queueBytesMax
+    if (full && id !== NO_SUBMITTER) return 'busy'
+    const message: OwnMessage = { id, kind, seq: this.#nextSeq++, recvUs, bytes }
+    this.#open.set(message.seq, message)
+    this.#queue.push(message)
+    this.#bytes += size
+    return message
+  }
+
+  /** Bytes of a body that certainly fit into a block beside the largest table of references. */
+  get bodyBytesMax(): number {
+    return this.#constants.blockBytesMax - 4096 - 50 * this.#constants.refsMax
+  }
+
+  /** The messages for the next own block, which is of `round`, in the order of their numbers; empty if none. */
+  take(round: number): readonly OwnMessage[] {
+    if (this.#head === this.#queue.length) return []
+    const first = this.#oldestOpenSeq()
+    const seqMax = first + this.#constants.seqWindow / 2
+    let end = this.#head
+    let bytes = 0
+    while (end < this.#queue.length && end - this.#head < this.#constants.blockMessagesMax) {
+      const message = this.#queue[end]!
+      const size = message.bytes.length + MESSAGE_OVERHEAD_BYTES
+      if (bytes + size > this.bodyBytesMax || message.seq >= seqMax) break
+      bytes += size
+      end++
+    }
+    const taken = this.#queue.slice(this.#head, end)
+    this.#head = end
+    this.#bytes -= bytes
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) this.#compact()
+    if (taken.length > 0) this.#inBlocks.set(round, taken)
+    return taken
+  }
+
+  /** The number range that must be on disk before the own block of this round leaves; undefined if it is there. */
+  rangeForBlock(round: number): number | undefined {
+    const last = this.#inBlocks.get(round)?.at(-1)
+    if (last === undefined || last.seq < this.#reserved) return undefined
+    this.#reserved = last.seq + SEQ_RANGE
+    return this.#reserved
+  }
+
+  /** An own block from before a restart: its messages are in a block of this round. */
+  restoreBlock(round: number, messages: readonly BlockMessage[]): void {
+    const own = messages.map((message) => ({ ...message, id: NO_SUBMITTER }))
+    for (const message of own) {
+      this.#open.set(message.seq, message)
+      this.reserve(message.seq + 1)
+    }
+    this.#inBlocks.set(round, own)
+  }
+
+  /** An own message from before a restart that was in no block. */
+  restoreMessage(message: BlockMessage): void {
+    this.reserve(message.seq + 1)
+    if (this.#open.has(message.seq)) return
+    const own = { ...message, id: NO_SUBMITTER }
+    this.#open.set(own.seq, own)
+    this.#enqueue([own])
+  }
+
+  /** A message of this node has a place; the submitter's name for it, if it has one. */
+  placed(seq: number): number | undefined {
+    const message = this.#open.get(seq)
+    if (message === undefined) return undefined
+    this.#open.delete(seq)
+    return message.id === NO_SUBMITTER ? undefined : message.id
+  }
+
+  /** The own unit of this round is emitted: what of it has no place gets none. */
+  settled(round: number): void {
+    this.#inBlocks.delete(round)
+  }
+
+  /** The own block of this round will not be ordered: what has no place yet is queued again. */
+  requeue(round: number): void {
+    const messages = this.#inBlocks.get(round)
+    if (messages === undefined) return
+    this.#inBlocks.delete(round)
+    this.#enqueue(messages.filter((message) => this.#open.has(message.seq)))
+  }
+
+  /** Everything in blocks is queued again: their epoch has ended. */
+  requeueAll(): void {
+    for (const round of [...this.#inBlocks.keys()]) this.requeue(round)
+  }
+
+  /** This node is no longer heard: the submitters' names of all that waits, which gets no place. */
+  abandon(): readonly number[] {
+    const ids = [...this.#open.values()].map((message) => message.id).filter((id) => id !== NO_SUBMITTER)
+    this.#open.clear()
+    this.#inBlocks.clear()
+    this.#queue = []
+    this.#head = 0
+    this.#bytes = 0
+    return ids
+  }
+
+  /** When the oldest message without a place was taken, by the stamp in it; undefined if there is none. */
+  oldestRecvUs(): number | undefined {
+    for (const message of this.#open.values()) return message.recvUs
+    return undefined
+  }
+
+  #oldestOpenSeq(): number {
+    for (const seq of this.#open.keys()) return seq
+    return this.#nextSeq
+  }
+
+  #enqueue(messages: readonly OwnMessage[]): void {
+    if (messages.length === 0) return
+    const waiting = this.#queue.slice(this.#head)
+    this.#queue = [...messages, ...waiting].sort((one, other) => one.seq - other.seq)
+    this.#head = 0
+    for (const message of messages) this.#bytes += message.bytes.length + MESSAGE_OVERHEAD_BYTES
+  }
+
+  #compact(): void {
+    this.#queue = this.#queue.slice(this.#head)
+    this.#head = 0
+  }
+}
