@@ -7,7 +7,10 @@ describe('Engine', () => {
     const cluster = new Cluster({ n: 1, seed: 1 })
     for (let i = 0; i < 10; i++) cluster.submit(0, `m${i}`)
     cluster.run(100_000)
-    assert.deepEqual(cluster.texts(0), Array.from({ length: 10 }, (_, i) => `m${i}`))
+    assert.deepEqual(
+      cluster.texts(0),
+      Array.from({ length: 10 }, (_, i) => `m${i}`),
+    )
   })
 
   it('gives one order on all nodes (n=4)', () => {

@@ -7,12 +7,12 @@ import { createHash } from 'node:crypto'
 import { makeEpoch } from '../src/bytes/epoch-record.ts'
 import type { Tunables } from '../src/core/tunables.ts'
 import { Engine } from '../src/engine.ts'
+import { MessageKind } from '../src/model/block.ts'
 import { type Constants, constantsFor } from '../src/model/constants.ts'
 import type { Cryptography } from '../src/model/cryptography.ts'
 import type { Alarm, Effect, OrderedBatch, WalRecord } from '../src/model/effect.ts'
 import type { Epoch } from '../src/model/epoch.ts'
 import type { Input } from '../src/model/input.ts'
-import { MessageKind } from '../src/model/block.ts'
 
 export interface ClusterOptions {
   readonly n: number
@@ -183,7 +183,8 @@ export class Cluster {
     dead.life++
     dead.wal = options.loseDisk === true ? [] : dead.wal.slice(0, dead.synced)
     dead.synced = dead.wal.length
-    for (let peer = 0; peer < this.nodes.length; peer++) if (peer !== node && this.#node(peer).up) this.#link(peer, node, false)
+    for (let peer = 0; peer < this.nodes.length; peer++)
+      if (peer !== node && this.#node(peer).up) this.#link(peer, node, false)
   }
 
   /** It starts again with what its disk has, and an application that has applied what it was given. */

@@ -93,7 +93,9 @@ export class Agreement {
     this.reports = new Reports(epoch, this.table, clock)
     this.maker = new Maker(context, this.graph, this.committer, this.table, this.reports)
     this.fetcher = new Fetcher(context, (name) => this.#isWanted(name))
-    this.intake = new Intake(context, this.table, this.graph, (block, from, arrivalUs) => this.take(block, from, arrivalUs))
+    this.intake = new Intake(context, this.table, this.graph, (block, from, arrivalUs) =>
+      this.take(block, from, arrivalUs),
+    )
   }
 
   get consensusUs(): number {

@@ -44,7 +44,9 @@ export class CatchingUp {
       nextStep: committer.nextStep,
       collectedRound: graph.collectedRound,
       quorumRound: graph.quorumRound,
-      lastRounds: context.epoch.nodes.map((_, author) => (author === context.self ? maker.last : graph.lastRound(author))),
+      lastRounds: context.epoch.nodes.map((_, author) =>
+        author === context.self ? maker.last : graph.lastRound(author),
+      ),
       checkpointStep: this.#checkpointStep(),
       horizonRound: table.horizon,
     })

@@ -4,9 +4,10 @@
  *
  * The own history is marked vertex by vertex, so that each is walked over once in its life.
  */
-import { authorCount } from '../graph/vertex.ts'
+
 import type { Graph } from '../graph/graph.ts'
 import type { Vertex } from '../graph/vertex.ts'
+import { authorCount } from '../graph/vertex.ts'
 import type { Reference } from '../model/block.ts'
 import type { QueuedReport } from './reports.ts'
 

@@ -165,11 +165,16 @@ export class Maker {
   #takeUnwritten(): WalRecord[] {
     const unwritten = this.#unwritten
     this.#unwritten = []
-    return unwritten.filter((known) => known.mark === 0 && known.block !== undefined).map((known) => this.#record(known))
+    return unwritten
+      .filter((known) => known.mark === 0 && known.block !== undefined)
+      .map((known) => this.#record(known))
   }
 
   #record(known: Known): WalRecord {
-    const record = this.#context.outbox.record(RecordKind.block, blockRecord(known.arrivalUs, encodeBlock(known.block!)))
+    const record = this.#context.outbox.record(
+      RecordKind.block,
+      blockRecord(known.arrivalUs, encodeBlock(known.block!)),
+    )
     known.mark = record.mark
     return record
   }

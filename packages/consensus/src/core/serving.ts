@@ -71,7 +71,12 @@ export class Serving {
   }
 
   #begin(peer: number, request: Request): void {
-    if (request.type === 'fetch') this.#start(peer, request.request, request.names.map((name) => this.#find(name)))
+    if (request.type === 'fetch')
+      this.#start(
+        peer,
+        request.request,
+        request.names.map((name) => this.#find(name)),
+      )
     else this.#start(peer, request.request, this.#from(request.round))
   }
 
