@@ -1,0 +1,65 @@
+/**
+ * What must hold when an own block of a correct node leaves: it is on disk, with every block that it names, and no other block of
+ * its round ever left, before a crash or behind it. A block that leaves before is equivocation after the next crash, or a promise
+ * to serve units that the node has forgotten.
+ */
+import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
+import type { Block } from '../../../../packages/consensus/src/model/block.ts'
+import type { WalRecord } from '../../../../packages/consensus/src/model/effect.ts'
+import { sameBytes, violated } from './violation.ts'
+
+/** A digest's first six bytes: enough to tell the blocks of one run apart. */
+function keyOf(digest: Uint8Array): number {
+  const view = new DataView(digest.buffer, digest.byteOffset)
+  return view.getUint32(0) * 65_536 + view.getUint16(4)
+}
+
+export class OwnBlocks {
+  readonly #blockOfRecord: (record: WalRecord) => Block | undefined
+  /** By node: what left, by epoch and round. */
+  readonly #left: Map<string, Block>[]
+  /** By node: blocks on its disk for sure. */
+  readonly #durable: Set<number>[]
+
+  constructor(n: number, blockOfRecord: (record: WalRecord) => Block | undefined) {
+    this.#blockOfRecord = blockOfRecord
+    this.#left = Array.from({ length: n }, () => new Map())
+    this.#durable = Array.from({ length: n }, () => new Set())
+  }
+
+  durable(node: number, records: readonly WalRecord[]): void {
+    for (const record of records) {
+      if (record.kind !== RecordKind.block && record.kind !== RecordKind.own) continue
+      const block = this.#blockOfRecord(record)
+      if (block !== undefined) this.#durable[node]?.add(keyOf(block.digest))
+    }
+  }
+
+  /** After a restart: what the disk kept, durable before or not. */
+  restarted(node: number, records: readonly WalRecord[]): void {
+    this.durable(node, records)
+  }
+
+  /** A disk was lost, and the promises with it; what left before stays known. */
+  lost(node: number): void {
+    this.#durable[node]?.clear()
+  }
+
+  /** An own block leaves the node; `floor`: rounds at or below are presumed, not held. */
+  leaves(node: number, block: Block, floor: number): void {
+    const key = `${block.epoch}/${block.round}`
+    const before = this.#left[node]?.get(key)
+    if (before !== undefined) {
+      if (!sameBytes(before.digest, block.digest)) violated(`Two blocks of round ${key} left node ${node}`)
+      return
+    }
+    this.#left[node]?.set(key, block)
+    const durable = this.#durable[node] as Set<number>
+    if (!durable.has(keyOf(block.digest))) violated(`Block ${key} left node ${node} before it was durable`)
+    for (const { author, round, digest } of block.references) {
+      if (round > floor && !durable.has(keyOf(digest))) {
+        violated(`Block ${key} left node ${node} before ${author}/${round}, which it names, was durable`)
+      }
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * One run of one scenario, in four parts:
+ *
+ *     trouble   traffic and weather, until `rounds` are reached or the time for it is over
+ *     settling  the network heals, everybody runs; every message must get its place on every node
+ *     quiet     liars stop; the cluster must fall silent
+ *     verdict   what can only be judged at the end
+ *
+ * A broken promise is thrown as a `Violation`. The same scenario gives the same run, event by event.
+ */
+import { Cluster, type ClusterOptions } from './cluster.ts'
+import type { FairnessFigures } from './invariants/fairness.ts'
+import { violated } from './invariants/violation.ts'
+import { arrivals } from './world/traffic.ts'
+import { Weather } from './world/weather.ts'
+
+export interface RunResult extends FairnessFigures {
+  /** Highest round of an own block of a correct node. */
+  readonly rounds: number
+  readonly blocks: number
+  readonly messages: number
+  readonly crashes: number
+  readonly jailed: number
+  readonly fairCuts: number
+  /** From submission to place at the submitter, in its own rounds, sorted. */
+  readonly latencies: readonly number[]
+  /** From submission to emission, for every message and node, µs, sorted. */
+  readonly deliveriesUs: readonly number[]
+  /** Until the last message had its place everywhere, from when the network was whole, in delays of the slowest link. */
+  readonly settledAfter: number
+  readonly virtualUs: number
+  readonly events: number
+  readonly frames: number
+  readonly bytes: number
+}
+
+/** Trouble may take so many times what its rounds take without any. */
+const troubleTimes = 12
+/** Settling may take so long, in delays of the slowest link, beside what time-outs in real time take. */
+const settlingTimes = 3_000
+const settlingUs = 90_000_000
+/** Rounds that may be begun once the last message has its place. */
+const quietRounds = 10
+/** A silent stretch of so many delays is silence. */
+const silenceTimes = 60
+/** With longer windows silence after a liar's unit is too far away to wait for in every run. */
+const quietVoidRoundsMax = 200
+
+/** `script` may enter into the agenda, before the run begins, what no scenario draws. */
+export function run(options: ClusterOptions, script: (cluster: Cluster) => void = () => undefined): RunResult {
+  const cluster = new Cluster(options)
+  const { scenario, agenda, watch, network } = cluster
+  const weather = new Weather({
+    scenario,
+    agenda,
+    draws: cluster.draws.stream('weather'),
+    network,
+    victims: {
+      correct: cluster.correct,
+      crash: (node, effects, downUs) => cluster.crash(node, effects, downUs),
+      loseDisk: (downUs) => cluster.loseDisk(downUs),
+      jump: (node, us) => cluster.node(node).clock.jump(us),
+    },
+    trace: options.trace === undefined ? undefined : (line) => options.trace?.(`${agenda.nowUs} ${line}`),
+  })
+  const counter = { events: 0 }
+  script(cluster)
+  cluster.start()
+  weather.begin()
+  trouble(cluster, counter)
+  weather.clear()
+  const healedUs = agenda.nowUs
+  settle(cluster, counter)
+  const settledAfter = (agenda.nowUs - healedUs) / cluster.delays.slowestUs
+  cluster.hush()
+  quieten(cluster, counter)
+  const figures = verdict(cluster, weather)
+  return {
+    ...figures,
+    rounds: Math.max(...watch.lastRounds),
+    blocks: watch.blocksMade,
+    messages: watch.agreement.log.length,
+    crashes: weather.crashes,
+    jailed: watch.jailed.size,
+    fairCuts: watch.fairCuts,
+    latencies: watch.latencies.toSorted((a, b) => a - b),
+    deliveriesUs: watch.agreement.deliveriesUs.toSorted((a, b) => a - b),
+    settledAfter,
+    virtualUs: agenda.nowUs,
+    events: counter.events,
+    frames: network.framesSent,
+    bytes: network.bytesSent,
+  }
+}
+
+function trouble(cluster: Cluster, counter: { events: number }): void {
+  const { scenario, agenda, watch, delays } = cluster
+  const next = arrivals(scenario.traffic, cluster.draws.stream('traffic'), scenario)
+  let isOver = false
+  const publish = (): void => {
+    if (isOver) return
+    const { afterUs, node, count } = next()
+    agenda.after(afterUs, () => {
+      for (let i = 0; i < count && !isOver; i++) cluster.submit(node)
+      publish()
+    })
+  }
+  publish()
+  const untilUs = scenario.rounds * delays.slowestUs * troubleTimes
+  while (Math.max(...watch.lastRounds) < scenario.rounds && agenda.next(untilUs)) counter.events++
+  isOver = true
+}
+
+function settle(cluster: Cluster, counter: { events: number }): void {
+  const { agenda, watch, delays, correct } = cluster
+  // Each node can publish again, whatever befell it.
+  agenda.after(delays.slowestUs * 10, () => {
+    for (const node of correct) cluster.submit(node)
+  })
+  const againUs = agenda.nowUs + delays.slowestUs * 10
+  while (agenda.next(againUs)) counter.events++
+  const untilUs = agenda.nowUs + settlingTimes * delays.slowestUs + settlingUs
+  while (!isSettled(cluster)) {
+    counter.events++
+    if (agenda.next(untilUs)) continue
+    const { missing, positions, log } = watch.agreement
+    violated(
+      `Not settled: ${missing} messages without a place, positions ${positions.join(' ')} of ${log.length}, ` +
+        `modes ${cluster.nodes.map((node) => node?.status?.mode ?? '-').join(' ')}`,
+    )
+  }
+}
+
+function isSettled({ watch, correct, nodes }: Cluster): boolean {
+  const { missing, positions, log } = watch.agreement
+  if (missing > 0) return false
+  return correct.every((node) => nodes[node]?.isRunning === true && positions[node] === log.length)
+}
+
+function quieten(cluster: Cluster, counter: { events: number }): void {
+  const { agenda, watch, delays, scenario, genesis } = cluster
+  const { voidRounds } = genesis.constants
+  if (scenario.liars.length > 0 && voidRounds > quietVoidRoundsMax) return
+  const roundsMax = Math.max(...watch.lastRounds) + quietRounds + (scenario.liars.length > 0 ? voidRounds : 0)
+  let blocks = watch.blocksMade
+  let silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
+  while (agenda.next(silentUntilUs)) {
+    counter.events++
+    if (watch.blocksMade === blocks) continue
+    blocks = watch.blocksMade
+    silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
+    const round = Math.max(...watch.lastRounds)
+    if (round > roundsMax) violated(`Not silent: round ${round}, where ${roundsMax} was to be the last`)
+  }
+}
+
+function verdict(cluster: Cluster, weather: Weather): FairnessFigures {
+  const { watch, scenario, genesis, delays } = cluster
+  const cutRounds = weather.longestCutUs / delays.slowestUs
+  const isCalm = weather.crashes === 0 && cutRounds <= genesis.constants.patienceSteps
+  if (isCalm && watch.fairCuts > 0 && scenario.loss === 0) violated(`${watch.fairCuts} fair cuts`)
+  if (watch.fairCuts > 0 || watch.fairLate > 0) return { pairs: 0, turnedInCycles: 0 }
+  return watch.fairness.check(genesis.f)
+}

@@ -1,0 +1,96 @@
+/**
+ * The write-ahead log of a simulated node. Records are appended in order, and a synchronisation makes all that was appended before
+ * it durable, some time later. A crash keeps what is durable and a drawn part of the rest, from the front: whatever byte the tail is
+ * cut at, the log's reader drops the torn record. A lost disk keeps nothing.
+ *
+ *     ├── durable ──┤├── written, not synchronised ──┤
+ *                          ▲ a crash cuts here
+ */
+import type { WalRecord } from '../../../../packages/consensus/src/model/effect.ts'
+import type { Agenda } from './agenda.ts'
+import type { Draws } from './draws.ts'
+
+export interface DiskFaults {
+  /** What a synchronisation takes, µs: from about half of it to twice. */
+  readonly syncUs: number
+}
+
+export class Disk {
+  /** Whether anything was ever durable here, though it may be lost since. */
+  wasUsed = false
+  readonly #agenda: Agenda
+  readonly #draws: Draws
+  readonly #faults: DiskFaults
+  #records: WalRecord[] = []
+  #durable = 0
+  /** Counts up with each crash: a synchronisation that was under way answers nobody. */
+  #life = 0
+  #syncedUntilUs = 0
+
+  constructor(agenda: Agenda, draws: Draws, faults: DiskFaults) {
+    this.#agenda = agenda
+    this.#draws = draws
+    this.#faults = faults
+  }
+
+  get size(): number {
+    return this.#records.length
+  }
+
+  append(records: readonly WalRecord[]): void {
+    for (const record of records) this.#records.push(record)
+  }
+
+  /** Makes durable what has been appended, then says so, with the records that became so; never after a crash. */
+  sync(done: (fresh: readonly WalRecord[]) => void): void {
+    const life = this.#life
+    // Counted from the end, since `forget` shortens the front.
+    const last = this.#records.at(-1)
+    const takesUs = this.#faults.syncUs * (0.5 + 1.5 * this.#draws.fraction())
+    // One synchronisation at a time, so they end in the order in which they began.
+    this.#syncedUntilUs = Math.max(this.#agenda.nowUs, this.#syncedUntilUs) + takesUs
+    this.#agenda.at(this.#syncedUntilUs, () => {
+      if (life !== this.#life) return
+      const end = last === undefined ? 0 : this.#records.lastIndexOf(last) + 1
+      const fresh = this.#records.slice(this.#durable, end)
+      this.#durable = Math.max(this.#durable, end)
+      if (end > 0) this.wasUsed = true
+      done(fresh)
+    })
+  }
+
+  /** The machine stops, and only what was durable is sure to be there again. Says how many records were cut off. */
+  crash(): number {
+    this.#life++
+    this.#syncedUntilUs = 0
+    const loose = this.#records.length - this.#durable
+    const kept = this.#durable + this.#draws.between(0, loose)
+    const cut = this.#records.length - kept
+    this.#records.length = kept
+    this.#durable = kept
+    return cut
+  }
+
+  lose(): void {
+    this.#life++
+    this.#syncedUntilUs = 0
+    this.#records = []
+    this.#durable = 0
+  }
+
+  read(mark: number): WalRecord | undefined {
+    return this.#records.find((record) => record.mark === mark)
+  }
+
+  all(): readonly WalRecord[] {
+    return this.#records
+  }
+
+  /** Drops what lies below the mark, as far as it is durable. */
+  forget(below: number): void {
+    let end = 0
+    while (end < this.#durable && (this.#records[end] as WalRecord).mark < below) end++
+    this.#records.splice(0, end)
+    this.#durable -= end
+  }
+}
