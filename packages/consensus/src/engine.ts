@@ -15,6 +15,8 @@ import { Agreement, type EmissionSink } from './core/agreement.ts'
 import { CatchingUp } from './core/catching-up.ts'
 import { Clock } from './core/clock.ts'
 import type { EpochContext } from './core/context.ts'
+import { control } from './core/control.ts'
+import type { Plan } from './core/maker.ts'
 import { OrderedOutput } from './core/ordered-output.ts'
 import { Outbox } from './core/outbox.ts'
 import { Pacer } from './core/pacer.ts'
@@ -22,14 +24,15 @@ import { Peers } from './core/peers.ts'
 import { Random } from './core/random.ts'
 import { RecordKind, readBlockRecord, readSeqRecord, readSubmissionRecord, submissionRecord } from './core/records.ts'
 import { Serving } from './core/serving.ts'
+import { Stall } from './core/stall.ts'
 import { Submissions } from './core/submissions.ts'
 import { defaultTunables, type Tunables } from './core/tunables.ts'
 import type { Block } from './model/block.ts'
 import type { Cryptography } from './model/cryptography.ts'
-import type { Effect, WalRecord } from './model/effect.ts'
+import type { Effect, OrderedMessage, WalRecord } from './model/effect.ts'
 import type { Epoch } from './model/epoch.ts'
 import type { Input } from './model/input.ts'
-import type { Status } from './model/status.ts'
+import type { Mode, Status } from './model/status.ts'
 
 export interface EngineOptions {
   /** The network's first epoch, which the operator trusts. Later ones come from the write-ahead log or from peers, proven. */
@@ -55,6 +58,11 @@ export class Engine {
   #agreement: Agreement
   #serving: Serving
   #catchingUp: CatchingUp
+  #stall: Stall
+  /** The status that the host was told last. */
+  #told: Status
+  /** The order is in doubt: nothing is made or decided any more. */
+  #halted = false
   /** Submissions to be told when a barrier is durable. */
   readonly #toKeep = new Map<number, number>()
 
@@ -67,6 +75,8 @@ export class Engine {
     const { graph, table } = this.#agreement
     this.#serving = new Serving(this.#outbox, table, (name) => graph.waitingBlock(name))
     this.#catchingUp = new CatchingUp(this.#agreement, this.#serving, () => 0)
+    this.#stall = new Stall(this.#agreement.context)
+    this.#told = this.status
   }
 
   /**
@@ -83,7 +93,7 @@ export class Engine {
   get status(): Status {
     const { graph, committer, context } = this.#agreement
     return {
-      mode: context.epoch.n === 1 ? 'solo' : 'active',
+      mode: this.#mode(),
       epoch: context.epoch.number,
       round: graph.quorumRound,
       nextStep: committer.nextStep,
@@ -100,6 +110,12 @@ export class Engine {
     }
   }
 
+  #mode(): Mode {
+    if (this.#halted || this.#agreement.committer.broken) return 'halted'
+    if (this.#stall.stalled) return 'stalled'
+    return this.#agreement.context.epoch.n === 1 ? 'solo' : 'active'
+  }
+
   /** Takes one input; gives what is to be done for it, in order. */
   step(input: Input): readonly Effect[] {
     this.#take(input)
@@ -108,8 +124,28 @@ export class Engine {
     this.#catchingUp.tick(this.#agreement.need)
     this.#agreement.fetcher.tick()
     this.#agreement.fetcher.flush()
+    this.#stall.tick(this.#agreement.committer.nextStep, this.#submissions.openMessages > 0)
+    this.#tellStatus()
     this.#arm()
     return this.#outbox.take()
+  }
+
+  /** Says how the node stands whenever what an operator looks at has changed. */
+  #tellStatus(): void {
+    const { context, committer } = this.#agreement
+    const mode = this.#mode()
+    const told = this.#told
+    if (
+      told.mode === mode &&
+      told.connected === context.peers.connected &&
+      told.jailed === committer.jailed &&
+      told.demoted === committer.demoted &&
+      told.epoch === context.epoch.number
+    ) {
+      return
+    }
+    this.#told = this.status
+    this.#outbox.push({ type: 'status', status: this.#told })
   }
 
   #take(input: Input): void {
@@ -120,7 +156,7 @@ export class Engine {
       case 'cost':
         return this.#agreement.context.pacer.spent(input.cpuUs)
       case 'rtt':
-        return this.#agreement.context.peers.measured(input.peer, input.rttUs)
+        return this.#measured(input.peer, input.rttUs)
       default:
         this.#clock.observe(input.nowUs)
     }
@@ -181,6 +217,12 @@ export class Engine {
     this.#catchingUp.answered(from, { request, last, highest, news })
   }
 
+  #measured(peer: number, rttUs: number): void {
+    const { context, committer } = this.#agreement
+    context.peers.measured(peer, rttUs)
+    context.pacer.farthestRttUs = context.peers.farthestRttUs(~committer.jailed)
+  }
+
   #link(peer: number, up: boolean): void {
     this.#agreement.context.peers.link(peer, up)
     if (up) this.#catchingUp.sendStatus(peer)
@@ -208,20 +250,26 @@ export class Engine {
     this.#agreement.ownDurable(block)
   }
 
+  /** The next own block, if this node may make one. */
+  #plan(): Plan | undefined {
+    const { maker, need, committer } = this.#agreement
+    if (this.#halted || committer.broken) return undefined
+    if (this.#output.unappliedBytes > this.#tunables.unappliedBytesMax) return undefined
+    return maker.plan(need)
+  }
+
   /** Makes the next own block, if it is time. */
   #make(): void {
     const { maker, need } = this.#agreement
-    const plan = maker.plan(need)
-    if (plan === undefined || plan.atUs > this.#clock.nowUs) return
-    if (this.#output.unappliedBytes > this.#tunables.unappliedBytesMax) return
-    maker.make(plan.round, need)
+    const plan = this.#plan()
+    if (plan !== undefined && plan.atUs <= this.#clock.nowUs) maker.make(plan.round, need)
   }
 
   /** One timer for whatever comes first. */
   #arm(): void {
-    const { maker, need, fetcher } = this.#agreement
-    const makeAtUs = maker.plan(need)?.atUs ?? Number.POSITIVE_INFINITY
-    const deadline = Math.min(makeAtUs, fetcher.deadlineUs, this.#catchingUp.deadlineUs)
+    const { fetcher } = this.#agreement
+    const makeAtUs = this.#plan()?.atUs ?? Number.POSITIVE_INFINITY
+    const deadline = Math.min(makeAtUs, fetcher.deadlineUs, this.#catchingUp.deadlineUs, this.#stall.deadlineUs)
     if (deadline < Number.POSITIVE_INFINITY) this.#outbox.timerAt(deadline, this.#clock.wallUsOf(deadline))
   }
 
@@ -274,18 +322,19 @@ export class Engine {
     }
   }
 
+  #tellPlaced(messages: readonly OrderedMessage[]): void {
+    for (const { seq, position, consensusUs } of messages) {
+      const id = this.#submissions.placed(seq)
+      if (id !== undefined) this.#outbox.push({ type: 'placed', id, position, consensusUs })
+    }
+  }
+
   #sink(): EmissionSink {
     return {
       emit: (emission, block, at, done) => {
-        for (const message of this.#output.place(emission, block, at)) {
-          if (message.author !== this.#agreement.context.self) continue
-          const id = this.#submissions.placed(message.seq)
-          if (id !== undefined) {
-            const { position, consensusUs } = message
-            this.#outbox.push({ type: 'placed', id, position, consensusUs })
-          }
-        }
-        done(0)
+        const messages = this.#output.place(emission, block, at)
+        if (emission.author === this.#agreement.context.self) this.#tellPlaced(messages)
+        control(this.#agreement.context, messages, at.jailed, ({ convicted }) => done(convicted))
       },
       linearised: (authors) => {
         this.#output.linearised |= authors

@@ -124,7 +124,8 @@ export class Maker {
 
   #nextRound(need: boolean): number | undefined {
     const round = need ? this.#graph.quorumRound + 1 : this.#graph.maxRound
-    return round > this.last && round >= this.roundMin && round > this.#graph.collectedRound ? round : undefined
+    if (round <= this.last || round < this.roundMin) return undefined
+    return round === 1 || round - 1 > this.#graph.collectedRound ? round : undefined
   }
 
   /** The own block before must be in the graph, or so old that it is collected: it is the next one's parent. */

@@ -15,6 +15,8 @@ import type { Tunables } from './tunables.ts'
 
 /** Numbers reserved at a time. */
 const SEQ_RANGE = 4096
+/** Taken entries at the head of the queue that are worth a copy of the rest. */
+const COMPACT_MIN = 1024
 /** Bytes of a message in a body beside its own: kind, seq, recvUs, length. */
 export const MESSAGE_OVERHEAD_BYTES = 1 + 8 + 8 + 4
 
@@ -58,11 +60,6 @@ export class Submissions {
     return this.#open.size
   }
 
-  /** Numbers below this one may have been used; for the snapshot of a restart. */
-  get reservedSeq(): number {
-    return this.#reserved
-  }
-
   /** Numbers below this one were perhaps used before a restart. */
   reserve(below: number): void {
     if (below > this.#reserved) this.#reserved = below
@@ -91,21 +88,21 @@ export class Submissions {
   /** The messages for the next own block, which is of `round`, in the order of their numbers; empty if none. */
   take(round: number): readonly OwnMessage[] {
     if (this.#head === this.#queue.length) return []
-    const first = this.#oldestOpenSeq()
-    const seqMax = first + this.#constants.seqWindow / 2
-    let end = this.#head
+    const seqMax = this.#oldestOpenSeq() + this.#constants.seqWindow / 2
+    const taken: OwnMessage[] = []
     let bytes = 0
-    while (end < this.#queue.length && end - this.#head < this.#constants.blockMessagesMax) {
-      const message = this.#queue[end]!
+    for (; this.#head < this.#queue.length && taken.length < this.#constants.blockMessagesMax; this.#head++) {
+      const message = this.#queue[this.#head]!
       const size = message.bytes.length + MESSAGE_OVERHEAD_BYTES
-      if (bytes + size > this.bodyBytesMax || message.seq >= seqMax) break
+      // Placed meanwhile: by another block, of before it was queued again.
+      const open = this.#open.has(message.seq)
+      if (open && (bytes + size > this.bodyBytesMax || message.seq >= seqMax)) break
+      this.#bytes -= size
+      if (!open) continue
       bytes += size
-      end++
+      taken.push(message)
     }
-    const taken = this.#queue.slice(this.#head, end)
-    this.#head = end
-    this.#bytes -= bytes
-    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) this.#compact()
+    if (this.#head > COMPACT_MIN && this.#head * 2 > this.#queue.length) this.#compact()
     if (taken.length > 0) this.#inBlocks.set(round, taken)
     return taken
   }
@@ -121,11 +118,17 @@ export class Submissions {
   /** An own block from before a restart: its messages are in a block of this round. */
   restoreBlock(round: number, messages: readonly BlockMessage[]): void {
     const own = messages.map((message) => ({ ...message, id: NO_SUBMITTER }))
+    const seqs = new Set(own.map((message) => message.seq))
     for (const message of own) {
       this.#open.set(message.seq, message)
       this.reserve(message.seq + 1)
     }
     this.#inBlocks.set(round, own)
+    const waiting = this.#queue.slice(this.#head).filter((message) => !seqs.has(message.seq))
+    this.#queue = []
+    this.#head = 0
+    this.#bytes = 0
+    this.#enqueue(waiting)
   }
 
   /** An own message from before a restart that was in no block. */
@@ -145,8 +148,9 @@ export class Submissions {
     return message.id === NO_SUBMITTER ? undefined : message.id
   }
 
-  /** The own unit of this round is emitted: what of it has no place gets none. */
+  /** The own unit of this round is emitted: what of it got no place now has had one before. */
   settled(round: number): void {
+    for (const { seq } of this.#inBlocks.get(round) ?? []) this.#open.delete(seq)
     this.#inBlocks.delete(round)
   }
 
@@ -172,12 +176,6 @@ export class Submissions {
     this.#head = 0
     this.#bytes = 0
     return ids
-  }
-
-  /** When the oldest message without a place was taken, by the stamp in it; undefined if there is none. */
-  oldestRecvUs(): number | undefined {
-    for (const message of this.#open.values()) return message.recvUs
-    return undefined
   }
 
   #oldestOpenSeq(): number {
