@@ -97,7 +97,7 @@ export class BlockTable {
   settle(known: Known): void {
     if (known.settled) return
     known.settled = true
-    if (known.mine || known.report !== 'none') this.openUnits--
+    if ((known.mine && known.isUnit) || known.report !== 'none') this.openUnits--
   }
 
   /** Calls back for every unit that must be seen settled and is not. Not for the hot path. */
