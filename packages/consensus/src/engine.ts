@@ -331,10 +331,10 @@ export class Engine {
 
   #sink(): EmissionSink {
     return {
-      emit: (emission, block, at, done) => {
+      emit: (emission, block, at) => {
         const messages = this.#output.place(emission, block, at)
         if (emission.author === this.#agreement.context.self) this.#tellPlaced(messages)
-        control(this.#agreement.context, messages, at.jailed, ({ convicted }) => done(convicted))
+        return control(this.#agreement.context, messages, at.jailed).convicted
       },
       linearised: (authors) => {
         this.#output.linearised |= authors

@@ -45,6 +45,10 @@ export function signature(publicKey: Uint8Array, bytes: Uint8Array): Uint8Array 
   return new Uint8Array(Buffer.concat([half, half]))
 }
 
+function isSignature(publicKey: Uint8Array, bytes: Uint8Array, given: Uint8Array): boolean {
+  return signature(publicKey, bytes).every((byte, i) => byte === given[i])
+}
+
 export function keyOf(node: number): Uint8Array {
   const key = new Uint8Array(65).fill(node + 1)
   key[0] = 4
@@ -52,7 +56,7 @@ export function keyOf(node: number): Uint8Array {
 }
 
 export function cryptographyOf(node: number): Cryptography {
-  return { sha256, sign: (bytes) => signature(keyOf(node), bytes) }
+  return { sha256, sign: (bytes) => signature(keyOf(node), bytes), verify: isSignature }
 }
 
 /** The first epoch of a network with these nodes. */
@@ -244,7 +248,7 @@ export class Cluster {
         })
       }
       case 'verify': {
-        const ok = signature(effect.publicKey, effect.bytes).every((byte, i) => byte === effect.signature[i])
+        const ok = isSignature(effect.publicKey, effect.bytes, effect.signature)
         return this.input(node, { type: 'verified', handle: effect.handle, ok, nowUs: this.nowUs })
       }
       case 'timerAt': {

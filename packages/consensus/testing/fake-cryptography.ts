@@ -13,4 +13,5 @@ export const fakeCryptography: Cryptography = {
     signature.set(half, 32)
     return signature
   },
+  verify: () => true,
 }

@@ -35,10 +35,10 @@ const EARLY_MAX = 64
 /** What a step emits goes here, one unit after the other. */
 export interface EmissionSink {
   /**
-   * A unit has its place, and here are its bytes; `jailed` are authors that were jailed before it (bit i: author i). `done` is
-   * to be called once, now or later: nothing goes on before. It is given the authors that the unit convicts.
+   * A unit has its place, and here are its bytes; `jailed` are authors that were jailed before it (bit i: author i). Answers
+   * the authors that the unit convicts.
    */
-  emit(emission: Emission, block: Block, at: { step: number; jailed: number }, done: (convicted: number) => void): void
+  emit(emission: Emission, block: Block, at: { step: number; jailed: number }): number
   /** Blocks of these authors were included by a step (bit i: author i). */
   linearised(authors: number): void
   /** All of this step is emitted. True: the epoch ends with it. */
@@ -49,8 +49,6 @@ interface OpenStep {
   readonly step: Step
   readonly emissions: readonly Emission[]
   next: number
-  /** The sink has a unit. */
-  busy: boolean
   convicted: number
 }
 
@@ -80,7 +78,6 @@ export class Agreement {
   #told = 0
   /** Authors jailed by the last step: the next one voids their units. */
   #swept = 0
-  #advancing = false
 
   constructor(context: EpochContext, sink: EmissionSink, consensusUs: number) {
     const { epoch, domain, clock } = context
@@ -155,14 +152,7 @@ export class Agreement {
 
   /** Goes as far as decided slots and bytes allow. */
   advance(): void {
-    if (this.#advancing) return
-    this.#advancing = true
-    for (;;) {
-      if (this.#open === undefined && !this.#nextStep()) break
-      if (!this.#emitOpen()) break
-      this.#close()
-    }
-    this.#advancing = false
+    while ((this.#open !== undefined || this.#nextStep()) && this.#emitOpen()) this.#close()
   }
 
   #restoreOwn(block: Block): void {
@@ -281,7 +271,7 @@ export class Agreement {
     const { emissions, cuts } = this.#fair.step(step.round)
     if (cuts > 0) this.#cut(cuts)
     if (this.#swept !== 0) this.#sweep()
-    this.#open = { step, emissions, next: 0, busy: false, convicted: 0 }
+    this.#open = { step, emissions, next: 0, convicted: 0 }
     return true
   }
 
@@ -294,19 +284,14 @@ export class Agreement {
   #emitOpen(): boolean {
     const open = this.#open!
     while (open.next < open.emissions.length) {
-      if (open.busy) return false
       const emission = open.emissions[open.next]!
       const block = this.#bytesOf(emission)
       if (block === undefined) return false
-      open.busy = true
-      this.#sink.emit(emission, block, { step: open.step.round, jailed: this.#fair.jailed }, (convicted) => {
-        open.convicted |= convicted
-        for (let rest = convicted; rest !== 0; rest &= rest - 1) this.#fair.jail(31 - Math.clz32(rest & -rest))
-        open.busy = false
-        open.next++
-        this.#settle(emission)
-        this.advance()
-      })
+      const convicted = this.#sink.emit(emission, block, { step: open.step.round, jailed: this.#fair.jailed })
+      for (let rest = convicted; rest !== 0; rest &= rest - 1) this.#fair.jail(31 - Math.clz32(rest & -rest))
+      open.convicted |= convicted
+      open.next++
+      this.#settle(emission)
     }
     return true
   }

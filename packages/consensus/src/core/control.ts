@@ -1,10 +1,16 @@
 /**
  * Messages of the log that are for the engine itself (consensus.md sections 7, 10, 13): evidence of a fork, a change of the
  * book, the wish for a checkpoint. They take effect at their place in the order, so equally on all nodes; whether one is valid
- * follows from its bytes and the epoch alone. Signatures are checked by the host, and the step waits for that.
+ * follows from its bytes and the epoch alone.
  */
-import { signedBlockBytes } from '../bytes/domain.ts'
+import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
 import { decodeEvidence } from '../bytes/evidence.ts'
+import {
+  decodeReconfiguration,
+  type Reconfiguration,
+  reconfigurationContent,
+  reconfigurationProblem,
+} from '../bytes/reconfiguration.ts'
 import { MessageKind } from '../model/block.ts'
 import type { OrderedMessage } from '../model/effect.ts'
 import type { EpochContext } from './context.ts'
@@ -12,54 +18,48 @@ import type { EpochContext } from './context.ts'
 /** What the control messages of one unit did. */
 export interface Controlled {
   /** Authors that are convicted; bit i: author i. */
-  convicted: number
-  checkpointRequested: boolean
+  readonly convicted: number
+  readonly checkpointRequested: boolean
+  /** A valid change of the book: the epoch ends with this step. */
+  readonly reconfiguration: Reconfiguration | undefined
 }
 
-/** Carries out the control messages among these, and calls `done` once all signatures in them are checked. */
-export function control(
-  context: EpochContext,
-  messages: readonly OrderedMessage[],
-  jailed: number,
-  done: (controlled: Controlled) => void,
-): void {
-  const result: Controlled = { convicted: 0, checkpointRequested: false }
-  let checks = 1
-  const finished = (): void => {
-    checks--
-    if (checks === 0) done(result)
-  }
+const NOTHING: Controlled = { convicted: 0, checkpointRequested: false, reconfiguration: undefined }
+
+/** Carries out the control messages among these. `jailed`: authors that need no further evidence; bit i: author i. */
+export function control(context: EpochContext, messages: readonly OrderedMessage[], jailed: number): Controlled {
+  let result = NOTHING
   for (const { kind, bytes } of messages) {
-    if (kind === MessageKind.checkpointRequest) result.checkpointRequested = true
+    if (kind === MessageKind.checkpointRequest) result = { ...result, checkpointRequested: true }
     else if (kind === MessageKind.evidence) {
-      checks++
-      checkEvidence(context, bytes, jailed, (author) => {
-        if (author !== undefined) result.convicted |= 1 << author
-        finished()
-      })
+      result = { ...result, convicted: result.convicted | convictedBy(context, bytes, jailed | result.convicted) }
+    } else if (kind === MessageKind.reconfiguration && result.reconfiguration === undefined) {
+      result = { ...result, reconfiguration: validReconfiguration(context, bytes) }
     }
   }
-  finished()
+  return result
 }
 
-/** Calls back with the author that the evidence convicts; undefined: it convicts nobody, or nobody who is not jailed yet. */
-function checkEvidence(
-  context: EpochContext,
-  bytes: Uint8Array,
-  jailed: number,
-  checked: (author: number | undefined) => void,
-): void {
+/** The author that the evidence convicts, as a mask; 0: it convicts nobody, or nobody who is not jailed yet. */
+function convictedBy(context: EpochContext, bytes: Uint8Array, jailed: number): number {
   const decoded = decodeEvidence(bytes, context.epoch, context.domain)
-  if (!decoded.ok || ((jailed >>> decoded.value.author) & 1) === 1) return checked(undefined)
+  if (!decoded.ok || ((jailed >>> decoded.value.author) & 1) === 1) return 0
   const { author, blocks } = decoded.value
   const { publicKey } = context.epoch.nodes[author]!
-  let left = blocks.length
-  let good = true
-  for (const { digest, signature } of blocks) {
-    context.outbox.verify(publicKey, signedBlockBytes(digest), signature, (ok) => {
-      good &&= ok
-      left--
-      if (left === 0) checked(good ? author : undefined)
-    })
-  }
+  const signed = blocks.every(({ digest, signature }) =>
+    context.cryptography.verify(publicKey, signedBlockBytes(digest), signature),
+  )
+  return signed ? 1 << author : 0
+}
+
+/** A change that enough operators signed, to a book that may follow this one. */
+function validReconfiguration(context: EpochContext, bytes: Uint8Array): Reconfiguration | undefined {
+  const change = decodeReconfiguration(bytes)
+  if (change === undefined || reconfigurationProblem(context.epoch, change) !== undefined) return undefined
+  const { keys, threshold } = context.epoch.operators
+  const content = signedBytes('reconfig', context.epoch.hash, reconfigurationContent(change))
+  const signed = change.signatures.filter(({ operator, signature }) =>
+    context.cryptography.verify(keys[operator]!, content, signature),
+  )
+  return threshold > 0 && signed.length >= threshold ? change : undefined
 }

@@ -1,6 +1,7 @@
 /**
- * What the engine needs of cryptography, given by its host. Both are functions of their arguments as far as the engine can tell;
- * verifying goes through an effect instead, since a host may do it elsewhere (`model/effect.ts`).
+ * What the engine needs of cryptography, given by its host. All are functions of their arguments as far as the engine can tell.
+ * Signatures of blocks, of which there are thousands a second, are checked through an effect instead, since a host may do that
+ * elsewhere (`model/effect.ts`).
  */
 
 export interface Cryptography {
@@ -8,4 +9,6 @@ export interface Cryptography {
   sha256(bytes: Uint8Array): Uint8Array
   /** ECDSA P-256 with SHA-256 by this node's key over `bytes`: r | s, 64 bytes. */
   sign(bytes: Uint8Array): Uint8Array
+  /** Whether this is a signature over `bytes` by the key, an uncompressed P-256 point. For what is rare: evidence, certificates. */
+  verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean
 }

@@ -14,8 +14,8 @@ export type Effect =
   /** Append to the write-ahead log, in order; with `barrier`, sync all that was appended so far and answer `durable`. */
   | { readonly type: 'persist'; readonly records: readonly WalRecord[]; readonly barrier?: number }
   /**
-   * Check a signature over `bytes` by a node of the book or by an operator (uncompressed P-256 point); answer `verified`, in any
-   * order. The array of a key is the same object every time.
+   * Check a block's signature over `bytes` by a node of the book (uncompressed P-256 point); answer `verified`, in any order. The
+   * array of a key is the same object every time.
    */
   | {
       readonly type: 'verify'

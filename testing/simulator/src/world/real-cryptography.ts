@@ -9,15 +9,17 @@ export function realKeyring(n: number): Keyring {
   const known = new Map<Uint8Array, KeyObject>(
     publicKeys.map((key, i) => [key, (pairs[i] as (typeof pairs)[0]).publicKey]),
   )
+  const isValid: Keyring['verify'] = (publicKey, bytes, signature) =>
+    verify('sha256', bytes, { key: known.get(publicKey) ?? keyOf(publicKey), dsaEncoding: 'ieee-p1363' }, signature)
   return {
     publicKeys,
     cryptography: (index) => ({
       sha256: (bytes) => createHash('sha256').update(bytes).digest(),
       sign: (bytes) =>
         sign('sha256', bytes, { key: (pairs[index] as (typeof pairs)[0]).privateKey, dsaEncoding: 'ieee-p1363' }),
+      verify: isValid,
     }),
-    verify: (publicKey, bytes, signature) =>
-      verify('sha256', bytes, { key: known.get(publicKey) ?? keyOf(publicKey), dsaEncoding: 'ieee-p1363' }, signature),
+    verify: isValid,
   }
 }
 
