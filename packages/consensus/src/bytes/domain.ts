@@ -13,7 +13,7 @@ const TAG_END = 0
 
 export class Domain {
   readonly epochHash: Uint8Array
-  readonly #cryptography: Cryptography
+  readonly #cryptography: Pick<Cryptography, 'sha256'>
   /** Tag, epoch's hash, and behind them the header at hand. Kept: digests are the hot path. */
   readonly #block = new Writer(4096)
   readonly #blockPrefix: number
@@ -22,7 +22,7 @@ export class Domain {
   readonly #slot = new Writer()
   readonly #slotPrefix: number
 
-  constructor(epochHash: Uint8Array, cryptography: Cryptography) {
+  constructor(epochHash: Uint8Array, cryptography: Pick<Cryptography, 'sha256'>) {
     this.epochHash = epochHash
     this.#cryptography = cryptography
     this.#blockPrefix = begin(this.#block, 'concordmq/block/1', epochHash)

@@ -35,7 +35,7 @@ const constantNames = [
  * The epoch of a record. Throws RangeError when the record is none that nodes could run: it comes from this node's own
  * configuration or from a certified reconfiguration, which is checked before (`epochProblem`).
  */
-export function makeEpoch(record: EpochRecord, cryptography: Cryptography): Epoch {
+export function makeEpoch(record: EpochRecord, cryptography: Pick<Cryptography, 'sha256'>): Epoch {
   const problem = epochProblem(record)
   if (problem !== undefined) throw new RangeError(problem)
   const n = record.nodes.length

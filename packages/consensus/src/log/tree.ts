@@ -11,6 +11,8 @@
  * Each append completes a leaf and perhaps nodes above it. A host that wants to give proofs later keeps these hashes in the
  * order they come: `nodePlace` says where each one lies, and `inclusionPath` names the ones it needs.
  */
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 
 export type Sha256 = Cryptography['sha256']
@@ -40,6 +42,17 @@ export class LogTree {
     this.#frontier.push(hash)
     this.#leafCount++
     return complete
+  }
+
+  write(writer: Writer): void {
+    writer.u64(this.#leafCount)
+    for (const hash of this.#frontier) writer.raw(hash)
+  }
+
+  read(reader: Reader): void {
+    this.#leafCount = reader.u64()
+    this.#frontier.length = 0
+    for (let left = ones(this.#leafCount); left > 0; left--) this.#frontier.push(new Uint8Array(reader.raw(32)))
   }
 
   /** Root over all leaves; of none, the hash of nothing. */

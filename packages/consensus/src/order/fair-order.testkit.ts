@@ -1,4 +1,6 @@
 /** Blocks with reports, made by hand, for tests of the fair order: no graph, no signatures, digests that are counted. */
+import { fakeCryptography } from '../../testing/fake-cryptography.ts'
+import { makeEpoch } from '../bytes/epoch-record.ts'
 import type { Block, BlockName, Reference } from '../model/block.ts'
 import { type Constants, constantsFor } from '../model/constants.ts'
 import type { Epoch } from '../model/epoch.ts'
@@ -6,20 +8,17 @@ import type { Epoch } from '../model/epoch.ts'
 const NONE = new Uint8Array(0)
 
 export function fairEpoch(n: number, constants: Partial<Constants> = {}): Epoch {
-  const f = Math.floor((n - 1) / 3)
-  return {
-    number: 0,
-    networkId: Uint8Array.of(1),
-    nodes: Array.from({ length: n }, (_, i) => ({ publicKey: new Uint8Array(65).fill(i + 1), address: `n${i}:1` })),
-    constants: constantsFor(n, constants),
-    operators: { threshold: 0, keys: [] },
-    previousHash: new Uint8Array(32),
-    hash: new Uint8Array(32),
-    n,
-    f,
-    q: n - f,
-    w: f + 1,
-  }
+  return makeEpoch(
+    {
+      number: 0,
+      networkId: Uint8Array.of(1),
+      nodes: Array.from({ length: n }, (_, i) => ({ publicKey: new Uint8Array(65).fill(i + 1), address: `n${i}:1` })),
+      constants: constantsFor(n, constants),
+      operators: { threshold: 0, keys: [] },
+      previousHash: new Uint8Array(32),
+    },
+    fakeCryptography,
+  )
 }
 
 /** Makes units and report-bearing blocks whose digests differ. */

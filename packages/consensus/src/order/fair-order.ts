@@ -9,9 +9,12 @@
  * first, and this set is frozen then. Deliberately absent: bodies (the caller holds output back until they are here), messages
  * and their positions (`positions.ts`).
  */
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 import type { Block, BlockName } from '../model/block.ts'
 import type { Epoch } from '../model/epoch.ts'
 import { emissionOrder } from './emission-order.ts'
+import { readUnits, writeUnits } from './fair-order-snapshot.ts'
 import { popcount } from './popcount.ts'
 import { Predecessors } from './predecessors.ts'
 import { compareNames, type Unit } from './unit.ts'
@@ -116,6 +119,29 @@ export class FairOrder {
     const unit = this.#table.find(name.author, name.round, name.digest)
     if (unit !== undefined) return unit.state === 'emitted' ? 'emitted' : 'open'
     return ((this.#jailed >>> name.author) & 1) === 1 ? 'gone' : 'open'
+  }
+
+  /** For the engine's snapshot (section 11): equal bytes on all nodes behind one step. Not to be called within a step. */
+  write(writer: Writer): void {
+    writer.u64(this.#step)
+    writer.u64(this.#consensusUs)
+    writer.u32(this.#jailed)
+    for (const lastUs of this.#lastUs) writer.u64(lastUs)
+    writeUnits(writer, this.#table, this.#waiting, this.#epoch.n, this.#epoch.w)
+  }
+
+  /** What was written, put into an order that knows nothing yet; `reader.problem` says if it was something else. */
+  read(reader: Reader): void {
+    const { n, w, constants } = this.#epoch
+    this.#step = reader.u64()
+    this.#consensusUs = reader.u64()
+    this.#jailed = reader.u32()
+    // Whoever was jailed after the last step is still to be swept; sweeping the others again finds nothing.
+    this.#swept = 0
+    for (let author = 0; author < n; author++) this.#lastUs[author] = reader.u64()
+    const alive = readUnits(reader, this.#table, n, w, this.#step - constants.voidRounds + 1)
+    this.#candidates = alive.filter((unit) => popcount(unit.reporters) >= w)
+    this.#waiting = alive.filter((unit) => unit.state === 'solid')
   }
 
   #add(name: BlockName, timeUs: number, reporter: number, step: number): void {

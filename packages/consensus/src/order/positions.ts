@@ -3,6 +3,9 @@
  * if its (author, seq) has a position already, which makes submitting again after a crash safe. What is remembered belongs to
  * the author's public key, so it holds across epochs, where indices change.
  */
+import { publicKeyBytes } from '../bytes/epoch-record.ts'
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 import type { Leaf } from '../log/leaf.ts'
 import type { BlockMessage } from '../model/block.ts'
 import type { OrderedMessage } from '../model/effect.ts'
@@ -41,18 +44,21 @@ export class Positions {
     return (this.#authors[author] as SeqWindow).highest
   }
 
-  /** A new epoch begins. */
+  /** A new epoch begins. What authors that left had is kept: operators decide how often that happens, and they may return. */
   enter(epoch: Epoch): void {
     this.#epoch = epoch
-    this.#authors = epoch.nodes.map((node) => {
-      const key = keyText(node.publicKey)
-      let window = this.#windows.get(key)
-      if (window === undefined) {
-        window = new SeqWindow(epoch.constants.seqWindow)
-        this.#windows.set(key, window)
-      }
-      return window
-    })
+    const size = epoch.constants.seqWindow
+    for (const [key, window] of this.#windows) if (window.size !== size) this.#windows.set(key, window.resized(size))
+    this.#authors = epoch.nodes.map((node) => this.#windowOf(keyText(node.publicKey)))
+  }
+
+  #windowOf(key: string): SeqWindow {
+    let window = this.#windows.get(key)
+    if (window === undefined) {
+      window = new SeqWindow(this.#epoch.constants.seqWindow)
+      this.#windows.set(key, window)
+    }
+    return window
   }
 
   /**
@@ -88,6 +94,29 @@ export class Positions {
       mask,
     }
     return { messages: ordered, leaf }
+  }
+
+  /** For the engine's snapshot (section 11): by public key, ascending. */
+  write(writer: Writer): void {
+    writer.u64(this.#next)
+    writer.u32(this.#windows.size)
+    const keys = [...this.#windows.keys()].sort((a, b) => (a < b ? -1 : 1))
+    for (const key of keys) {
+      writer.raw(Uint8Array.from(key, (letter) => letter.charCodeAt(0)))
+      this.#windowOf(key).write(writer)
+    }
+  }
+
+  /** What was written, in place of all there is; `reader.problem` says if it was something else. */
+  read(reader: Reader): void {
+    this.#next = reader.u64()
+    this.#windows.clear()
+    const count = reader.u32()
+    for (let i = 0; i < count && reader.problem === undefined; i++) {
+      const key = keyText(reader.raw(publicKeyBytes))
+      this.#windowOf(key).read(reader)
+    }
+    this.enter(this.#epoch)
   }
 }
 

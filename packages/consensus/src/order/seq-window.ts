@@ -3,6 +3,8 @@
  * highest one. Restarts and reserved blocks of numbers leave gaps for ever, so a mark below which all are taken, with a set
  * above it, would grow without end; here a number that is `size` or more below the highest is refused.
  */
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 
 export class SeqWindow {
   /** The highest number that has its place; -1 before the first. */
@@ -11,10 +13,13 @@ export class SeqWindow {
   /** Bit `seq mod size`. */
   readonly #words: Int32Array<ArrayBuffer>
 
-  /** `size` is a multiple of 32. */
   constructor(size: number) {
     this.#size = size
-    this.#words = new Int32Array(size / 32)
+    this.#words = new Int32Array((size + 31) >>> 5)
+  }
+
+  get size(): number {
+    return this.#size
   }
 
   get highest(): number {
@@ -23,12 +28,54 @@ export class SeqWindow {
 
   /** Whether the number is new, and takes it. */
   take(seq: number): boolean {
-    if (seq <= this.#highest - this.#size) return false
-    const bit = seq % this.#size
+    if (this.#refuses(seq)) return false
     if (seq > this.#highest) this.#advance(seq)
-    else if (((this.#words[bit >>> 5] as number) >>> (bit & 31)) & 1) return false
-    this.#words[bit >>> 5] = (this.#words[bit >>> 5] as number) | (1 << (bit & 31))
+    this.#set(seq)
     return true
+  }
+
+  /** The same with another size, in which what was refused remains refused. */
+  resized(size: number): SeqWindow {
+    const window = new SeqWindow(size)
+    window.#highest = this.#highest
+    for (let seq = Math.max(0, this.#highest - size + 1); seq <= this.#highest; seq++) {
+      if (this.#refuses(seq)) window.#set(seq)
+    }
+    return window
+  }
+
+  /** The highest number, and the words that have a one, by their place: most of a window is empty or full of one run. */
+  write(writer: Writer): void {
+    writer.u64(this.#highest + 1)
+    const used = [...this.#words.entries()].filter(([, word]) => word !== 0)
+    writer.u32(used.length)
+    for (const [at, word] of used) {
+      writer.u32(at)
+      writer.u32(word)
+    }
+  }
+
+  read(reader: Reader): void {
+    this.#highest = reader.u64() - 1
+    this.#words.fill(0)
+    const count = reader.u32()
+    for (let i = 0; i < count && reader.problem === undefined; i++) {
+      const at = reader.u32()
+      if (at >= this.#words.length) reader.fail('submission number is out of the window')
+      else this.#words[at] = reader.u32()
+    }
+  }
+
+  #refuses(seq: number): boolean {
+    if (seq <= this.#highest - this.#size) return true
+    if (seq > this.#highest) return false
+    const bit = seq % this.#size
+    return (((this.#words[bit >>> 5] as number) >>> (bit & 31)) & 1) === 1
+  }
+
+  #set(seq: number): void {
+    const bit = seq % this.#size
+    this.#words[bit >>> 5] = (this.#words[bit >>> 5] as number) | (1 << (bit & 31))
   }
 
   /** Nothing between the old highest number and the new one is taken. */

@@ -55,8 +55,18 @@ export class UnitTable {
     return count
   }
 
-  /** A new unit that nobody reported yet. The digest is copied: what it is part of may be large. */
-  add(name: BlockName): Unit {
+  /** Every unit that can be found, in no order. */
+  units(): Unit[] {
+    const units: Unit[] = []
+    for (const head of this.#ring) for (let unit = head; unit !== undefined; unit = unit.next) units.push(unit)
+    return units
+  }
+
+  /**
+   * A new unit that nobody reported yet. The digest is copied: what it is part of may be large. Not `linked`, it cannot be found:
+   * its round has expired.
+   */
+  add(name: BlockName, { linked }: { readonly linked: boolean } = { linked: true }): Unit {
     const at = (name.round & (this.#rounds - 1)) * this.#n + name.author
     const head = this.#ring[at]
     const unit: Unit = {
@@ -70,9 +80,10 @@ export class UnitTable {
       solidStep: 0,
       before: undefined,
       superseded: false,
-      next: head,
+      next: linked ? head : undefined,
       mark: -1,
     }
+    if (!linked) return unit
     for (let other = head; other !== undefined; other = other.next) {
       if (other.state === 'emitted') unit.superseded = true
     }
