@@ -7,9 +7,13 @@
  * `next` gives one step until `finish` closes it, so that a step can be held while bytes of the one before are fetched.
  */
 import type { Domain } from '../bytes/domain.ts'
-import type { Graph } from '../graph/graph.ts'
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
+import { Graph } from '../graph/graph.ts'
 import { authorCount, type Vertex } from '../graph/vertex.ts'
+import type { Epoch } from '../model/epoch.ts'
 import { History } from './history.ts'
+import { LinearisedNames, type NamedRounds } from './linearised-names.ts'
 import { Decision, RoundSlots } from './round-slots.ts'
 import { Schedule } from './schedule.ts'
 import { decideDirectly, nonVoters } from './votes.ts'
@@ -44,6 +48,8 @@ export class Committer {
   readonly #domain: Domain
   readonly #history: History
   readonly #schedule: Schedule
+  /** Linearised blocks that a snapshot names and that are not here. */
+  readonly #names = new LinearisedNames()
   /** Element i is of round nextStep + i. */
   #rounds: RoundSlots[] = []
   /** Rounds from here down are all looked at by the next pass. */
@@ -79,6 +85,7 @@ export class Committer {
 
   /** A vertex of the answer of `Graph.receive` or `Graph.collect`. */
   accept(vertex: Vertex): void {
+    this.#names.meet(vertex)
     this.#markDirty(vertex.round)
     this.#markDirty(vertex.round - 1)
     this.#markDirty(vertex.round - 2)
@@ -112,7 +119,9 @@ export class Committer {
     this.#rounds.shift()
     this.nextStep = round + 1
     if (activeChanged) this.#forgetDecisions()
-    return { collectRound: Math.max(0, round - keepRounds), activeChanged }
+    const collectRound = Math.max(0, round - keepRounds)
+    this.#names.collect(collectRound)
+    return { collectRound, activeChanged }
   }
 
   /** Authors that have slots in a round from the next step on, in slot order. */
@@ -129,6 +138,31 @@ export class Committer {
       if (authorCount(nonVoters(this.#graph, block)) < q) none = false
     }
     return none
+  }
+
+  /** The canonical form of what steps have left behind, for the engine's snapshot (section 11). Between steps only. */
+  write(writer: Writer): void {
+    writer.u64(this.nextStep)
+    this.#schedule.write(writer)
+    this.#names.write(writer, this.#graph, this.#namedRounds())
+  }
+
+  /** What `write` wrote, with a graph that has yet to receive the blocks above its collected rounds. */
+  static read(reader: Reader, epoch: Epoch, domain: Domain): { readonly graph: Graph; readonly committer: Committer } {
+    const nextStep = reader.u64()
+    if (nextStep < 1) reader.fail('next step is 0')
+    const graph = new Graph(epoch, Math.max(0, nextStep - 1 - epoch.constants.keepRounds))
+    const committer = new Committer(graph, domain)
+    committer.nextStep = nextStep
+    committer.#schedule.read(reader)
+    committer.#names.read(reader, epoch.n, committer.#namedRounds())
+    return { graph, committer }
+  }
+
+  #namedRounds(): NamedRounds {
+    const { keepRounds, windowRounds } = this.#graph.epoch.constants
+    const from = Math.max(0, this.nextStep - 1 - keepRounds) + 1
+    return { from, to: this.nextStep - 1, talliedFrom: this.nextStep - windowRounds }
   }
 
   #markDirty(round: number): void {
@@ -205,6 +239,7 @@ export class Committer {
   }
 
   #isSecond(vertex: Vertex): boolean {
+    if (this.#names.has(vertex.round, vertex.author)) return true
     for (let other = this.#graph.first(vertex.round, vertex.author); other !== undefined; other = other.other) {
       if (other !== vertex && other.linearised) return true
     }
@@ -219,7 +254,7 @@ export class Committer {
       for (let author = 0; author < n; author++) {
         let block = this.#graph.first(x, author)
         while (block !== undefined && authorCount(block.tallied) < q) block = block.other
-        if (block !== undefined) good[author] = (good[author] as number) + 1
+        if (block !== undefined || this.#names.good(x, author, q)) good[author] = (good[author] as number) + 1
       }
     }
     return good

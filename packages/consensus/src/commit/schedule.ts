@@ -3,6 +3,8 @@
  * voters in the last window, worst first. A demoted author loses no message by that; its blocks are linearised as parents.
  */
 
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 import { authorCount } from '../graph/vertex.ts'
 import type { Epoch } from '../model/epoch.ts'
 
@@ -48,5 +50,24 @@ export class Schedule {
       room--
     }
     return this.active !== before
+  }
+
+  write(writer: Writer): void {
+    writer.u32(this.jailed)
+    writer.u8(this.slow.length)
+    for (const author of this.slow) writer.u8(author)
+  }
+
+  read(reader: Reader): void {
+    const everyone = 2 ** this.#epoch.n - 1
+    const jailed = reader.u32()
+    if ((jailed & ~everyone) !== 0) reader.fail('jailed author is not in the book')
+    const slow = Array.from({ length: reader.u8() }, () => reader.u8())
+    if (slow.some((author) => author >= this.#epoch.n) || new Set(slow).size < slow.length) {
+      reader.fail('slow author is unknown or named twice')
+    }
+    this.jailed = jailed & everyone
+    this.slow = slow
+    this.update()
   }
 }
