@@ -91,13 +91,21 @@ function chooseParents(drawing: Drawing, choice: Choice, shape: GraphShape, rand
     if (sparse && directAuthors([...parents.values()], round) >= q) break
     parents.set(slot(block), block)
   }
-  if (!sparse && random.chance(40)) {
-    const old = random.pick(all.length === 0 ? [undefined] : all)
+  if (random.chance(40)) {
+    const old = oldBlock(all, random)
     if (old !== undefined && old.round < round - 1 && old.author !== self && !parents.has(slot(old))) {
       parents.set(slot(old), old)
     }
   }
   return [...parents.values()]
+}
+
+/** A block of an earlier round; often one that nobody has named yet, as late blocks are. */
+function oldBlock(all: readonly Block[], random: Seeded): Block | undefined {
+  const named = new Set(all.flatMap((block) => block.references.map(nameOf)))
+  const late = all.filter((block) => !named.has(nameOf(block)))
+  const from = late.length > 0 && random.chance(70) ? late : all
+  return from.length === 0 ? undefined : random.pick(from)
 }
 
 function directAuthors(parents: readonly Block[], round: number): number {
