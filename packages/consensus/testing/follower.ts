@@ -2,6 +2,7 @@
  * A node that only listens: blocks in, steps out. What the engine does between steps (evidence, order, emission) does not touch
  * the graph or the commit rule, so it is left out; evidence messages are not, where a test asks for them.
  */
+import type { Reader } from '../src/bytes/reader.ts'
 import { Committer, type Step } from '../src/commit/committer.ts'
 import { Graph } from '../src/graph/graph.ts'
 import type { Block } from '../src/model/block.ts'
@@ -14,9 +15,22 @@ export class Follower {
   readonly steps: Step[] = []
   readonly told: OracleStep[] = []
 
-  constructor(drawing: Drawing) {
+  /** Told after each step, when the graph is collected. */
+  readonly #stepped: (follower: Follower) => void
+
+  constructor(drawing: Drawing, stepped: (follower: Follower) => void = () => undefined) {
+    this.#stepped = stepped
     this.graph = new Graph(drawing.epoch)
     this.committer = new Committer(this.graph, drawing.domain)
+  }
+
+  /** A node that begins with another's snapshot. */
+  static restored(drawing: Drawing, reader: Reader, stepped?: (follower: Follower) => void): Follower {
+    const follower = new Follower(drawing, stepped)
+    const { graph, committer } = Committer.read(reader, drawing.epoch, drawing.domain)
+    follower.graph = graph
+    follower.committer = committer
+    return follower
   }
 
   receive(...blocks: readonly Block[]): void {
@@ -41,6 +55,7 @@ export class Follower {
         jailed: members(this.committer.jailed),
       })
       for (const vertex of this.graph.collect(collectRound)) this.committer.accept(vertex)
+      this.#stepped(this)
     }
   }
 }

@@ -3,9 +3,9 @@
  * choice; the others make at most one block a round, on top of their last. Every causally closed part is what some node may see.
  */
 import type { Block } from '../src/model/block.ts'
-import type { Drawing } from './drawn-graph.ts'
+import { Drawing } from './drawn-graph.ts'
 import { nameOf } from './oracle/commit-rule.ts'
-import type { Seeded } from './seeded.ts'
+import { Seeded } from './seeded.ts'
 
 export interface GraphShape {
   readonly rounds: number
@@ -15,6 +15,47 @@ export interface GraphShape {
   readonly silentPercent: number
   /** How often, of 100 blocks, one has only the q parents that it needs. */
   readonly sparsePercent: number
+}
+
+/** A graph to be made, with the chance that goes on after it. */
+export interface Case {
+  readonly seed: number
+  readonly random: Seeded
+  readonly drawing: Drawing
+  readonly shape: GraphShape
+}
+
+/** Small windows, so that schedules change and rounds are collected within few rounds. */
+function caseOf(seed: number): Case {
+  const random = new Seeded(seed)
+  const n = random.pick([4, 4, 4, 5, 7])
+  const keepRounds = random.pick([8, 12, 100])
+  const drawing = new Drawing(n, {
+    windowRounds: 4,
+    goodRoundsMin: random.pick([1, 2, 3]),
+    keepRounds,
+    voidRounds: keepRounds - 2,
+    reportAgeRounds: 4,
+  })
+  const shape = {
+    rounds: 8 + random.below(n === 7 ? 8 : 18),
+    forkers: random.below(drawing.epoch.f + 1),
+    versionsMax: 1 + random.below(3),
+    silentPercent: random.pick([0, 10, 50]),
+    sparsePercent: random.pick([0, 50, 100]),
+  }
+  return { seed, random, drawing, shape }
+}
+
+/** Seeds 1 to `seeds`; a failure says which. */
+export function eachCase(seeds: number, body: (tried: Case) => void): void {
+  for (let seed = 1; seed <= seeds; seed++) {
+    try {
+      body(caseOf(seed))
+    } catch (error) {
+      throw new Error(`seed ${seed}`, { cause: error })
+    }
+  }
 }
 
 /** Blocks in an order in which each follows its parents. */
@@ -119,4 +160,11 @@ function recentOwn(all: readonly Block[], author: number): (Block | undefined)[]
 
 function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i)
+}
+
+/** An order in which blocks may come: roughly by round, now and then long before their parents. */
+export function arrival<T extends { readonly round: number }>(blocks: readonly T[], random: Seeded): T[] {
+  const late = random.pick([0, 1, 4, 10])
+  const keyed = blocks.map((block) => ({ block, at: block.round * 10 + random.below(10 * late + 1) }))
+  return keyed.sort((a, b) => a.at - b.at).map(({ block }) => block)
 }
