@@ -60,7 +60,7 @@ export class Drawing {
         recvUs: 0,
       }))
     const content = { author, round, tsUs: round * 1000 + version, references, messages }
-    return makeBlock(content, this.epoch, this.domain, fakeCryptography.sign)
+    return makeBlock(content, this.epoch, this.domain, (digest) => fakeCryptography.sign(digest))
   }
 
   /** One block of each author in `authors`, each with all of `parents`. */

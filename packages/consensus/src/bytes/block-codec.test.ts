@@ -20,7 +20,7 @@ import { sameBytes } from './order.ts'
 const epoch = testEpoch(4)
 const domain = new Domain(epoch.hash, fakeCryptography)
 
-const make = (content: BlockContent) => makeBlock(content, epoch, domain, fakeCryptography.sign)
+const make = (content: BlockContent) => makeBlock(content, epoch, domain, (digest) => fakeCryptography.sign(digest))
 const decode = (bytes: Uint8Array) => decodeBlock(bytes, epoch, domain)
 
 function parent(author: number, round: number, fill = author): Reference {

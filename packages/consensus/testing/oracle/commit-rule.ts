@@ -58,7 +58,13 @@ export class CommitOracle {
       const committed = statuses.filter((status): status is Block => typeof status === 'object')
       const active = [...this.#active]
       const linearised = this.#step(round, committed)
-      steps.push({ round, committed: committed.map(nameOf), linearised, active, jailed: [...this.#jailed].sort() })
+      steps.push({
+        round,
+        committed: committed.map(nameOf),
+        linearised,
+        active,
+        jailed: [...this.#jailed].sort((a, b) => a - b),
+      })
     }
     return steps
   }
