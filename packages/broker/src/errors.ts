@@ -53,6 +53,15 @@ export const errorKinds = {
   CMQ_DATA_ABSENT: { remedy: 'name the data directory of a node', retryable: false },
   CMQ_DATA_PRESENT: { remedy: 'name another directory, or ask for them to be merged', retryable: false },
   CMQ_DATA_STREAM: { remedy: 'give what `concordmq data export` wrote, whole and unchanged', retryable: false },
+  CMQ_CLUSTER: {
+    remedy: 'give all nodes the same address book, and each the key that was made for it',
+    retryable: false,
+  },
+  CMQ_CLUSTER_QUIC: {
+    remedy: 'install @currentspace/http3 beside the broker, or choose the transport tls',
+    retryable: false,
+  },
+  CMQ_CLUSTER_DIRECTORY: { remedy: 'give this node a data directory of its own', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },

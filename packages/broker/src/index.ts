@@ -26,6 +26,7 @@ export type {
   PublishOptions,
 } from './api.ts'
 export { createBroker } from './broker.ts'
+export { type ClusterFigures, Consensus, type ConsensusOptions } from './cluster/consensus.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
 export type {
   AccessOptions,

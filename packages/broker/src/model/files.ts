@@ -14,6 +14,8 @@ export interface Files {
   /** Opens a file for writing, made empty if it does not exist. */
   open(path: string): Promise<LogFile>
   read(path: string): Promise<Uint8Array>
+  /** So many bytes from `position` on, fewer where the file ends before. */
+  readPart(path: string, position: number, bytes: number): Promise<Uint8Array>
   /** Names in a directory, made if it does not exist. */
   list(directory: string): Promise<readonly string[]>
   rename(from: string, to: string): Promise<void>

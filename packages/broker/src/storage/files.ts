@@ -20,6 +20,16 @@ export const nodeFiles: Files = {
     }
   },
   read: (path) => readFile(path),
+  async readPart(path, position, bytes) {
+    const handle = await open(path, constants.O_RDONLY)
+    try {
+      const part = Buffer.allocUnsafe(bytes)
+      const { bytesRead } = await handle.read(part, 0, bytes, position)
+      return part.subarray(0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  },
   async list(directory) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     return await readdir(directory)

@@ -44,6 +44,10 @@ export class MemoryFiles implements Files {
     return Buffer.from(this.files.get(path)?.bytes ?? [])
   }
 
+  async readPart(path: string, position: number, bytes: number): Promise<Uint8Array> {
+    return (await this.read(path)).subarray(position, position + bytes)
+  }
+
   async list(directory: string): Promise<readonly string[]> {
     return [...this.files.keys()]
       .filter((path) => path.startsWith(`${directory}/`))

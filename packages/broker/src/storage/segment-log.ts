@@ -12,6 +12,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Files, LogFile } from '../model/files.ts'
 import { encodeGroup, encodeSegmentHeader, GROUPS_START, groupBytes, segmentName } from './log-format.ts'
+import type { LogPlace } from './log-reader.ts'
 
 export interface SegmentLogOptions {
   readonly files: Files
@@ -76,14 +77,14 @@ export class SegmentLog {
     return this.#trouble
   }
 
-  /** Resolves when the payload is safe. Tags ascend. One call at a time. Rejects only after `stopRetrying`. */
-  async write(payload: Uint8Array, tag: number): Promise<void> {
+  /** Resolves with its place when the payload is safe. Tags ascend. One call at a time. Rejects only after `stopRetrying`. */
+  async write(payload: Uint8Array, tag: number): Promise<LogPlace> {
     for (let delayMs = RETRY_MS_MIN; ; delayMs = Math.min(delayMs * 2, RETRY_MS_MAX)) {
       try {
-        await this.#tryToWrite(payload)
+        const place = await this.#tryToWrite(payload)
         this.#tag = tag
         if (this.#trouble !== undefined) this.#setTrouble(undefined)
-        return
+        return place
       } catch (error) {
         if (this.#ended) throw error
         this.#setTrouble(error instanceof Error ? error : new Error(String(error)))
@@ -132,7 +133,7 @@ export class SegmentLog {
     for (const spare of this.#spares.splice(0)) await this.#o.files.remove(spare)
   }
 
-  async #tryToWrite(payload: Uint8Array): Promise<void> {
+  async #tryToWrite(payload: Uint8Array): Promise<LogPlace> {
     const bytes = groupBytes(payload.length)
     if (this.#open !== undefined && this.#open.sequence > 0 && this.#open.end + bytes > this.#o.segmentBytes) {
       await this.rotate()
@@ -143,8 +144,10 @@ export class SegmentLog {
     await this.#allocate(open, open.end + bytes)
     await open.file.write(group, open.end)
     if (this.#o.sync) await this.#sync(open)
+    const place = { file: segmentName(open.number), offset: open.end }
     open.sequence++
     open.end += bytes
+    return place
   }
 
   async #sync(open: Open): Promise<void> {

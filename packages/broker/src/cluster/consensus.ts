@@ -1,0 +1,259 @@
+/**
+ * One node of a cluster: the engine with its disk, its links and its clock, as the ordered log that the broker works with
+ * (`model/ordered-log.ts`). It reads like a table of contents of the folder.
+ */
+import { createPublicKey, type KeyObject, randomBytes, randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { Engine, type Epoch, MessageKind, type Status } from '@concordmq/consensus'
+import { ConcordError, reasonOf } from '../errors.ts'
+import type { Files } from '../model/files.ts'
+import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { nodeCryptography, Verifier } from './host/cryptography.ts'
+import { claimDirectory, type DirectoryClaim, releaseDirectory } from './host/directory.ts'
+import { Driver } from './host/driver.ts'
+import { Wal } from './host/wal.ts'
+import { WallClock } from './host/wall-clock.ts'
+import { type Members, membersOf } from './identity/members.ts'
+import { pointOf } from './identity/node-keys.ts'
+import { type LinkFigures, Links } from './links/links.ts'
+import { openTransports, type TransportChoice } from './links/open-transports.ts'
+
+export interface ConsensusOptions {
+  /** The first epoch of the network, as the address book makes it. */
+  readonly genesis: Epoch
+  readonly privateKey: KeyObject
+  /** Where the consensus log lies; made if it is missing. */
+  readonly directory: string
+  /** `os`: a block leaves when the operating system has it; the loss of power is then treated as the loss of the disk. */
+  readonly durability: 'fsync' | 'os'
+  readonly files: Files
+  readonly transport: TransportChoice
+  /** Where nodes are listened to. */
+  readonly host: string
+  readonly port: number
+  /** Digest of the settings that all nodes must share. */
+  readonly settingsDigest: Uint8Array
+  readonly programVersion: string
+  readonly logger: Logger
+  /** Messages below this position are in the application's state. */
+  readonly appliedPosition: number
+  /** The node cannot go on, and has stopped. */
+  readonly onFailure: (error: Error) => void
+}
+
+/** How the cluster stands, as seen from this node. */
+export interface ClusterFigures {
+  readonly node: number
+  readonly transports: readonly string[]
+  readonly addresses: readonly string[]
+  readonly status: Status
+  readonly links: readonly LinkFigures[]
+}
+
+/** What a frame is longer than the block in it, at most (section 16). */
+const FRAME_OVERHEAD_BYTES = 1024
+
+const beforeStart: Omit<Status, 'mode'> = {
+  epoch: 0,
+  round: 0,
+  nextStep: 0,
+  position: 0,
+  consensusUs: 0,
+  checkpointStep: 0,
+  connected: 0,
+  jailed: 0,
+  demoted: 0,
+  fairCuts: 0,
+  fairLate: 0,
+  queuedMessages: 0,
+  queuedBytes: 0,
+}
+
+export class Consensus implements OrderedLog {
+  readonly #o: ConsensusOptions
+  readonly #claim: DirectoryClaim
+  readonly #wal: Wal
+  readonly #engine: Engine
+  readonly #clock = new WallClock()
+  readonly #verifier = new Verifier()
+  readonly #instance = randomBytes(16)
+  #members: Members
+  #driver: Driver | undefined
+  #links: Links | undefined
+  #application: OrderedApplication | undefined
+  #status: Status
+
+  private constructor(options: ConsensusOptions, claim: DirectoryClaim, wal: Wal, engine: Engine) {
+    this.#o = options
+    this.#claim = claim
+    this.#wal = wal
+    this.#engine = engine
+    this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
+    this.#members = this.#membersOf(options.genesis)
+    this.#verifier.setNodes(options.genesis.n)
+  }
+
+  /**
+   * Reads what the directory holds; nothing is listened to yet. Rejects with `CMQ_CLUSTER…` or `CMQ_DATA_…` when it belongs to
+   * another network or node, or to a newer version.
+   */
+  static async open(options: ConsensusOptions): Promise<Consensus> {
+    const { genesis, privateKey, directory, files, durability, logger, appliedPosition } = options
+    const publicKey = pointOf(createPublicKey(privateKey))
+    const claim: DirectoryClaim = { directory, files, genesis, publicKey, durability }
+    const { known, doubtful } = await claimDirectory(claim)
+    const opened = await Wal.open({
+      files,
+      directory: join(directory, 'consensus'),
+      sync: durability === 'fsync',
+      logger,
+      onDurable: (barrier) => consensus.#durable(barrier),
+    })
+    const lost = opened.damaged || doubtful || (known && opened.empty && appliedPosition > 0)
+    if (lost && genesis.f === 0 && (genesis.n > 1 || opened.damaged)) {
+      await opened.wal.close()
+      throw new ConcordError(
+        'CMQ_DATA_DAMAGED',
+        `Cannot use ${directory}: its consensus log is damaged or lost, and in a cluster of ${genesis.n} nodes no others can make up for it`,
+      )
+    }
+    const engine = Engine.open(
+      {
+        genesis,
+        publicKey,
+        cryptography: nodeCryptography(privateKey),
+        seed: randomInt(0xffff_ffff),
+        appliedPosition,
+        amnesia: lost && genesis.f > 0,
+      },
+      opened.records,
+    )
+    const consensus = new Consensus(options, claim, opened.wal, engine)
+    return consensus
+  }
+
+  get node(): number {
+    return this.#members.self.index
+  }
+
+  get nodes(): readonly OrderedLogNode[] {
+    return this.#members.all.map(({ point, keyId, address }) => ({ publicKey: point, keyId, address }))
+  }
+
+  get status(): Status {
+    return this.#status
+  }
+
+  get figures(): ClusterFigures {
+    return {
+      node: this.node,
+      transports: this.#links?.transports ?? [],
+      addresses: this.#links?.addresses ?? [],
+      status: this.#status,
+      links: this.#links?.figures() ?? [],
+    }
+  }
+
+  async start(application: OrderedApplication): Promise<void> {
+    const { logger, files, directory, onFailure } = this.#o
+    const nowUs = (): number => this.#clock.nowUs()
+    this.#application = application
+    const driver = new Driver({
+      engine: this.#engine,
+      wal: this.#wal,
+      verifier: this.#verifier,
+      application,
+      files,
+      directory,
+      logger,
+      nowUs,
+      members: () => this.#members,
+      epochBegan: ({ epoch }) => this.#epochBegan(epoch),
+      statusChanged: (status) => this.#statusChanged(status),
+      certified: () => {},
+      emitted: () => {},
+      failed: (error) => void this.stop().then(() => onFailure(error)),
+    })
+    this.#driver = driver
+    driver.input({ type: 'start', nowUs: nowUs() })
+    await this.#openLinks(driver, nowUs)
+  }
+
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
+    if (this.#driver !== undefined) this.#driver.submit(bytes, MessageKind.payload, { done, kept })
+    else if (done !== undefined) queueMicrotask(() => done({ type: 'refused', why: 'stopped' }))
+  }
+
+  applied(position: number): void {
+    this.#driver?.input({ type: 'applied', position, nowUs: this.#clock.nowUs() })
+  }
+
+  async stop(): Promise<void> {
+    const [driver, links] = [this.#driver, this.#links]
+    if (driver === undefined) return
+    this.#driver = undefined
+    this.#links = undefined
+    driver.stop()
+    await links?.close()
+    await this.#wal.close()
+    await releaseDirectory(this.#claim)
+  }
+
+  async #openLinks(driver: Driver, nowUs: () => number): Promise<void> {
+    const { transport: choice, host, port, logger, genesis } = this.#o
+    const links = await Links.open({
+      members: this.#members,
+      open: (members, events) => openTransports({ choice, host, port }, logger, members, events),
+      frameBytesMax: genesis.constants.blockBytesMax + FRAME_OVERHEAD_BYTES,
+      events: {
+        frame: (from, bytes, arrivalUs) => driver.input({ type: 'frame', from, bytes, arrivalUs }),
+        link: (peer, up) => void driver.input({ type: 'link', peer, up, nowUs: nowUs() }),
+        rtt: (peer, rttUs) => void driver.input({ type: 'rtt', peer, rttUs }),
+      },
+      logger,
+      nowUs,
+      random: Math.random,
+    })
+    this.#links = links
+    driver.links = links
+    const transports = links.transports.map((kind) => kind.toUpperCase()).join(' and ')
+    logger.info(
+      { event: 'cluster.listening', transports: links.transports, addresses: links.addresses },
+      `Nodes are linked over ${transports}, listening on ${links.addresses.join(', ')}`,
+    )
+  }
+
+  #durable(barrier: number): void {
+    this.#driver?.input({ type: 'durable', barrier, nowUs: this.#clock.nowUs() })
+  }
+
+  #membersOf(epoch: Epoch): Members {
+    const { privateKey, settingsDigest, programVersion } = this.#o
+    const publicKey = createPublicKey(privateKey)
+    return membersOf({ epoch, privateKey, publicKey, settingsDigest, instance: this.#instance, programVersion })
+  }
+
+  #epochBegan(epoch: Epoch): void {
+    this.#members = this.#membersOf(epoch)
+    this.#application?.epochChanged()
+    this.#links?.replaceMembers(this.#members).catch((error: unknown) => {
+      this.#o.logger.error(
+        { event: 'cluster.listen', error: reasonOf(error) },
+        `Cannot listen to the nodes of the new epoch: ${reasonOf(error)}`,
+      )
+    })
+  }
+
+  #statusChanged(status: Status): void {
+    const before = this.#status.mode
+    this.#status = status
+    if (status.mode !== before) {
+      this.#o.logger.info(
+        { event: 'cluster.mode', mode: status.mode, before, position: status.position },
+        `Seen from this node, the cluster is ${status.mode} now`,
+      )
+    }
+    this.#application?.statusChanged(status)
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Whose a data directory is. A consensus log of another network or another node would make this node sign what contradicts that
+ * one's blocks, so the first start writes down whose it is, and every later one compares, before anything is served.
+ *
+ *   <directory>/cluster.json   format, network, first epoch, key; and for `os` durability the boot of the machine that wrote it
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Epoch } from '@concordmq/consensus'
+import { ConcordError, reasonOf } from '../../errors.ts'
+import type { Files } from '../../model/files.ts'
+import { keyIdOfPoint } from '../identity/node-keys.ts'
+
+const FILE = 'cluster.json'
+/** Newest format of the consensus log that this version reads. */
+const FORMAT = 1
+
+export interface DirectoryClaim {
+  readonly directory: string
+  readonly files: Files
+  readonly genesis: Epoch
+  /** The point of this node's key. */
+  readonly publicKey: Uint8Array
+  readonly durability: 'fsync' | 'os'
+}
+
+export interface ClaimedDirectory {
+  /** It was this node's before. */
+  readonly known: boolean
+  /** The end of its log may have been lost with the power. */
+  readonly doubtful: boolean
+}
+
+interface Owner {
+  readonly format: number
+  readonly network: string
+  readonly genesis: string
+  readonly key: string
+  /** Undefined: what is written is on the disk. */
+  readonly boot?: string | undefined
+}
+
+/** Rejects when it is another's, or of a newer format. */
+export async function claimDirectory(claim: DirectoryClaim): Promise<ClaimedDirectory> {
+  const { directory, files, durability } = claim
+  const path = join(directory, FILE)
+  const before = (await files.list(directory)).includes(FILE) ? parse(await files.read(path), path) : undefined
+  const now = ownerOf(claim, durability === 'os' ? bootId() : undefined)
+  if (before !== undefined) refuseOthers(before, now, directory)
+  await write(files, directory, now)
+  // Written in another boot, without syncs, and not closed since: its end may be lost.
+  const doubtful = before?.boot !== undefined && before.boot !== bootId()
+  return { known: before !== undefined, doubtful }
+}
+
+/** All that was written is on the disk now: after a clean stop no boot matters. */
+export async function releaseDirectory(claim: DirectoryClaim): Promise<void> {
+  if (claim.durability === 'os') await write(claim.files, claim.directory, ownerOf(claim, undefined))
+}
+
+function ownerOf({ genesis, publicKey }: DirectoryClaim, boot: string | undefined): Owner {
+  return {
+    format: FORMAT,
+    network: Buffer.from(genesis.networkId).toString('latin1'),
+    genesis: Buffer.from(genesis.hash).toString('hex'),
+    key: keyIdOfPoint(publicKey),
+    boot,
+  }
+}
+
+function refuseOthers(before: Owner, now: Owner, directory: string): void {
+  if (before.format > FORMAT) {
+    throw new ConcordError(
+      'CMQ_DATA_FORMAT',
+      `Cannot use ${directory}: its consensus log has format ${before.format}, this version knows up to ${FORMAT}`,
+    )
+  }
+  if (before.key !== now.key) {
+    throw new ConcordError(
+      'CMQ_CLUSTER_DIRECTORY',
+      `Cannot use ${directory}: it belongs to the node with the key ${before.key}, this one has ${now.key}`,
+    )
+  }
+  if (before.network !== now.network || before.genesis !== now.genesis) {
+    const [theirs, own] = [before, now].map(
+      ({ network, genesis }) => `"${network}" with the book ${genesis.slice(0, 16)}`,
+    )
+    throw new ConcordError(
+      'CMQ_CLUSTER_DIRECTORY',
+      `Cannot use ${directory}: it belongs to the network ${theirs}, this node to ${own}`,
+    )
+  }
+}
+
+function parse(bytes: Uint8Array, path: string): Owner {
+  try {
+    const { format, network, genesis, key, boot } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Owner>
+    const whole = [network, genesis, key].every((text) => typeof text === 'string') && typeof format === 'number'
+    if (whole) return { format, network, genesis, key, boot } as Owner
+  } catch (error) {
+    throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+  throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot read ${path}: it does not say whose directory this is`)
+}
+
+async function write(files: Files, directory: string, owner: Owner): Promise<void> {
+  const temporary = join(directory, `${FILE}.new`)
+  await files.remove(temporary)
+  const file = await files.open(temporary)
+  try {
+    await file.write(Buffer.from(`${JSON.stringify(owner)}\n`), 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await files.rename(temporary, join(directory, FILE))
+  await files.syncDirectory(directory)
+}
+
+/** Changes when the machine is started; empty where the system does not tell. */
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
+  }
+}

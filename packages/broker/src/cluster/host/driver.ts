@@ -1,0 +1,274 @@
+/**
+ * Drives the engine: gives it what happened, carries out what it asks for, in order.
+ *
+ *   links, disk, timer, broker ─▶ input ─▶ engine.step ─▶ effects ─▶ links, disk, timer, broker
+ *
+ * One input at a time: what an effect leads to waits until all effects of its step are carried out. Frames leave in one write
+ * per peer at the end of the turn of the event loop.
+ */
+import type { Effect, Engine, Input, OrderedBatch, Status } from '@concordmq/consensus'
+import type { Files } from '../../model/files.ts'
+import type { OrderedApplication, Placement } from '../../model/ordered-log.ts'
+import type { Logger } from '../../telemetry/logger.ts'
+import type { Members } from '../identity/members.ts'
+import { FrameType } from '../links/frames.ts'
+import { reportAlarm } from './alarms.ts'
+import type { Verifier } from './cryptography.ts'
+import { HeldSnapshots, IncomingSnapshot } from './snapshots.ts'
+import { StepTimer } from './step-timer.ts'
+import type { Wal } from './wal.ts'
+
+/** What the driver needs of links. */
+export interface FrameSink {
+  send(to: number | 'all', frame: Uint8Array): void
+  flush(): void
+  drop(peer: number, why: string): void
+}
+
+type EffectOf<T extends Effect['type']> = Extract<Effect, { readonly type: T }>
+
+export interface DriverOptions {
+  readonly engine: Engine
+  readonly wal: Wal
+  readonly verifier: Verifier
+  readonly application: OrderedApplication
+  readonly files: Files
+  /** Where a snapshot of others is collected. */
+  readonly directory: string
+  readonly logger: Logger
+  readonly nowUs: () => number
+  readonly members: () => Members
+  /** An epoch began; links follow. */
+  readonly epochBegan: (effect: EffectOf<'epoch'>) => void
+  readonly statusChanged: (status: Status) => void
+  /** A batch goes to the application, and a quorum vouches for a checkpoint: what proofs are made of. */
+  readonly emitted: (batch: OrderedBatch) => void
+  readonly certified: (effect: EffectOf<'certified'>) => void
+  /** The application cannot go on. */
+  readonly failed: (error: Error) => void
+}
+
+interface Submission {
+  readonly done: ((placement: Placement) => void) | undefined
+  readonly kept: (() => void) | undefined
+}
+
+export class Driver {
+  readonly #o: DriverOptions
+  readonly #timer: StepTimer
+  readonly #snapshots = new HeldSnapshots()
+  readonly #submissions = new Map<number, Submission>()
+  readonly #inputs: Input[] = []
+  /** Answers about signatures of the step before, which come before anything else. */
+  readonly #verified: Input[] = []
+  #links: FrameSink | undefined
+  #incoming: IncomingSnapshot | undefined
+  /** Batches that wait for the application to install a snapshot. */
+  #held: OrderedBatch[] | undefined
+  #nextId = 1
+  #stepping = false
+  #flushing = false
+  #stopped = false
+  /** Time spent on rounds since the last own block left, µs; and what of the current input was the application's. */
+  #roundUs = 0
+  #applicationUs = 0
+
+  constructor(options: DriverOptions) {
+    this.#o = options
+    this.#timer = new StepTimer(options.nowUs, (nowUs) => this.input({ type: 'timer', nowUs }))
+  }
+
+  /** Frames go nowhere until there are links. */
+  set links(links: FrameSink) {
+    this.#links = links
+  }
+
+  submit(bytes: Uint8Array, kind: EffectKind, { done, kept }: Submission): void {
+    if (this.#stopped) {
+      if (done !== undefined) queueMicrotask(() => done({ type: 'refused', why: 'stopped' }))
+      return
+    }
+    const id = this.#nextId++
+    if (done !== undefined || kept !== undefined) this.#submissions.set(id, { done, kept })
+    this.input({ type: 'submit', id, kind, bytes, nowUs: this.#o.nowUs(), keep: kept !== undefined })
+  }
+
+  /** Gives the engine an input; gives what it cost without what the application did, µs. */
+  input(input: Input): number {
+    if (this.#stopped) return 0
+    this.#inputs.push(input)
+    if (this.#stepping) return 0
+    this.#stepping = true
+    const startedMs = performance.now()
+    this.#applicationUs = 0
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#verified.shift() ?? this.#inputs.shift()) {
+        for (const effect of this.#o.engine.step(next)) this.#carryOut(effect)
+      }
+    } finally {
+      this.#stepping = false
+    }
+    const costUs = (performance.now() - startedMs) * 1000 - this.#applicationUs
+    this.#roundUs += costUs
+    this.#flushSoon()
+    return costUs
+  }
+
+  /** No more inputs and effects; what waits for a place is refused. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#timer.clear()
+    this.#snapshots.releaseAll()
+    for (const [, { done }] of this.#submissions) done?.({ type: 'refused', why: 'stopped' })
+    this.#submissions.clear()
+  }
+
+  #carryOut(effect: Effect): void {
+    if (this.#stopped) return
+    const { wal, verifier, members, logger } = this.#o
+    switch (effect.type) {
+      case 'send':
+        return this.#send(effect)
+      case 'verify':
+        return this.#verify(effect)
+      case 'persist':
+        return wal.append(effect.records, effect.barrier)
+      case 'timerAt':
+        return this.#timer.set(effect.atUs)
+      case 'emit':
+        return this.#emit(effect.batch)
+      case 'placed':
+        return this.#placed(effect)
+      case 'kept':
+        return this.#submissions.get(effect.id)?.kept?.()
+      case 'refused':
+        return this.#refused(effect)
+      case 'read':
+        return void this.#read(effect)
+      case 'forget':
+        return wal.forget(effect.below)
+      case 'checkpoint':
+        return void this.#checkpoint(effect)
+      case 'certified':
+        this.#snapshots.certified(effect.step)
+        return this.#o.certified(effect)
+      case 'appChunk':
+        return this.#chunk(effect)
+      case 'install':
+        return void this.#install(effect)
+      case 'epoch':
+        verifier.setNodes(effect.epoch.n)
+        return this.#o.epochBegan(effect)
+      case 'status':
+        return this.#o.statusChanged(effect.status)
+      case 'drop':
+        return this.#links?.drop(effect.peer, effect.why)
+      case 'alarm':
+        return reportAlarm(effect.what, members(), logger)
+    }
+  }
+
+  #send({ to, frame }: EffectOf<'send'>): void {
+    this.#links?.send(to, frame)
+    if (to !== 'all' || frame[0] !== FrameType.block) return
+    // An own block left: what the round cost goes into the pace of the next ones.
+    this.#inputs.push({ type: 'cost', cpuUs: Math.round(this.#roundUs) })
+    this.#roundUs = 0
+  }
+
+  #verify(effect: EffectOf<'verify'>): void {
+    const { verifier, nowUs } = this.#o
+    const { handle } = effect
+    if (verifier.inLine) {
+      this.#verified.push({ type: 'verified', handle, ok: verifier.verify(effect), nowUs: nowUs() })
+    } else {
+      verifier.verifyElsewhere(effect, (ok) => this.input({ type: 'verified', handle, ok, nowUs: nowUs() }))
+    }
+  }
+
+  #emit(batch: OrderedBatch): void {
+    if (this.#held !== undefined) {
+      this.#held.push(batch)
+      return
+    }
+    const startedMs = performance.now()
+    this.#o.emitted(batch)
+    this.#o.application.ordered(batch)
+    this.#applicationUs += (performance.now() - startedMs) * 1000
+  }
+
+  #placed({ id, position, consensusUs }: EffectOf<'placed'>): void {
+    const startedMs = performance.now()
+    this.#settle(id, { type: 'placed', position, consensusUs })
+    this.#applicationUs += (performance.now() - startedMs) * 1000
+  }
+
+  #refused({ id, why }: EffectOf<'refused'>): void {
+    // It may be the answer to a submission that is still being made.
+    queueMicrotask(() => this.#settle(id, { type: 'refused', why }))
+  }
+
+  #settle(id: number, placement: Placement): void {
+    const submission = this.#submissions.get(id)
+    this.#submissions.delete(id)
+    submission?.done?.(placement)
+  }
+
+  async #read({ handle, what }: EffectOf<'read'>): Promise<void> {
+    const bytes =
+      what.type === 'record' ? await this.#o.wal.read(what.mark) : await this.#snapshots.read(what.step, what.chunk)
+    this.input({ type: 'read', handle, bytes, nowUs: this.#o.nowUs() })
+  }
+
+  async #checkpoint({ step, position }: EffectOf<'checkpoint'>): Promise<void> {
+    const { application, logger, nowUs } = this.#o
+    try {
+      const snapshot = application.checkpoint(step, position)
+      this.#snapshots.add(step, snapshot)
+      const hashes = Buffer.concat(await snapshot.hashes())
+      this.input({ type: 'appState', step, hashes, nowUs: nowUs() })
+    } catch (error) {
+      logger.warn(
+        { event: 'cluster.snapshot.failed', step, error: String(error) },
+        'Cannot take a snapshot of the state: this node does not sign this checkpoint',
+      )
+    }
+  }
+
+  #chunk({ step, chunk, bytes }: EffectOf<'appChunk'>): void {
+    if (this.#incoming?.step !== step) {
+      void this.#incoming?.remove()
+      this.#incoming = new IncomingSnapshot(step, this.#o.files, this.#o.directory)
+    }
+    this.#incoming.add(chunk, bytes)
+  }
+
+  async #install({ step, position, consensusUs }: EffectOf<'install'>): Promise<void> {
+    const { application, files, directory, failed } = this.#o
+    const incoming = this.#incoming ?? new IncomingSnapshot(step, files, directory)
+    this.#incoming = undefined
+    this.#held ??= []
+    try {
+      await application.install(await incoming.source(position, consensusUs))
+      await incoming.remove()
+    } catch (error) {
+      return failed(error instanceof Error ? error : new Error(String(error)))
+    }
+    const held = this.#held ?? []
+    this.#held = undefined
+    if (!this.#stopped) for (const batch of held) this.#emit(batch)
+  }
+
+  /** Once per turn of the event loop. */
+  #flushSoon(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(() => {
+      this.#flushing = false
+      this.#links?.flush()
+    })
+  }
+}
+
+type EffectKind = Extract<Input, { readonly type: 'submit' }>['kind']

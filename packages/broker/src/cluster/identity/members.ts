@@ -1,0 +1,64 @@
+/**
+ * The nodes of a cluster as links see them: who there is, and who one is oneself. Made from the book of an epoch; another
+ * epoch makes another.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Epoch } from '@concordmq/consensus'
+import { ConcordError } from '../../errors.ts'
+import { keyIdOfPoint, keyOfPoint, pointOf } from './node-keys.ts'
+
+export interface Member {
+  readonly index: number
+  readonly keyId: string
+  readonly publicKey: KeyObject
+  readonly point: Uint8Array
+  /** Where it is reached, `HOST:PORT`. */
+  readonly address: string
+}
+
+export interface Members {
+  readonly epoch: Epoch
+  readonly self: Member
+  readonly privateKey: KeyObject
+  /** By index, this node included. */
+  readonly all: readonly Member[]
+  /** Bytes that all nodes must agree on beside the book: the digest of the machine's settings. */
+  readonly settingsDigest: Uint8Array
+  /** Random, of this process. */
+  readonly instance: Uint8Array
+  readonly programVersion: string
+}
+
+export interface MembersOptions {
+  readonly epoch: Epoch
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  readonly settingsDigest: Uint8Array
+  readonly instance: Uint8Array
+  readonly programVersion: string
+}
+
+/** Throws `CMQ_CLUSTER` when the key is not in the book or the book holds what is no key. */
+export function membersOf(options: MembersOptions): Members {
+  const { epoch, privateKey, publicKey, settingsDigest, instance, programVersion } = options
+  const own = pointOf(publicKey)
+  const all = epoch.nodes.map(({ publicKey: point, address }, index) => {
+    const key = keyOfPoint(point)
+    if (key === undefined) throw new ConcordError('CMQ_CLUSTER', `Node ${index} of the book has no P-256 key`)
+    return { index, keyId: keyIdOfPoint(point), publicKey: key, point, address }
+  })
+  const self = all.find(({ point }) => samePoint(point, own))
+  if (self === undefined) {
+    throw new ConcordError('CMQ_CLUSTER', `The key ${keyIdOfPoint(own)} of this node is not in the book of the cluster`)
+  }
+  return { epoch, self, privateKey, all, settingsDigest, instance, programVersion }
+}
+
+export function samePoint(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
+/** How a peer is named in logs: by index, key and address. */
+export function describeMember({ index, keyId, address }: Member): string {
+  return `node ${index} (key ${keyId}, ${address})`
+}

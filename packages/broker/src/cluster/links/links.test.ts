@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { freeAddresses, makeKeys, makeMembers, makeTestEpoch, openNode, type TestNode } from '../cluster.testkit.ts'
+import { encodeFrame } from './frames.ts'
+import type { TransportChoice } from './open-transports.ts'
+
+async function closeAll(nodes: readonly TestNode[]): Promise<void> {
+  await Promise.all(nodes.map(({ links }) => links.close()))
+}
+
+for (const choice of ['tls', 'quic'] as const satisfies TransportChoice[]) {
+  test(`four nodes link over ${choice}, one link for each pair, and frames arrive whole and in order`, async () => {
+    const keys = makeKeys(4)
+    const addresses = await freeAddresses(4)
+    const epoch = makeTestEpoch({ keys, addresses })
+    const nodes = await Promise.all(keys.map((key) => openNode(makeMembers(epoch, key), choice)))
+    try {
+      for (const node of nodes)
+        await node.until(() => node.links.figures().every(({ up }) => up), 'links to all three peers')
+      for (const node of nodes) assert.deepEqual(node.links.transports, [choice])
+      for (const node of nodes) for (const { transport } of node.links.figures()) assert.equal(transport, choice)
+      for (const [from, node] of nodes.entries()) {
+        for (let i = 0; i < 50; i++) node.links.send('all', encodeFrame(2, Buffer.alloc(1 + i * 997, from * 50 + i)))
+        node.links.flush()
+      }
+      for (const node of nodes) await node.until(() => node.frames.length === 150, '150 frames')
+      for (const [to, node] of nodes.entries()) {
+        for (let from = 0; from < 4; from++) {
+          if (from === to) continue
+          const got = node.frames.filter((frame) => frame.from === from).map(({ frame }) => [frame[5], frame.length])
+          assert.deepEqual(
+            got,
+            Array.from({ length: 50 }, (_, i) => [from * 50 + i, 6 + i * 997]),
+          )
+        }
+      }
+      await nodes[0]?.until(() => nodes[0]?.links.figures().every(({ rttUs }) => rttUs > 0) === true, 'round trips')
+    } finally {
+      await closeAll(nodes)
+    }
+  })
+}

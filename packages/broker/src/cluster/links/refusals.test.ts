@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { test } from 'node:test'
+import { connect } from 'node:tls'
+import { freeAddresses, makeKeys, makeMembers, makeTestEpoch, openNode, type TestNode } from '../cluster.testkit.ts'
+import { ownCertificate } from '../identity/certificates.ts'
+import type { Members } from '../identity/members.ts'
+import { encodeFrame, FrameType } from './frames.ts'
+import { encodeChallenge, encodeHello } from './hello.ts'
+import { loadQuic } from './quic-transport.ts'
+import { ALPN, splitAddress } from './transport.ts'
+
+const said = (node: TestNode, level: string, pattern: RegExp): boolean =>
+  node.lines.some((line) => line.level === level && pattern.test(line.message))
+
+async function withNodes(
+  members: readonly Members[],
+  choice: 'tls' | 'quic',
+  body: (nodes: readonly TestNode[]) => Promise<void>,
+): Promise<void> {
+  const nodes = await Promise.all(members.map((one) => openNode(one, choice)))
+  try {
+    await body(nodes)
+    for (const { changes } of nodes) assert.deepEqual(changes, [], 'no link came up')
+  } finally {
+    await Promise.all(nodes.map(({ links }) => links.close()))
+  }
+}
+
+for (const choice of ['tls', 'quic'] as const) {
+  test(`nodes with different address books refuse each other over ${choice}, and both name peer and digests`, async () => {
+    const keys = makeKeys(3)
+    const [own, other, third] = keys as [KeyObject, KeyObject, KeyObject]
+    const addresses = await freeAddresses(3)
+    const a = makeTestEpoch({ keys, addresses })
+    const b = makeTestEpoch({ keys: [own, other, makeKeys(1)[0] ?? third], addresses })
+    await withNodes([makeMembers(a, own), makeMembers(b, other)], choice, async (nodes) => {
+      const digests = [a, b].map(({ hash }) => Buffer.from(hash).toString('hex').slice(0, 16))
+      const startedMs = performance.now()
+      for (const [i, node] of nodes.entries()) {
+        const name = `node ${1 - i} \\(key [0-9a-f]{16}, 127\\.0\\.0\\.1:\\d+\\)`
+        const pattern = new RegExp(`${name}: its address book differs: digest ${digests[1 - i]}, here ${digests[i]}`)
+        await node.until(() => said(node, 'error', pattern), 'the line about different books')
+      }
+      assert.ok(performance.now() - startedMs < 5000)
+      const errors = nodes[0]?.lines.filter(({ level, message }) => level === 'error' && /digest/.test(message))
+      assert.equal(errors?.length, 1, 'it is said once')
+    })
+  })
+
+  test(`another network and other settings of the machine are refused over ${choice}`, async () => {
+    const keys = makeKeys(2)
+    const [own, other] = keys as [KeyObject, KeyObject]
+    for (const kind of ['network', 'settings'] as const) {
+      const addresses = await freeAddresses(2)
+      const a = makeTestEpoch({ keys, addresses })
+      const b = kind === 'network' ? makeTestEpoch({ keys, addresses, network: 'elsewhere' }) : a
+      await withNodes([makeMembers(a, own), makeMembers(b, other, 'other')], choice, async (nodes) => {
+        const pattern = kind === 'network' ? /it is in network / : /its settings of the machine differ: digest /
+        for (const node of nodes) await node.until(() => said(node, 'error', pattern), kind)
+      })
+    }
+  })
+
+  test(`a node whose key is not in the book gets no link over ${choice}, and is named`, async () => {
+    const keys = makeKeys(2)
+    const [own, other] = keys as [KeyObject, KeyObject]
+    const addresses = await freeAddresses(2)
+    const outsider = makeKeys(1)[0] as KeyObject
+    const a = makeMembers(makeTestEpoch({ keys, addresses }), own)
+    // Its own book has it in the place of node 1.
+    const b = makeMembers(makeTestEpoch({ keys: [own, outsider], addresses }), outsider)
+    assert.notEqual(a.all[1]?.keyId, b.self.keyId)
+    await withNodes([a, b], choice, async ([node, intruder]) => {
+      const key = choice === 'tls' ? ` ${b.self.keyId}` : ''
+      const refused = new RegExp(`Refused a connection of 127.0.0.1:\\d+ .*: its key${key} is not in the address book`)
+      await node?.until(() => said(node, 'warn', refused), 'the line about the outsider')
+      assert.ok(other)
+      assert.ok(intruder)
+    })
+  })
+
+  test(`whoever answers with another key than the book's is not linked with over ${choice}`, async () => {
+    const keys = makeKeys(3)
+    const [own, other, third] = keys as [KeyObject, KeyObject, KeyObject]
+    const [ownAddress, otherAddress] = (await freeAddresses(2)) as [string, string]
+    const a = makeTestEpoch({ keys, addresses: [ownAddress, otherAddress, '127.0.0.1:1'] })
+    // Node 2 listens where node 0 expects node 1, and dials nobody: its own book has no reachable peers.
+    const b = makeTestEpoch({ keys, addresses: ['127.0.0.1:1', '127.0.0.1:1', otherAddress] })
+    assert.ok(other)
+    await withNodes([makeMembers(a, own), makeMembers(b, third)], choice, async ([node]) => {
+      await node?.until(() => said(node, 'info', /Cannot reach node 1 .*node 1 \(key .* was expected/), 'the line')
+    })
+  })
+}
+
+interface Raw {
+  write(bytes: Uint8Array): void
+  readonly received: Buffer[]
+  readonly closed: Promise<void>
+  close(): void
+}
+
+/** A TLS connection with the certificate of a key, or none. */
+async function rawTls(address: string, key: KeyObject | undefined, keyId: string): Promise<Raw> {
+  const own = key === undefined ? undefined : await ownCertificate({ keyId }, key)
+  const { host, port } = splitAddress(address)
+  const socket = connect({
+    host,
+    port,
+    rejectUnauthorized: false,
+    ALPNProtocols: [ALPN],
+    ...(own === undefined ? {} : { cert: own.certificate, key: own.privateKey }),
+  })
+  const received: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => received.push(chunk))
+  socket.on('error', () => {})
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  await new Promise<void>((resolve) => {
+    socket.once('secureConnect', () => resolve())
+    socket.once('close', () => resolve())
+  })
+  return { write: (bytes) => void socket.write(bytes), received, closed, close: () => void socket.destroy() }
+}
+
+/** A node alone, and the identity of its peer to play with. */
+async function withTarget(body: (target: TestNode, self: Members, peer: Members) => Promise<void>): Promise<void> {
+  const keys = makeKeys(2)
+  const [own, other] = keys as [KeyObject, KeyObject]
+  const addresses = [(await freeAddresses(1))[0] ?? '', '127.0.0.1:1']
+  const epoch = makeTestEpoch({ keys, addresses })
+  const self = makeMembers(epoch, own)
+  const node = await openNode(self, 'tls')
+  try {
+    await body(node, self, makeMembers(epoch, other))
+  } finally {
+    await node.links.close()
+  }
+}
+
+test('a connection without certificate, or with one of another kind of key, is closed', async () => {
+  await withTarget(async (target, self) => {
+    const raw = await rawTls(self.self.address, undefined, '')
+    await raw.closed
+    assert.equal(raw.received.length, 0)
+    await target.until(() => said(target, 'warn', /it shows no certificate/), 'the line')
+  })
+})
+
+test('a replayed HELLO is refused: it answers the challenge of another link', async () => {
+  await withTarget(async (target, self, peer) => {
+    const nonce = new Uint8Array(32).fill(7)
+    const stolen = encodeHello(peer, nonce, new Uint8Array(32).fill(9))
+    const raw = await rawTls(self.self.address, peer.privateKey, peer.self.keyId)
+    raw.write(encodeChallenge(nonce))
+    raw.write(stolen)
+    await raw.closed
+    await target.until(() => said(target, 'warn', /Refused node 1 .*it was replayed/), 'the line')
+    assert.deepEqual(target.changes, [])
+    // It is told why.
+    assert.match(Buffer.concat(raw.received).toString('latin1'), /it was replayed/)
+  })
+})
+
+test('a HELLO that is signed by another key is refused', async () => {
+  await withTarget(async (target, self, peer) => {
+    const forger: Members = { ...peer, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }
+    const raw = await rawTls(self.self.address, peer.privateKey, peer.self.keyId)
+    const nonce = new Uint8Array(32).fill(7)
+    raw.write(encodeChallenge(nonce))
+    await target.until(() => Buffer.concat(raw.received).length >= 37, 'its challenge')
+    const challenge = Buffer.concat(raw.received)
+    assert.equal(challenge[0], FrameType.challenge)
+    raw.write(encodeHello(forger, nonce, challenge.subarray(5, 37)))
+    await raw.closed
+    await target.until(() => said(target, 'warn', /Refused node 1 .*not signed by its key/), 'the line')
+  })
+})
+
+test('frames before the greeting, malformed greetings and frames above the maximum end the connection', async () => {
+  const cases: readonly (readonly [Uint8Array, RegExp])[] = [
+    [encodeFrame(3, new Uint8Array(10)), /something before it greets/],
+    [encodeFrame(FrameType.ping, new Uint8Array(8)), /something before it greets/],
+    [encodeFrame(FrameType.challenge, new Uint8Array(31)), /CHALLENGE is malformed/],
+    [encodeFrame(FrameType.hello, new Uint8Array(0)), /wrong order/],
+    [encodeFrame(3, new Uint8Array(2000)).subarray(0, 5), /frame too long/],
+    [Buffer.from('GET / HTTP/1.1\r\n\r\n'), /unknown frame type/],
+  ]
+  for (const [bytes, pattern] of cases) {
+    await withTarget(async (target, self, peer) => {
+      const raw = await rawTls(self.self.address, peer.privateKey, peer.self.keyId)
+      raw.write(bytes)
+      await raw.closed
+      await target.until(() => said(target, 'warn', pattern), String(pattern))
+    })
+  }
+})
+
+test('a second process with the key of a node that is connected is refused, and the first keeps its link', async () => {
+  const keys = makeKeys(2)
+  const [own, other] = keys as [KeyObject, KeyObject]
+  const addresses = await freeAddresses(3)
+  const epoch = makeTestEpoch({ keys, addresses: addresses.slice(0, 2) })
+  const node = await openNode(makeMembers(epoch, own), 'tls')
+  const first = await openNode(makeMembers(epoch, other), 'tls')
+  await node.until(() => node.links.figures()[0]?.up === true, 'the link')
+  const twin = await openNode(makeMembers(epoch, other), 'tls', addresses[2])
+  try {
+    await node.until(() => said(node, 'error', /another process with the same key/), 'the line')
+    await twin.until(() => said(twin, 'error', /another process with the same key/), 'the line at the twin')
+    assert.equal(first.links.figures()[0]?.up, true)
+    assert.deepEqual(first.changes, ['+0'])
+  } finally {
+    await Promise.all([node, first, twin].map(({ links }) => links.close()))
+  }
+})
+
+test('a stranger without certificate does not get through over quic, and the node serves on', async () => {
+  const library = await loadQuic()
+  assert.ok(!(library instanceof Error))
+  const keys = makeKeys(2)
+  const [own, other] = keys as [KeyObject, KeyObject]
+  const addresses = await freeAddresses(2)
+  const epoch = makeTestEpoch({ keys, addresses })
+  const node = await openNode(makeMembers(epoch, own), 'quic')
+  try {
+    const session = library.connectQuic(addresses[0] ?? '', {
+      runtimeMode: 'portable',
+      alpn: [ALPN],
+      rejectUnauthorized: false,
+      connectTimeoutMs: 3000,
+    })
+    session.on('error', () => {})
+    const closed = new Promise<void>((resolve) => session.once('close', () => resolve()))
+    const opened = await session.ready().then(
+      () => true,
+      () => false,
+    )
+    if (opened) await closed
+    await session.close().catch(() => {})
+    const peer = await openNode(makeMembers(epoch, other), 'quic')
+    await peer.until(() => peer.links.figures()[0]?.up === true, 'a link of the true peer')
+    await peer.links.close()
+  } finally {
+    await node.links.close()
+  }
+})

@@ -1,0 +1,108 @@
+/**
+ * What waits to leave on one link: three lines, blocks before control before bulk, and what their stream has not taken yet. All
+ * is bounded. Bulk answers that find no room are dropped, since who asked asks again; without room for blocks or control the
+ * peer is too slow to take part, and its link ends: after it comes back it is told what it missed in one go.
+ *
+ *   push ─▶ blocks │ control │ bulk ─flush─▶ one write ─▶ stream (up to IN_FLIGHT_BYTES) ─drain─▶ flush
+ */
+import type { Duplex } from 'node:stream'
+import { Priority, priorityOf } from './frames.ts'
+
+/** Bytes that may wait for one peer, by priority. */
+const QUEUE_BYTES_MAX = [32 * 1024 * 1024, 8 * 1024 * 1024, 16 * 1024 * 1024] as const
+/** So much is given to the stream and not yet sent; what is more important can overtake all else. */
+const IN_FLIGHT_BYTES = 1024 * 1024
+/** Frames up to this size are joined into one write; longer ones go as they are, uncopied. */
+const JOIN_BYTES_MAX = 64 * 1024
+
+export class SendQueue {
+  readonly #stream: Duplex
+  readonly #lines: readonly [Line, Line, Line] = [new Line(), new Line(), new Line()]
+  readonly #overflow: () => void
+  /** Bulk frames that found no room. */
+  dropped = 0
+  sentBytes = 0
+  sentFrames = 0
+
+  /** `overflow` is called when the peer is too slow to be told what it must know. */
+  constructor(stream: Duplex, overflow: () => void) {
+    this.#stream = stream
+    this.#overflow = overflow
+    stream.on('drain', () => this.flush())
+  }
+
+  get queuedBytes(): number {
+    return this.#lines[0].bytes + this.#lines[1].bytes + this.#lines[2].bytes
+  }
+
+  /** Bytes that wait in the stream itself. */
+  get inFlightBytes(): number {
+    return this.#stream.writableLength
+  }
+
+  push(frame: Uint8Array): void {
+    const priority = priorityOf(frame)
+    const line = this.#lines[priority]
+    if (line.bytes + frame.length > QUEUE_BYTES_MAX[priority]) {
+      if (priority === Priority.bulk) this.dropped++
+      else this.#overflow()
+      return
+    }
+    line.push(frame)
+  }
+
+  /** Gives the stream what it may take now, in one write. */
+  flush(): void {
+    if (this.#stream.destroyed || !this.#stream.writable) return
+    let room = IN_FLIGHT_BYTES - this.#stream.writableLength
+    const joined: Uint8Array[] = []
+    let joinedBytes = 0
+    for (const line of this.#lines) {
+      for (let frame = line.first; frame !== undefined && room > 0; frame = line.first) {
+        line.shift()
+        room -= frame.length
+        this.sentFrames++
+        if (joinedBytes + frame.length > JOIN_BYTES_MAX) {
+          this.#write(joined, joinedBytes)
+          joined.length = 0
+          joinedBytes = 0
+        }
+        joined.push(frame)
+        joinedBytes += frame.length
+      }
+    }
+    this.#write(joined, joinedBytes)
+  }
+
+  #write(frames: readonly Uint8Array[], bytes: number): void {
+    const [only] = frames
+    if (only === undefined) return
+    this.sentBytes += bytes
+    this.#stream.write(frames.length === 1 ? only : Buffer.concat(frames, bytes))
+  }
+}
+
+/** A queue that forgets its beginning now and then, so that taking from it does not move what is behind. */
+class Line {
+  bytes = 0
+  #frames: Uint8Array[] = []
+  #at = 0
+
+  get first(): Uint8Array | undefined {
+    return this.#frames[this.#at]
+  }
+
+  push(frame: Uint8Array): void {
+    this.#frames.push(frame)
+    this.bytes += frame.length
+  }
+
+  shift(): void {
+    this.bytes -= this.#frames[this.#at]?.length ?? 0
+    this.#at++
+    if (this.#at === this.#frames.length || this.#at > 1024) {
+      this.#frames = this.#frames.slice(this.#at)
+      this.#at = 0
+    }
+  }
+}
