@@ -15,6 +15,10 @@ export function nodeCryptography(privateKey: KeyObject): Cryptography {
   return {
     sha256: (bytes) => hash('sha256', bytes, 'buffer'),
     sign: (bytes) => sign('sha256', bytes, key),
+    verify(publicKey, bytes, signature) {
+      const theirs = keyOfPoint(publicKey)
+      return theirs !== undefined && verify('sha256', bytes, { key: theirs, dsaEncoding: 'ieee-p1363' }, signature)
+    },
   }
 }
 
