@@ -15,7 +15,6 @@ import { Driver } from './host/driver.ts'
 import { Wal } from './host/wal.ts'
 import { WallClock } from './host/wall-clock.ts'
 import { type Members, membersOf } from './identity/members.ts'
-import { pointOf } from './identity/node-keys.ts'
 import { type LinkFigures, Links } from './links/links.ts'
 import { openTransports, type TransportChoice } from './links/open-transports.ts'
 
@@ -77,20 +76,22 @@ export class Consensus implements OrderedLog {
   readonly #engine: Engine
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
-  readonly #instance = randomBytes(16)
   #members: Members
   #driver: Driver | undefined
   #links: Links | undefined
   #application: OrderedApplication | undefined
   #status: Status
 
-  private constructor(options: ConsensusOptions, claim: DirectoryClaim, wal: Wal, engine: Engine) {
+  private constructor(
+    options: ConsensusOptions,
+    { members, claim, wal, engine }: { members: Members; claim: DirectoryClaim; wal: Wal; engine: Engine },
+  ) {
     this.#o = options
     this.#claim = claim
     this.#wal = wal
     this.#engine = engine
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
-    this.#members = this.#membersOf(options.genesis)
+    this.#members = members
     this.#verifier.setNodes(options.genesis.n)
   }
 
@@ -100,7 +101,8 @@ export class Consensus implements OrderedLog {
    */
   static async open(options: ConsensusOptions): Promise<Consensus> {
     const { genesis, privateKey, directory, files, durability, logger, appliedPosition } = options
-    const publicKey = pointOf(createPublicKey(privateKey))
+    const members = membersIn(genesis, options, randomBytes(16))
+    const publicKey = members.self.point
     const claim: DirectoryClaim = { directory, files, genesis, publicKey, durability }
     const { known, doubtful } = await claimDirectory(claim)
     const opened = await Wal.open({
@@ -129,7 +131,7 @@ export class Consensus implements OrderedLog {
       },
       opened.records,
     )
-    const consensus = new Consensus(options, claim, opened.wal, engine)
+    const consensus = new Consensus(options, { members, claim, wal: opened.wal, engine })
     return consensus
   }
 
@@ -228,14 +230,8 @@ export class Consensus implements OrderedLog {
     this.#driver?.input({ type: 'durable', barrier, nowUs: this.#clock.nowUs() })
   }
 
-  #membersOf(epoch: Epoch): Members {
-    const { privateKey, settingsDigest, programVersion } = this.#o
-    const publicKey = createPublicKey(privateKey)
-    return membersOf({ epoch, privateKey, publicKey, settingsDigest, instance: this.#instance, programVersion })
-  }
-
   #epochBegan(epoch: Epoch): void {
-    this.#members = this.#membersOf(epoch)
+    this.#members = membersIn(epoch, this.#o, this.#members.instance)
     this.#application?.epochChanged()
     this.#links?.replaceMembers(this.#members).catch((error: unknown) => {
       this.#o.logger.error(
@@ -256,4 +252,16 @@ export class Consensus implements OrderedLog {
     }
     this.#application?.statusChanged(status)
   }
+}
+
+function membersIn(epoch: Epoch, options: ConsensusOptions, instance: Uint8Array): Members {
+  const { privateKey, settingsDigest, programVersion } = options
+  return membersOf({
+    epoch,
+    privateKey,
+    publicKey: createPublicKey(privateKey),
+    settingsDigest,
+    instance,
+    programVersion,
+  })
 }

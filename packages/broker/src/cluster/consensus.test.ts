@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict'
+import { createHash, type KeyObject } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { Epoch, OrderedBatch, OrderedMessage, Status } from '@concordmq/consensus'
+import type { OrderedApplication, Placement } from '../model/ordered-log.ts'
+import { nodeFiles } from '../storage/files.ts'
+import { freeAddresses, type LogLine, makeKeys, makeTestEpoch, recordingLogger } from './cluster.testkit.ts'
+import { Consensus, type ConsensusOptions } from './consensus.ts'
+import type { TransportChoice } from './links/open-transports.ts'
+import { splitAddress } from './links/transport.ts'
+
+/** An application whose state is the list of what was ordered. */
+class Recorder implements OrderedApplication {
+  readonly messages: OrderedMessage[] = []
+  nextPosition = 0
+  mode = ''
+  waiting: (() => void)[] = []
+
+  ordered(batch: OrderedBatch): void {
+    for (const message of batch.messages) {
+      assert.equal(message.position, this.nextPosition, 'positions have no gaps')
+      this.nextPosition++
+      this.messages.push({ ...message, bytes: Uint8Array.from(message.bytes) })
+    }
+    for (const look of this.waiting) look()
+  }
+
+  checkpoint(): { hashes(): Promise<Uint8Array[]>; read(): Promise<Uint8Array>; release(): void } {
+    const state = Buffer.from(this.hash)
+    return {
+      hashes: async () => [createHash('sha256').update(state).digest()],
+      read: async () => state,
+      release: () => {},
+    }
+  }
+
+  async install(): Promise<void> {}
+  statusChanged(status: Status): void {
+    this.mode = status.mode
+    for (const look of this.waiting) look()
+  }
+  epochChanged(): void {}
+
+  get hash(): string {
+    const hash = createHash('sha256')
+    for (const { position, author, consensusUs, bytes } of this.messages)
+      hash.update(`${position} ${author} ${consensusUs} `).update(bytes)
+    return hash.digest('hex')
+  }
+
+  until(count: number, what: string): Promise<void> {
+    return this.#when(() => this.messages.length >= count, `${count} messages: ${what}`)
+  }
+
+  untilMode(mode: string): Promise<void> {
+    return this.#when(() => this.mode === mode, `mode ${mode}`)
+  }
+
+  #when(holds: () => boolean, what: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`waited for ${what}: ${this.messages.length} messages, mode ${this.mode}`)),
+        30_000,
+      )
+      const look = (): void => {
+        if (!holds()) return
+        clearTimeout(timer)
+        resolve()
+      }
+      this.waiting.push(look)
+      look()
+    })
+  }
+}
+
+interface ClusterNode {
+  readonly consensus: Consensus
+  readonly recorder: Recorder
+  readonly lines: LogLine[]
+}
+
+class TestCluster {
+  readonly directory = mkdtempSync(join(tmpdir(), 'concordmq-cluster-'))
+  readonly nodes: ClusterNode[] = []
+  readonly keys: KeyObject[]
+  readonly #genesis: Epoch
+  readonly #choice: TransportChoice
+
+  private constructor(keys: KeyObject[], genesis: Epoch, choice: TransportChoice) {
+    this.keys = keys
+    this.#genesis = genesis
+    this.#choice = choice
+  }
+
+  static async start(n: number, choice: TransportChoice): Promise<TestCluster> {
+    const keys = makeKeys(n)
+    const cluster = new TestCluster(keys, makeTestEpoch({ keys, addresses: await freeAddresses(n) }), choice)
+    for (let i = 0; i < n; i++) cluster.nodes.push(await cluster.#open(i, new Recorder()))
+    return cluster
+  }
+
+  /** The node again, on its disk, with an application that has nothing. */
+  async restart(index: number): Promise<void> {
+    await this.nodes[index]?.consensus.stop()
+    this.nodes[index] = await this.#open(index, new Recorder())
+  }
+
+  /** Only reads what the disk of a node holds. */
+  openAs(index: number, others: Partial<ConsensusOptions>): Promise<Consensus> {
+    return Consensus.open({ ...this.#options(index, [], 0), ...others })
+  }
+
+  async #open(index: number, recorder: Recorder): Promise<ClusterNode> {
+    const lines: LogLine[] = []
+    const consensus = await Consensus.open(this.#options(index, lines, recorder.nextPosition))
+    await consensus.start(recorder)
+    return { consensus, recorder, lines }
+  }
+
+  #options(index: number, lines: LogLine[], appliedPosition: number): ConsensusOptions {
+    return {
+      genesis: this.#genesis,
+      privateKey: this.keys[index] as KeyObject,
+      directory: join(this.directory, String(index)),
+      durability: 'fsync',
+      files: nodeFiles,
+      transport: this.#choice,
+      ...splitAddress(this.#genesis.nodes[index]?.address ?? ''),
+      settingsDigest: new Uint8Array(32),
+      programVersion: '0.1.0',
+      logger: recordingLogger(lines),
+      appliedPosition,
+      onFailure: (error) => lines.push({ level: 'failure', fields: { event: 'failure' }, message: error.message }),
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map(({ consensus }) => consensus.stop()))
+    rmSync(this.directory, { recursive: true })
+  }
+}
+
+const submit = (consensus: Consensus, bytes: Uint8Array): Promise<Placement> =>
+  new Promise((resolve) => consensus.submit(bytes, resolve))
+
+test('a node alone orders what it is given, and again after a restart', async () => {
+  const cluster = await TestCluster.start(1, 'tls')
+  try {
+    const [node] = cluster.nodes
+    assert.ok(node)
+    const placements = await Promise.all([1, 2, 3].map((i) => submit(node.consensus, Buffer.from([i]))))
+    assert.deepEqual(
+      placements.map((placement) => placement.type === 'placed' && placement.position),
+      [0, 1, 2],
+    )
+    await cluster.restart(0)
+    const again = cluster.nodes[0]
+    assert.ok(again)
+    await again.recorder.until(3, 'the log is repeated')
+    assert.equal(again.recorder.hash, node.recorder.hash)
+    const placement = await submit(again.consensus, Buffer.from([4]))
+    assert.equal(placement.type === 'placed' && placement.position, 3)
+  } finally {
+    await cluster.stop()
+  }
+})
+
+for (const choice of ['tls', 'quic'] as const) {
+  test(`four nodes agree on one order over ${choice}`, async () => {
+    const cluster = await TestCluster.start(4, choice)
+    try {
+      const each = 50
+      const placements = await Promise.all(
+        cluster.nodes.flatMap(({ consensus }, node) =>
+          Array.from({ length: each }, (_, i) => submit(consensus, Buffer.from(`${node}:${i}`))),
+        ),
+      )
+      assert.ok(placements.every(({ type }) => type === 'placed'))
+      for (const { recorder } of cluster.nodes) await recorder.until(4 * each, 'all messages')
+      const [first] = cluster.nodes
+      for (const { recorder } of cluster.nodes) assert.equal(recorder.hash, first?.recorder.hash)
+    } finally {
+      await cluster.stop()
+    }
+  })
+}
+
+test('a node that was stopped has what it missed when it is back, and takes part again', async () => {
+  const cluster = await TestCluster.start(4, 'tls')
+  try {
+    const [first, second] = cluster.nodes
+    assert.ok(first && second)
+    await submit(first.consensus, Buffer.from('before'))
+    await cluster.nodes[3]?.consensus.stop()
+    for (let i = 0; i < 20; i++) await submit(second.consensus, Buffer.from(`while away ${i}`))
+    await cluster.restart(3)
+    const returned = cluster.nodes[3]
+    assert.ok(returned)
+    await returned.recorder.until(21, 'what it missed')
+    const placement = await submit(returned.consensus, Buffer.from('after'))
+    assert.equal(placement.type, 'placed')
+    for (const { recorder } of cluster.nodes) await recorder.until(22, 'its own message')
+    for (const { recorder } of cluster.nodes) assert.equal(recorder.hash, returned.recorder.hash)
+  } finally {
+    await cluster.stop()
+  }
+})
+
+test('two of four nodes order nothing and say so, and go on by themselves when a third is back', async () => {
+  const cluster = await TestCluster.start(4, 'tls')
+  try {
+    const [first] = cluster.nodes
+    assert.ok(first)
+    await submit(first.consensus, Buffer.from('before'))
+    await Promise.all([2, 3].map((i) => cluster.nodes[i]?.consensus.stop()))
+    let placed: Placement | undefined
+    first.consensus.submit(Buffer.from('held'), (placement) => {
+      placed = placement
+    })
+    await first.recorder.untilMode('stalled')
+    assert.equal(placed, undefined)
+    await cluster.restart(3)
+    await first.recorder.until(2, 'the message that was held')
+    await first.recorder.untilMode('active')
+    assert.equal(placed === undefined ? '' : (placed as Placement).type, 'placed')
+  } finally {
+    await cluster.stop()
+  }
+})
+
+test('a directory of another node or another network is refused before anything runs', async () => {
+  const cluster = await TestCluster.start(1, 'tls')
+  try {
+    await cluster.nodes[0]?.consensus.stop()
+    const [other] = makeKeys(1)
+    assert.ok(other)
+    await assert.rejects(cluster.openAs(0, { privateKey: other, genesis: makeTestEpoch({ keys: [other] }) }), {
+      code: 'CMQ_CLUSTER_DIRECTORY',
+      message: /belongs to the node with the key [0-9a-f]{16}, this one has [0-9a-f]{16}/,
+    })
+    await assert.rejects(cluster.openAs(0, { genesis: makeTestEpoch({ keys: cluster.keys, network: 'elsewhere' }) }), {
+      code: 'CMQ_CLUSTER_DIRECTORY',
+      message: /belongs to the network "test" with the book [0-9a-f]{16}, this node to "elsewhere"/,
+    })
+    await assert.rejects(
+      cluster.openAs(0, { privateKey: other }),
+      { code: 'CMQ_CLUSTER' },
+      'its key is not in the book',
+    )
+  } finally {
+    await cluster.stop()
+  }
+})
