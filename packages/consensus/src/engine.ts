@@ -1,33 +1,47 @@
 /**
  * The ordering engine of one node, as a pure machine: inputs in, effects out (consensus.md). It composes the parts: making
- * blocks, spreading them, deciding, fair order, the log and its checkpoints.
+ * blocks, spreading them, deciding, fair order, the log and its checkpoints; and it leads from one epoch to the next.
  *
  *   frame ▶ verified ▶ graph accepts ▶ committer decides ▶ fair order ▶ positions ▶ emit
- *                            ▲                                             └▶ log tree ▶ checkpoint
- *   submit ▶ own queue ▶ own block ▶ persist ▶ durable ▶ send
+ *                            ▲                                             └▶ log tree ▶ checkpoint ▶ certificate
+ *   submit ▶ own queue ▶ own block ▶ persist ▶ durable ▶ send                                            └▶ next epoch
  *
  * No clock, no randomness, no waiting: the host gives times, bytes and answers. The same inputs give the same effects.
  */
-import { decodeBlock } from './bytes/block-codec.ts'
+import { blockMessages, decodeBlock } from './bytes/block-codec.ts'
 import { Domain } from './bytes/domain.ts'
-import { decodeFrame, encodeBlockFrame, type Frame } from './bytes/frames.ts'
-import { Agreement, type EmissionSink } from './core/agreement.ts'
-import { CatchingUp } from './core/catching-up.ts'
+import { decodeFrame, encodeBlockFrame, encodeFrame, type Frame } from './bytes/frames.ts'
+import { sameBytes } from './bytes/order.ts'
+import type { Agreement } from './core/agreement.ts'
+import type { Taken } from './core/checkpoints.ts'
 import { Clock } from './core/clock.ts'
 import type { EpochContext } from './core/context.ts'
-import { control } from './core/control.ts'
+import { LIST_CHUNK } from './core/download.ts'
+import { EpochRun, type EpochSink } from './core/epoch-run.ts'
+import { Joining, type Snapshot } from './core/joining.ts'
+import { Journal } from './core/journal.ts'
 import type { Plan } from './core/maker.ts'
 import { OrderedOutput } from './core/ordered-output.ts'
 import { Outbox } from './core/outbox.ts'
 import { Pacer } from './core/pacer.ts'
 import { Peers } from './core/peers.ts'
 import { Random } from './core/random.ts'
-import { RecordKind, readBlockRecord, readSeqRecord, readSubmissionRecord, submissionRecord } from './core/records.ts'
-import { Serving } from './core/serving.ts'
-import { Stall } from './core/stall.ts'
+import {
+  type CheckpointRecord,
+  RecordKind,
+  readBlockRecord,
+  readCheckpointRecord,
+  readSeqRecord,
+  readSubmissionRecord,
+  submissionRecord,
+} from './core/records.ts'
+import { planReplay, type ReplayPlan } from './core/replay.ts'
+import { type EpochState, freshState, readState } from './core/snapshot.ts'
 import { Submissions } from './core/submissions.ts'
 import { defaultTunables, type Tunables } from './core/tunables.ts'
-import type { Block } from './model/block.ts'
+import { type Certificate, certificateBytes, readCertificate } from './log/checkpoint.ts'
+import { type EpochLink, epochLinkBytes, followLink, readEpochLink } from './log/epoch-chain.ts'
+import type { Block, BlockName } from './model/block.ts'
 import type { Cryptography } from './model/cryptography.ts'
 import type { Effect, OrderedMessage, WalRecord } from './model/effect.ts'
 import type { Epoch } from './model/epoch.ts'
@@ -40,7 +54,7 @@ export interface EngineOptions {
   /** This node's key; its index in a book follows from it. */
   readonly publicKey: Uint8Array
   readonly cryptography: Cryptography
-  /** For choices among peers that do not matter to the order. */
+  /** For choices among peers that do not matter to the order, and nonces: another one at every start. */
   readonly seed: number
   /** Positions below this one are kept by the application: need not be emitted again. */
   readonly appliedPosition: number
@@ -50,17 +64,22 @@ export interface EngineOptions {
 }
 
 export class Engine {
+  readonly #options: EngineOptions
   readonly #tunables: Tunables
   readonly #clock = new Clock()
   readonly #outbox = new Outbox()
+  readonly #random: Random
   readonly #submissions: Submissions
   readonly #output: OrderedOutput
-  #agreement: Agreement
-  #serving: Serving
-  #catchingUp: CatchingUp
-  #stall: Stall
+  readonly #journal: Journal
+  #run: EpochRun
+  #joining: Joining
+  /** The epoch before, as long as peers may still need its blocks. */
+  #before: EpochRun | undefined
+  /** The epochs that peers are in, as they said last, by index. */
+  #peerEpochs: number[] = []
   /** The status that the host was told last. */
-  #told: Status
+  #told: Status | undefined
   /** The order is in doubt: nothing is made or decided any more. */
   #halted = false
   /** Submissions to be told when a barrier is durable. */
@@ -68,84 +87,58 @@ export class Engine {
 
   private constructor(options: EngineOptions) {
     const { genesis, cryptography } = options
+    this.#options = options
     this.#tunables = { ...defaultTunables, ...options.tunables }
+    this.#random = new Random(options.seed)
     this.#submissions = new Submissions(this.#tunables, genesis.constants)
     this.#output = new OrderedOutput(genesis, cryptography, this.#outbox, options.appliedPosition)
-    this.#agreement = new Agreement(this.#contextOf(genesis, options), this.#sink(), 0)
-    const { graph, table } = this.#agreement
-    this.#serving = new Serving(this.#outbox, table, (name) => graph.waitingBlock(name))
-    this.#catchingUp = new CatchingUp(this.#agreement, this.#serving, () => 0)
-    this.#stall = new Stall(this.#agreement.context)
-    this.#told = this.status
+    this.#journal = new Journal(this.#outbox, this.#submissions)
+    const context = this.#contextOf(genesis)
+    this.#run = this.#runOf(context, freshState(genesis, context.domain, 0))
+    this.#joining = this.#joiningOf(context)
   }
 
   /**
-   * An engine that knows what its write-ahead log says; `records` are all that the log still holds, in order. The first input
-   * must be `start`; what was emitted before the stop and is at or above `appliedPosition` is emitted again then.
+   * An engine that knows what its write-ahead log says. `records` are all that the log still holds, in order; they are gone
+   * through twice. The first input must be `start`; what was emitted before the stop and is at or above `appliedPosition` is
+   * emitted again then.
    */
   static open(options: EngineOptions, records: Iterable<WalRecord>): Engine {
     const engine = new Engine(options)
+    engine.#outbox.replaying = true
     engine.#replay(records)
+    engine.#outbox.replaying = false
     return engine
   }
 
   /** How the node stands now. */
   get status(): Status {
-    const { graph, committer, context } = this.#agreement
+    const { agreement, checkpoints, context } = this.#run
     return {
       mode: this.#mode(),
       epoch: context.epoch.number,
-      round: graph.quorumRound,
-      nextStep: committer.nextStep,
+      round: agreement.graph.quorumRound,
+      nextStep: agreement.committer.nextStep,
       position: this.#output.next,
-      consensusUs: this.#agreement.consensusUs,
-      checkpointStep: 0,
+      consensusUs: agreement.state.fair.consensusUs,
+      checkpointStep: checkpoints.newestStep,
       connected: context.peers.connected,
-      jailed: committer.jailed,
-      demoted: committer.demoted,
-      fairCuts: this.#agreement.fairCuts,
-      fairLate: this.#agreement.reports.late,
+      jailed: agreement.committer.jailed,
+      demoted: agreement.committer.demoted,
+      fairCuts: agreement.fairCuts,
+      fairLate: agreement.reports.late,
       queuedMessages: this.#submissions.queuedMessages,
       queuedBytes: this.#submissions.queuedBytes,
     }
   }
 
-  #mode(): Mode {
-    if (this.#halted || this.#agreement.committer.broken) return 'halted'
-    if (this.#stall.stalled) return 'stalled'
-    return this.#agreement.context.epoch.n === 1 ? 'solo' : 'active'
-  }
-
   /** Takes one input; gives what is to be done for it, in order. */
   step(input: Input): readonly Effect[] {
     this.#take(input)
-    this.#agreement.advance()
-    this.#make()
-    this.#catchingUp.tick(this.#agreement.need)
-    this.#agreement.fetcher.tick()
-    this.#agreement.fetcher.flush()
-    this.#stall.tick(this.#agreement.committer.nextStep, this.#submissions.openMessages > 0)
+    this.#work()
     this.#tellStatus()
     this.#arm()
     return this.#outbox.take()
-  }
-
-  /** Says how the node stands whenever what an operator looks at has changed. */
-  #tellStatus(): void {
-    const { context, committer } = this.#agreement
-    const mode = this.#mode()
-    const told = this.#told
-    if (
-      told.mode === mode &&
-      told.connected === context.peers.connected &&
-      told.jailed === committer.jailed &&
-      told.demoted === committer.demoted &&
-      told.epoch === context.epoch.number
-    ) {
-      return
-    }
-    this.#told = this.status
-    this.#outbox.push({ type: 'status', status: this.#told })
   }
 
   #take(input: Input): void {
@@ -154,7 +147,7 @@ export class Engine {
         this.#clock.observe(input.arrivalUs)
         return this.#frame(input.from, input.bytes, input.arrivalUs)
       case 'cost':
-        return this.#agreement.context.pacer.spent(input.cpuUs)
+        return this.#run.context.pacer.spent(input.cpuUs)
       case 'rtt':
         return this.#measured(input.peer, input.rttUs)
       default:
@@ -162,7 +155,7 @@ export class Engine {
     }
     switch (input.type) {
       case 'start':
-        return
+        return this.#start()
       case 'timer':
         return this.#outbox.timerCame()
       case 'verified':
@@ -178,27 +171,60 @@ export class Engine {
       case 'applied':
         return this.#output.applied(input.position)
       case 'appState':
-        return
+        return this.#run.checkpoints.appState(input.step, input.hashes)
     }
   }
 
+  /** What follows from the input: steps, an own block, questions to peers. */
+  #work(): void {
+    if (this.#halted) return
+    this.#run.agreement.advance()
+    const plan = this.#plan()
+    if (plan !== undefined && plan.atUs <= this.#clock.nowUs) this.#run.agreement.maker.make(plan.round, this.#run.need)
+    this.#run.catchingUp.tick(this.#run.need)
+    this.#joining.tick(this.#isBehind())
+    this.#run.agreement.fetcher.tick()
+    this.#run.agreement.fetcher.flush()
+    this.#run.stall.tick(this.#run.agreement.committer.nextStep, this.#submissions.openMessages > 0)
+  }
+
+  #start(): void {
+    const { epoch, self } = this.#run.context
+    this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
+  }
+
   #frame(from: number, bytes: Uint8Array, arrivalUs: number): void {
-    const { context, intake } = this.#agreement
+    const { context, agreement, checkpoints } = this.#run
     const decoded = decodeFrame(bytes, context.epoch.constants.blockBytesMax)
     if (!decoded.ok) return context.peers.misbehaved(from, decoded.problem, this.#clock.nowUs)
     const frame = decoded.value
     switch (frame.type) {
       case 'block':
-        intake.receive(frame.bytes, from, arrivalUs)
+        agreement.intake.receive(frame.bytes, from, arrivalUs)
         return
       case 'blocks':
         return this.#blocks(from, frame, arrivalUs)
       case 'fetch':
+        return this.#runOfNames(frame.names).serving.ask(from, frame)
       case 'range':
-        return this.#serving.ask(from, frame)
+        return (this.#isBefore(from) ? this.#before! : this.#run).serving.ask(from, frame)
       case 'status':
-        return this.#catchingUp.status(from, frame)
-      default:
+        return this.#peerStatus(from, frame)
+      case 'checkpointVote':
+        return checkpoints.vote(from, frame.content, frame.signature)
+      case 'certificateRequest':
+        return this.#sendCertificate(from)
+      case 'certificate':
+        return this.#joining.certificate(from, frame)
+      case 'snapshotRequest':
+        return this.#sendChunk(from, frame.hash, frame.chunk)
+      case 'snapshot':
+        return this.#joining.chunk(from, frame)
+      case 'ownLastRequest':
+      case 'ownLast':
+      case 'hello':
+      case 'ping':
+      case 'pong':
         return
     }
   }
@@ -206,34 +232,70 @@ export class Engine {
   /** An answer to FETCH or RANGE. */
   #blocks(from: number, frame: Extract<Frame, { type: 'blocks' }>, arrivalUs: number): void {
     const { request, last, entries } = frame
+    const { agreement, catchingUp } = this.#run
     let highest = 0
     let news = 0
     for (const entry of entries) {
+      if (entry.type === 'collected') agreement.fetcher.collected(entry, from)
       if (entry.type !== 'block') continue
-      const round = this.#agreement.intake.receive(entry.bytes, from, arrivalUs)
+      const round = agreement.intake.receive(entry.bytes, from, arrivalUs)
       if (round > 0) news++
       highest = Math.max(highest, round)
     }
-    this.#catchingUp.answered(from, { request, last, highest, news })
+    catchingUp.answered(from, { request, last, highest, news })
+  }
+
+  #peerStatus(from: number, frame: Extract<Frame, { type: 'status' }>): void {
+    this.#peerEpochs[from] = frame.epoch
+    const { epoch } = this.#run.context
+    if (frame.epoch === epoch.number) return this.#run.catchingUp.status(from, frame)
+    if (frame.epoch > epoch.number) return
+    this.#run.catchingUp.sendStatus(from)
+    if (this.#isBefore(from)) this.#before!.catchingUp.status(from, frame)
+  }
+
+  /** Whether a peer is in the epoch before this one. */
+  #isBefore(peer: number): boolean {
+    return this.#before !== undefined && this.#peerEpochs[peer] === this.#before.context.epoch.number
+  }
+
+  /** Whose blocks these names are of: digests of epochs differ, so it is enough to look. */
+  #runOfNames(names: readonly BlockName[]): EpochRun {
+    const before = this.#before
+    return before !== undefined && names.some((name) => before.agreement.table.find(name)?.held) ? before : this.#run
+  }
+
+  /** What this node lacks is not to be had block by block. */
+  #isBehind(): boolean {
+    const { context, catchingUp, agreement } = this.#run
+    if (context.self < 0 || catchingUp.isBehind || agreement.fetcher.isCollected) return true
+    return this.#peerEpochs.some((epoch, peer) => epoch > context.epoch.number && context.peers.isUp(peer))
   }
 
   #measured(peer: number, rttUs: number): void {
-    const { context, committer } = this.#agreement
+    const { context, agreement } = this.#run
     context.peers.measured(peer, rttUs)
-    context.pacer.farthestRttUs = context.peers.farthestRttUs(~committer.jailed)
+    context.pacer.farthestRttUs = context.peers.farthestRttUs(~agreement.committer.jailed)
   }
 
   #link(peer: number, up: boolean): void {
-    this.#agreement.context.peers.link(peer, up)
-    if (up) this.#catchingUp.sendStatus(peer)
-    else this.#catchingUp.linkDown(peer)
+    this.#run.context.peers.link(peer, up)
+    if (up) {
+      this.#run.catchingUp.sendStatus(peer)
+      this.#run.checkpoints.sendVotes(peer)
+    } else {
+      this.#run.catchingUp.linkDown(peer)
+      this.#before?.serving.drop(peer)
+      this.#peerEpochs[peer] = 0
+    }
   }
 
   #submit(input: Extract<Input, { type: 'submit' }>): void {
-    const { id, kind, bytes, keep } = input
-    const message = this.#submissions.submit(id, kind, bytes, this.#clock.stamp())
+    const { id, kind, bytes, keep = false } = input
+    if (!this.#mayMake()) return this.#outbox.push({ type: 'refused', id, why: 'stopped' })
+    const message = this.#submissions.submit({ id, keep }, kind, bytes, this.#clock.stamp())
     if (typeof message === 'string') return this.#outbox.push({ type: 'refused', id, why: message })
-    if (keep !== true) return
+    if (!keep) return
     const barrier = this.#outbox.persistThen([this.#outbox.record(RecordKind.submission, submissionRecord(message))])
     this.#toKeep.set(barrier, id)
   }
@@ -244,82 +306,278 @@ export class Engine {
       this.#toKeep.delete(written)
       this.#outbox.push({ type: 'kept', id })
     }
-    const block = this.#agreement.maker.durable(barrier)
+    const { agreement } = this.#run
+    const block = agreement.maker.durable(barrier)
     if (block === undefined) return
     this.#outbox.send('all', encodeBlockFrame(block))
-    this.#agreement.ownDurable(block)
+    agreement.ownDurable(block)
+  }
+
+  /** Whether this node is heard in this epoch, and knows no reason to be silent for ever. */
+  #mayMake(): boolean {
+    const { context, agreement } = this.#run
+    if (this.#halted || context.self < 0 || agreement.committer.broken) return false
+    return ((agreement.committer.jailed >>> context.self) & 1) === 0
   }
 
   /** The next own block, if this node may make one. */
   #plan(): Plan | undefined {
-    const { maker, need, committer } = this.#agreement
-    if (this.#halted || committer.broken) return undefined
-    if (this.#output.unappliedBytes > this.#tunables.unappliedBytesMax) return undefined
-    return maker.plan(need)
-  }
-
-  /** Makes the next own block, if it is time. */
-  #make(): void {
-    const { maker, need } = this.#agreement
-    const plan = this.#plan()
-    if (plan !== undefined && plan.atUs <= this.#clock.nowUs) maker.make(plan.round, need)
+    if (!this.#mayMake() || this.#output.unappliedBytes > this.#tunables.unappliedBytesMax) return undefined
+    return this.#run.agreement.maker.plan(this.#run.need)
   }
 
   /** One timer for whatever comes first. */
   #arm(): void {
-    const { fetcher } = this.#agreement
-    const makeAtUs = this.#plan()?.atUs ?? Number.POSITIVE_INFINITY
-    const deadline = Math.min(makeAtUs, fetcher.deadlineUs, this.#catchingUp.deadlineUs, this.#stall.deadlineUs)
+    if (this.#halted) return
+    const { agreement, catchingUp, stall } = this.#run
+    const deadline = Math.min(
+      this.#plan()?.atUs ?? Number.POSITIVE_INFINITY,
+      agreement.fetcher.deadlineUs,
+      catchingUp.deadlineUs,
+      this.#joining.deadlineUs,
+      stall.deadlineUs,
+    )
     if (deadline < Number.POSITIVE_INFINITY) this.#outbox.timerAt(deadline, this.#clock.wallUsOf(deadline))
   }
 
+  #mode(): Mode {
+    const { context, agreement, stall } = this.#run
+    if (this.#halted || agreement.committer.broken) return 'halted'
+    if (context.self < 0) return 'joining'
+    if (this.#joining.active) return 'syncing'
+    if (stall.stalled) return 'stalled'
+    return context.epoch.n === 1 ? 'solo' : 'active'
+  }
+
+  /** Says how the node stands whenever what an operator looks at has changed. */
+  #tellStatus(): void {
+    const { context, agreement } = this.#run
+    const told = this.#told
+    if (
+      told !== undefined &&
+      told.mode === this.#mode() &&
+      told.connected === context.peers.connected &&
+      told.jailed === agreement.committer.jailed &&
+      told.demoted === agreement.committer.demoted &&
+      told.epoch === context.epoch.number
+    ) {
+      return
+    }
+    this.#told = this.status
+    this.#outbox.push({ type: 'status', status: this.#told })
+  }
+
+  /** The newest certificate, and the chain that leads to its epoch. */
+  #sendCertificate(to: number): void {
+    const { certificate, links } = this.#journal
+    if (certificate === undefined) return
+    this.#outbox.send(to, encodeFrame({ type: 'certificate', certificate, chain: links }))
+  }
+
+  #sendChunk(to: number, hash: Uint8Array, chunk: number): void {
+    const found = this.#run.checkpoints.find(hash) ?? this.#before?.checkpoints.find(hash)
+    const answer = (bytes: Uint8Array | undefined): void => {
+      this.#outbox.send(to, encodeFrame({ type: 'snapshot', hash, chunk, bytes: bytes ?? new Uint8Array(0) }))
+    }
+    if (found === undefined) return answer(undefined)
+    const { taken, of } = found
+    if (chunk === LIST_CHUNK) return answer(of === 'engine' ? taken.engine.hashes : taken.appHashes)
+    if (of === 'engine') return answer(taken.engine.chunks[chunk - 1])
+    this.#outbox.read({ type: 'appChunk', step: taken.step, chunk: chunk - 1 }, answer)
+  }
+
+  /** A certified change of the book: the next epoch begins, and the one before is only served. */
+  #enter(link: EpochLink): void {
+    const { cryptography } = this.#options
+    const followed = followLink(this.#run.context.epoch, link, (bytes) => cryptography.sha256(bytes))
+    if (!followed.ok) return this.#halt(link.certificate.checkpoint.step)
+    const { next } = followed.value
+    const { consensusUs } = this.#run.agreement.state.fair
+    this.#run.agreement.maker.flush()
+    this.#journal.epoch(epochLinkBytes(link))
+    this.#before = this.#run
+    this.#submissions.enter(next.constants)
+    this.#output.enter(next)
+    const context = this.#contextOf(next)
+    this.#begin(context, freshState(next, context.domain, consensusUs))
+  }
+
+  /** Another epoch, or the same from a snapshot. */
+  #begin(context: EpochContext, state: EpochState): void {
+    const { epoch, self } = context
+    const isNext = epoch !== this.#run.context.epoch
+    this.#run = this.#runOf(context, state)
+    this.#joining = this.#joiningOf(context)
+    if (!isNext) return this.#run.catchingUp.sendStatus('all')
+    this.#peerEpochs = []
+    if (!this.#outbox.replaying) this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
+    if (self < 0)
+      for (const id of this.#submissions.abandon()) this.#outbox.push({ type: 'refused', id, why: 'stopped' })
+  }
+
+  /** In place of all that was decided here: a snapshot that a quorum vouches for. */
+  #install(snapshot: Snapshot): void {
+    const { certificate, epoch, links, state: bytes } = snapshot
+    const { step, logSize } = certificate.checkpoint
+    const before = this.#run.agreement
+    const same = epoch.number === this.#run.context.epoch.number
+    const context = same ? this.#run.context : this.#contextOf(epoch)
+    for (const link of links) {
+      if (link.certificate.checkpoint.epoch < epoch.number) this.#journal.epoch(epochLinkBytes(link))
+    }
+    this.#output.enter(epoch)
+    const state = readState(bytes, epoch, context.domain, this.#output)
+    if (state === undefined) return this.#halt(step)
+    this.#submissions.enter(epoch.constants)
+    const { consensusUs } = state.fair
+    this.#output.installed(logSize)
+    this.#outbox.push({ type: 'install', step, position: logSize, consensusUs })
+    this.#before = undefined
+    this.#begin(context, state)
+    const { maker } = this.#run.agreement
+    if (same) this.#carryOver(before)
+    this.#tellPlacedBefore(logSize, consensusUs)
+    this.#journal.checkpoint({ epoch: epoch.number, step, position: logSize, ...maker.used, state: bytes })
+    this.#run.checkpoints.adopt(certificate)
+    const end = links.find((link) => link.certificate.checkpoint.epoch === epoch.number)
+    if (end !== undefined && sameBytes(end.certificate.content, certificate.content)) this.#enter(end)
+  }
+
+  /** Blocks that were here before a snapshot of the same epoch came, as far as they are above it. */
+  #carryOver(before: Agreement): void {
+    const { agreement } = this.#run
+    this.#submissions.requeueAll()
+    agreement.maker.resume(before.maker.used)
+    for (let round = agreement.graph.collectedRound + 1; round <= before.table.roundMax; round++) {
+      for (const { block, arrivalUs, mark } of before.table.ofRound(round)) {
+        if (block !== undefined) agreement.restore(block, arrivalUs, mark)
+      }
+    }
+  }
+
+  /** Own messages whose places are within an installed snapshot: which ones nobody here knows, except that they are below. */
+  #tellPlacedBefore(position: number, consensusUs: number): void {
+    const { self } = this.#run.context
+    if (self < 0) return
+    for (const seq of this.#submissions.openSeqs()) {
+      if (!this.#output.positions.has(self, seq)) continue
+      const id = this.#submissions.placed(seq)
+      if (id !== undefined) this.#outbox.push({ type: 'placed', id, position: position - 1, consensusUs })
+    }
+  }
+
+  #halt(step: number): void {
+    this.#halted = true
+    this.#outbox.push({ type: 'alarm', what: { type: 'divergence', step } })
+  }
+
+  /** Begins where the log allows it, and tells again what is behind that. */
   #replay(records: Iterable<WalRecord>): void {
-    this.#outbox.replaying = true
+    const { base, links } = planReplay(records, this.#options.appliedPosition)
+    if (base !== undefined) this.#resume(base, links)
     for (const record of records) {
       this.#outbox.usedMark(record.mark)
       this.#replayRecord(record)
     }
-    this.#agreement.reports.resume()
-    this.#outbox.replaying = false
+    this.#run.agreement.reports.resume()
+  }
+
+  #resume(base: CheckpointRecord, links: ReplayPlan['links']): void {
+    const { genesis, cryptography } = this.#options
+    let epoch = genesis
+    for (const { link, bytes } of links) {
+      const followed = followLink(epoch, link, (content) => cryptography.sha256(content))
+      if (!followed.ok) return this.#halt(base.step)
+      epoch = followed.value.next
+      this.#journal.links.push(bytes)
+    }
+    const context = epoch === genesis ? this.#run.context : this.#contextOf(epoch)
+    this.#output.enter(epoch)
+    const state = readState(base.state, epoch, context.domain, this.#output)
+    if (state === undefined) return this.#halt(base.step)
+    this.#submissions.enter(epoch.constants)
+    this.#begin(context, state)
+    this.#run.agreement.maker.resume(base)
   }
 
   #replayRecord({ kind, mark, bytes }: WalRecord): void {
     switch (kind) {
       case RecordKind.block:
-      case RecordKind.own: {
-        const { arrivalUs, block } = readBlockRecord(bytes)
-        const { epoch, domain } = this.#agreement.context
-        const decoded = decodeBlock(block, epoch, domain)
-        if (decoded.ok) this.#replayBlock(decoded.value, arrivalUs, mark)
-        return
-      }
+      case RecordKind.own:
+        return this.#replayBlock(bytes, mark)
       case RecordKind.seq:
         return this.#submissions.reserve(readSeqRecord(bytes))
       case RecordKind.submission:
         return this.#submissions.restoreMessage(readSubmissionRecord(bytes))
+      case RecordKind.checkpoint: {
+        const { position, since } = readCheckpointRecord(bytes)
+        return this.#journal.restored(position, since)
+      }
+      case RecordKind.certificate: {
+        const certificate = readCertificate(bytes)
+        if (certificate?.checkpoint.epoch === this.#run.context.epoch.number) this.#run.checkpoints.adopt(certificate)
+        return
+      }
+      case RecordKind.epoch: {
+        const link = readEpochLink(bytes)
+        if (link?.certificate.checkpoint.epoch === this.#run.context.epoch.number) this.#enter(link)
+      }
     }
   }
 
-  #replayBlock(block: Block, arrivalUs: number, mark: number): void {
-    this.#agreement.restore(block, arrivalUs, mark)
-    this.#agreement.advance()
+  #replayBlock(bytes: Uint8Array, mark: number): void {
+    const { context, agreement } = this.#run
+    const { arrivalUs, block: encoded } = readBlockRecord(bytes)
+    const decoded = decodeBlock(encoded, context.epoch, context.domain)
+    if (!decoded.ok) return
+    const block = decoded.value
+    agreement.restore(block, arrivalUs, mark)
+    if (block.author === context.self && agreement.table.find(block)?.settled === true) this.#restoreUnplaced(block)
+    agreement.advance()
   }
 
-  #contextOf(epoch: Epoch, options: EngineOptions): EpochContext {
-    const self = epoch.nodes.findIndex((node) => node.publicKey.every((byte, i) => byte === options.publicKey[i]))
+  /** An own block that will not be ordered any more: what of it never got a place is queued again. */
+  #restoreUnplaced(block: Block): void {
+    for (const message of blockMessages(block)) {
+      if (!this.#output.positions.has(block.author, message.seq)) this.#submissions.restoreMessage(message)
+    }
+  }
+
+  #contextOf(epoch: Epoch): EpochContext {
+    const { publicKey, cryptography } = this.#options
+    const self = epoch.nodes.findIndex((node) => sameBytes(node.publicKey, publicKey))
     return {
       epoch,
       self,
-      domain: new Domain(epoch.hash, options.cryptography),
+      domain: new Domain(epoch.hash, cryptography),
       clock: this.#clock,
       outbox: this.#outbox,
       peers: new Peers(self, epoch.n, this.#outbox),
       pacer: new Pacer(this.#tunables, epoch.constants.reportAgeRounds),
-      random: new Random(options.seed),
+      random: this.#random,
       submissions: this.#submissions,
       tunables: this.#tunables,
-      cryptography: options.cryptography,
+      cryptography,
     }
+  }
+
+  #runOf(context: EpochContext, state: EpochState): EpochRun {
+    const sink: EpochSink = {
+      placed: (messages) => this.#tellPlaced(messages),
+      checkpointed: (run, taken, bytes) => this.#checkpointed(run, taken, bytes),
+      certified: (run, certificate) => this.#certified(run, certificate),
+      diverged: (step) => this.#halt(step),
+    }
+    return new EpochRun(context, state, this.#output, sink)
+  }
+
+  #joiningOf(context: EpochContext): Joining {
+    return new Joining(context, {
+      isAtEnd: () => this.#run.agreement.endStep !== undefined,
+      nextStep: () => this.#run.agreement.committer.nextStep,
+      enter: (link) => this.#enter(link),
+      install: (snapshot) => this.#install(snapshot),
+    })
   }
 
   #tellPlaced(messages: readonly OrderedMessage[]): void {
@@ -329,17 +587,22 @@ export class Engine {
     }
   }
 
-  #sink(): EmissionSink {
-    return {
-      emit: (emission, block, at) => {
-        const messages = this.#output.place(emission, block, at)
-        if (emission.author === this.#agreement.context.self) this.#tellPlaced(messages)
-        return control(this.#agreement.context, messages, at.jailed).convicted
-      },
-      linearised: (authors) => {
-        this.#output.linearised |= authors
-      },
-      stepDone: () => false,
-    }
+  #checkpointed(run: EpochRun, taken: Taken, state: Uint8Array): void {
+    const { step, position } = taken
+    if (position >= this.#options.appliedPosition) this.#outbox.push({ type: 'checkpoint', step, position })
+    if (this.#outbox.replaying) return
+    const epoch = run.context.epoch.number
+    this.#journal.checkpoint({ epoch, step, position, ...run.agreement.maker.used, state })
+  }
+
+  #certified(run: EpochRun, certificate: Certificate): void {
+    const { agreement, checkpoints, context, ending } = run
+    this.#journal.certified(certificateBytes(certificate))
+    agreement.servedFrom = checkpoints.secondStep - context.epoch.constants.keepRounds
+    this.#journal.forget(this.#output.appliedPosition, agreement.table.markMin() ?? Number.POSITIVE_INFINITY)
+    if (run !== this.#run) return
+    if (ending !== undefined && certificate.checkpoint.step === agreement.endStep) {
+      this.#enter({ certificate, nodes: ending.nodes, constants: ending.constants })
+    } else this.#before = undefined
   }
 }

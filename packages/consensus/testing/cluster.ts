@@ -87,6 +87,10 @@ export class TestNode {
   /** Counts restarts: what was under way for an earlier life is void. */
   life = 0
   timer = 0
+  /** Snapshots of the application by step, in chunks, and the one that is coming in. */
+  readonly snapshots = new Map<number, readonly Uint8Array[]>()
+  readonly incoming = new Map<number, Uint8Array>()
+  installs = 0
 
   constructor(engine: Engine) {
     this.engine = engine
@@ -241,9 +245,9 @@ export class Cluster {
         own.wal.push(...effect.records)
         if (effect.barrier === undefined) return
         const { barrier } = effect
-        const length = own.wal.length
+        const mark = own.wal.at(-1)?.mark ?? 0
         return this.#later(node, this.#options.syncUs ?? 200, () => {
-          own.synced = Math.max(own.synced, length)
+          own.synced = Math.max(own.synced, own.wal.filter((record) => record.mark <= mark).length)
           this.input(node, { type: 'durable', barrier, nowUs: this.nowUs })
         })
       }
@@ -268,14 +272,48 @@ export class Cluster {
       case 'alarm':
         own.alarms.push(effect.what)
         return
+      case 'checkpoint':
+        return this.#snapshot(node, effect.step)
+      case 'appChunk':
+        own.incoming.set(effect.chunk, effect.bytes.slice())
+        return
+      case 'install':
+        return this.#install(node)
+      case 'forget': {
+        const kept = own.wal.filter(({ mark }) => mark >= effect.below)
+        own.synced -= own.wal.length - kept.length
+        own.wal = kept
+        return
+      }
       case 'read': {
         const { what, handle } = effect
-        const bytes = what.type === 'record' ? own.wal.find(({ mark }) => mark === what.mark)?.bytes : undefined
+        const bytes =
+          what.type === 'record'
+            ? own.wal.find(({ mark }) => mark === what.mark)?.bytes
+            : own.snapshots.get(what.step)?.[what.chunk]
         return this.#later(node, 100, () => this.input(node, { type: 'read', handle, bytes, nowUs: this.nowUs }))
       }
       default:
         return
     }
+  }
+
+  /** The application's state is its log, as text; its snapshots are that text in chunks. */
+  #snapshot(node: number, step: number): void {
+    const own = this.#node(node)
+    const chunks = chunksOf(new TextEncoder().encode(JSON.stringify(own.log)))
+    own.snapshots.set(step, chunks)
+    const hashes = new Uint8Array(Buffer.concat(chunks.map(sha256)))
+    this.#later(node, 300, () => this.input(node, { type: 'appState', step, hashes, nowUs: this.nowUs }))
+  }
+
+  #install(node: number): void {
+    const own = this.#node(node)
+    const chunks = [...own.incoming].sort(([a], [b]) => a - b).map(([, bytes]) => bytes)
+    own.incoming.clear()
+    own.log.length = 0
+    own.log.push(...JSON.parse(Buffer.concat(chunks).toString('utf8')))
+    own.installs++
   }
 
   #emitted(node: number, batch: OrderedBatch): void {
@@ -325,6 +363,13 @@ export class Cluster {
       at = child
     }
   }
+}
+
+/** Chunks of a size that makes several of a small state. */
+function chunksOf(bytes: Uint8Array): Uint8Array[] {
+  const chunks: Uint8Array[] = []
+  for (let at = 0; at < bytes.length; at += 4096) chunks.push(bytes.slice(at, at + 4096))
+  return chunks
 }
 
 function isBefore(a: Event, b: Event): boolean {

@@ -11,19 +11,20 @@
  */
 import { blockMessages } from '../bytes/block-codec.ts'
 import { encodeEvidence } from '../bytes/evidence.ts'
-import { Committer, type Step } from '../commit/committer.ts'
-import { Graph } from '../graph/graph.ts'
+import type { Committer, Step } from '../commit/committer.ts'
+import type { Graph } from '../graph/graph.ts'
 import type { Vertex } from '../graph/vertex.ts'
 import { authorCount } from '../graph/vertex.ts'
-import { type Block, isUnit, MessageKind } from '../model/block.ts'
-import { type Emission, FairOrder } from '../order/fair-order.ts'
+import { type Block, type BlockName, isUnit, MessageKind } from '../model/block.ts'
+import type { Emission, FairOrder } from '../order/fair-order.ts'
 import { BlockTable, type Known } from './block-table.ts'
 import type { EpochContext } from './context.ts'
 import { Fetcher } from './fetcher.ts'
 import { Intake } from './intake.ts'
 import { Maker } from './maker.ts'
 import { Reports } from './reports.ts'
-import { NO_SUBMITTER } from './submissions.ts'
+import type { EpochState } from './snapshot.ts'
+import { engineItself } from './submissions.ts'
 
 /** Versions of one (author, round) that are fetched when a single node names them. */
 const VERSIONS_MAX = 8
@@ -54,6 +55,7 @@ interface OpenStep {
 
 export class Agreement {
   readonly context: EpochContext
+  readonly state: EpochState
   readonly graph: Graph
   readonly committer: Committer
   readonly table: BlockTable
@@ -65,6 +67,8 @@ export class Agreement {
   endStep: number | undefined
   /** Wall clock of the engine's own time when the last step was closed. */
   steppedAtUs = 0
+  /** Rounds from this one on are served however old they are: a checkpoint that peers may use stands on them. */
+  servedFrom = 0
   /** Blocks that the graph had no room for. */
   dropped = 0
   /** Units that could not wait for their fair place. */
@@ -79,13 +83,15 @@ export class Agreement {
   /** Authors jailed by the last step: the next one voids their units. */
   #swept = 0
 
-  constructor(context: EpochContext, sink: EmissionSink, consensusUs: number) {
-    const { epoch, domain, clock } = context
+  /** From the begin of an epoch, or from a snapshot of it. */
+  constructor(context: EpochContext, state: EpochState, sink: EmissionSink) {
+    const { epoch, clock } = context
     this.context = context
+    this.state = state
     this.#sink = sink
-    this.graph = new Graph(epoch)
-    this.committer = new Committer(this.graph, domain)
-    this.#fair = new FairOrder(epoch, consensusUs)
+    this.graph = state.graph
+    this.committer = state.committer
+    this.#fair = state.fair
     this.table = new BlockTable(epoch.n)
     this.reports = new Reports(epoch, this.table, clock)
     this.maker = new Maker(context, this.graph, this.committer, this.table, this.reports)
@@ -141,10 +147,11 @@ export class Agreement {
     this.#accepted(this.#received(block), block.tsUs)
   }
 
-  /** A block out of the write-ahead log. */
+  /** A block out of the write-ahead log. Own ones come in the order of their rounds. */
   restore(block: Block, arrivalUs: number, mark: number): void {
-    const own = block.author === this.context.self
-    if (own) this.#restoreOwn(block)
+    this.#named(block)
+    if (block.round <= this.graph.collectedRound) return this.table.holdStored(block, mark)
+    if (block.author === this.context.self) this.#restoreOwn(block)
     this.take(block, block.author, arrivalUs)
     const known = this.table.find(block)
     if (known?.held === true) known.mark = mark
@@ -159,14 +166,29 @@ export class Agreement {
     this.maker.restore(block)
     const reports = block.references
       .filter((reference) => reference.report)
-      .map((reference) => ({ known: this.table.named(reference), recvUs: reference.recvUs }))
+      .map((reference) => ({ known: this.#named(reference), recvUs: reference.recvUs }))
     this.reports.restore(block.round, reports)
     if (!isUnit(block)) return
-    const known = this.table.hold(block, block.tsUs)
+    const known = this.#hold(block, block.tsUs)
     known.first = true
     known.mine = true
+    if (known.settled) return
     this.table.opened(known)
     this.context.submissions.restoreBlock(block.round, blockMessages(block))
+  }
+
+  /** The entry of a name; a snapshot may have settled units that were never named here. */
+  #named(name: BlockName): Known {
+    const found = this.table.find(name)
+    if (found !== undefined) return found
+    const known = this.table.named(name)
+    if (this.#fair.fate(name) !== 'open') this.table.settle(known)
+    return known
+  }
+
+  #hold(block: Block, arrivalUs: number): Known {
+    this.#named(block)
+    return this.table.hold(block, arrivalUs)
   }
 
   #received(block: Block): readonly Vertex[] {
@@ -177,7 +199,7 @@ export class Agreement {
   #accepted(vertices: readonly Vertex[], arrivalUs: number): void {
     for (const vertex of vertices) {
       this.fetcher.got(vertex.block)
-      const known = this.table.hold(vertex.block, arrivalUs)
+      const known = this.#hold(vertex.block, arrivalUs)
       known.accepted = true
       this.committer.accept(vertex)
       this.maker.accepted(vertex, known)
@@ -191,7 +213,7 @@ export class Agreement {
     for (const reference of block.references) {
       if (!reference.report) break
       if (reference.round <= oldest) continue
-      const known = this.table.named(reference)
+      const known = this.#named(reference)
       known.reporters |= 1 << block.author
       if (known.held) this.reports.witnessed(known, arrivalOf(this.context))
       else if (!known.settled && this.#mayFetch(known)) this.fetcher.want(known, 1 << block.author)
@@ -203,10 +225,9 @@ export class Agreement {
     if (block.round <= oldest || block.author === this.context.self) return
     const ahead = block.round > this.graph.quorumRound + this.context.epoch.constants.reportAheadRounds
     if (ahead && this.#early.filter(({ author }) => author === block.author).length >= EARLY_MAX) return
-    const known = this.table.find(block)
-    if (known?.held === true) return
+    if (this.table.find(block)?.held === true) return
     const first = !this.#hasHeldVersion(block)
-    const held = this.table.hold(block, arrivalUs)
+    const held = this.#hold(block, arrivalUs)
     held.first = first
     if (ahead) this.#early.push(held)
     else this.reports.received(held, arrivalUs)
@@ -238,7 +259,7 @@ export class Agreement {
     return versions <= VERSIONS_MAX || authorCount(known.reporters) >= this.context.epoch.w
   }
 
-  #isWanted(name: { author: number; round: number; digest: Uint8Array }): boolean {
+  #isWanted(name: BlockName): boolean {
     if (this.graph.isMissing(name)) return true
     const known = this.table.find(name)
     if (known === undefined || known.held) return false
@@ -252,7 +273,7 @@ export class Agreement {
     this.#told |= 1 << author
     if (this.context.outbox.replaying || ((this.committer.jailed >>> author) & 1) === 1) return
     const { submissions, clock } = this.context
-    submissions.submit(NO_SUBMITTER, MessageKind.evidence, encodeEvidence(first, second), clock.stamp())
+    submissions.submit(engineItself, MessageKind.evidence, encodeEvidence(first, second), clock.stamp())
   }
 
   /** Takes the next decided step: linearises it and orders its units. */
@@ -363,7 +384,7 @@ export class Agreement {
       this.context.submissions.requeue(lost)
     }
     this.table.unload(this.context.tunables.blockBytesInMemoryMax, round)
-    const horizon = round - SERVED_ROUNDS * this.context.epoch.constants.keepRounds
+    const horizon = Math.min(round - SERVED_ROUNDS * this.context.epoch.constants.keepRounds, this.servedFrom)
     if (horizon > this.table.horizon) this.table.forget(horizon)
   }
 }

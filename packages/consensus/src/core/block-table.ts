@@ -88,6 +88,19 @@ export class BlockTable {
     return known
   }
 
+  /** A block of a collected round that is in the write-ahead log, for peers that ask for it. */
+  holdStored(block: Block, mark: number): void {
+    if (block.round < this.horizon) return
+    const known = this.find(block) ?? this.#add(block, block.digest.slice())
+    known.held = true
+    known.accepted = true
+    known.settled = true
+    known.bytes = block.header.length + block.signature.length + block.body.length
+    known.isUnit = block.messageCount > 0
+    known.mark = mark
+    this.roundMax = Math.max(this.roundMax, block.round)
+  }
+
   /** Must be seen settled: it is reported, or this node's own. */
   opened(known: Known): void {
     if (!known.settled) this.openUnits++

@@ -62,6 +62,14 @@ export class CatchingUp {
     this.#serving.sendOwn(peer, context.self, above, maker.last)
   }
 
+  /** Too many peers no longer serve what comes next here: blocks alone do not lead on (section 11). */
+  get isBehind(): boolean {
+    const { graph, context } = this.#agreement
+    let peers = 0
+    for (const status of this.statuses) if (status !== undefined && status.horizonRound > graph.quorumRound + 1) peers++
+    return peers >= context.epoch.w
+  }
+
   /** A part of an answer to a range came, with so many blocks that were new, up to round `highest`. */
   answered(peer: number, answer: { request: number; last: boolean; highest: number; news: number }): void {
     const range = this.#range

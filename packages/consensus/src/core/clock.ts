@@ -1,5 +1,5 @@
 /**
- * The two times of a node, both made of the host's wall clock. `nowUs` never goes back and knows no jumps backwards: deadlines
+ * The two times of a node, both made of the host's wall clock, in whole microseconds. `nowUs` never goes back and knows no jumps backwards: deadlines
  * are in it. `stamp()` is what goes into blocks (consensus.md section 3): the wall clock, but always above the stamp before,
  * kept over restarts through the own blocks.
  */
@@ -19,7 +19,8 @@ export class Clock {
   }
 
   /** The host's clock as an input gives it. */
-  observe(wallUs: number): void {
+  observe(hostUs: number): void {
+    const wallUs = Math.floor(hostUs)
     const passed = wallUs - this.#wallUs
     if (this.#wallUs === 0) this.nowUs = wallUs
     else if (passed > 0) this.nowUs += passed
@@ -39,7 +40,7 @@ export class Clock {
 
   /** A time for a block or a report; `wallUs` is when it happened. */
   stamp(wallUs: number = this.#wallUs): number {
-    this.#stampUs = Math.max(wallUs, this.#stampUs + 1)
+    this.#stampUs = Math.max(Math.floor(wallUs), this.#stampUs + 1)
     return this.#stampUs
   }
 }

@@ -21,6 +21,8 @@ interface Wanted extends BlockName {
   namers: number
   /** Bit i: peer i was asked since the last round of questions began. */
   asked: number
+  /** Bit i: peer i had it, and has it no more. */
+  collected: number
   waitUs: number
   dueUs: number
 }
@@ -30,6 +32,7 @@ export class Fetcher {
   readonly #isWanted: (name: BlockName) => boolean
   readonly #wanted = new Map<number, Wanted[]>()
   #count = 0
+  readonly #collected = new Set<Wanted>()
   /** Nothing is due before. */
   #dueUs = Number.POSITIVE_INFINITY
   readonly #toAsk = new Map<number, BlockName[]>()
@@ -62,6 +65,19 @@ export class Fetcher {
     }
   }
 
+  /** A peer has it no more. */
+  collected(name: BlockName, peer: number): void {
+    const wanted = this.#find(name)
+    if (wanted === undefined) return
+    wanted.collected |= 1 << peer
+    if (authorCount(wanted.collected) >= this.#context.epoch.w) this.#collected.add(wanted)
+  }
+
+  /** Whether something is wanted that a witness set has no more: only a snapshot leads on. */
+  get isCollected(): boolean {
+    return this.#collected.size > 0
+  }
+
   /** It has come. */
   got(name: BlockName): void {
     const names = this.#wanted.get(name.round)
@@ -69,6 +85,7 @@ export class Fetcher {
     const at = names.findIndex((wanted) => isSame(wanted, name))
     if (at === -1) return
     this.#count--
+    this.#collected.delete(names[at]!)
     if (names.length === 1) this.#wanted.delete(name.round)
     else names.splice(at, 1)
   }
@@ -111,7 +128,7 @@ export class Fetcher {
     if (this.#count >= WANTED_MAX) return undefined
     const { author, round } = name
     const dueUs = this.#context.clock.nowUs + RETRY_US_MIN
-    const wanted = { author, round, digest: name.digest.slice(), namers: 0, asked: 0, waitUs: 0, dueUs }
+    const wanted = { author, round, digest: name.digest.slice(), namers: 0, asked: 0, collected: 0, waitUs: 0, dueUs }
     const names = this.#wanted.get(round)
     if (names === undefined) this.#wanted.set(round, [wanted])
     else names.push(wanted)

@@ -67,11 +67,21 @@ export class Maker {
     this.#quorumAtUs = this.#context.clock.nowUs
   }
 
+  /** Of the newest own block: what must never be used again. */
+  get used(): { readonly last: number; readonly lastTsUs: number } {
+    return { last: this.last, lastTsUs: this.#lastTsUs }
+  }
+
+  /** Own blocks up to this round, and times up to this one, are used. */
+  resume({ last, lastTsUs }: { readonly last: number; readonly lastTsUs: number }): void {
+    this.last = Math.max(this.last, last)
+    this.#lastTsUs = Math.max(this.#lastTsUs, lastTsUs)
+    this.#context.clock.usedStamp(lastTsUs)
+  }
+
   /** An own block of before a restart. Its round is used. */
   restore(block: Block): void {
-    this.last = Math.max(this.last, block.round)
-    this.#lastTsUs = Math.max(this.#lastTsUs, block.tsUs)
-    this.#context.clock.usedStamp(block.tsUs)
+    this.resume({ last: block.round, lastTsUs: block.tsUs })
   }
 
   /**

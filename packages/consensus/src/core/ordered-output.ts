@@ -4,6 +4,8 @@
  * the making of blocks rather than filling the memory.
  */
 import { blockMessages } from '../bytes/block-codec.ts'
+import type { Reader } from '../bytes/reader.ts'
+import type { Writer } from '../bytes/writer.ts'
 import { type Leaf, leafBytes } from '../log/leaf.ts'
 import { LogTree } from '../log/tree.ts'
 import type { Block } from '../model/block.ts'
@@ -25,8 +27,6 @@ export class OrderedOutput {
   readonly tree: LogTree
   /** Authors with a block in the steps since the last batch; bit i: author i. */
   linearised = 0
-  /** Bytes of bodies in the log, ever. */
-  bytes = 0
   readonly #outbox: Outbox
   #epoch: Epoch
   /** Positions below this one are the application's. */
@@ -47,8 +47,34 @@ export class OrderedOutput {
     return this.positions.next
   }
 
+  /** Positions below this one are the application's. */
+  get appliedPosition(): number {
+    return this.#applied
+  }
+
   get unappliedBytes(): number {
     return this.#unappliedBytes
+  }
+
+  /** For the engine's snapshot. */
+  write(writer: Writer): void {
+    this.positions.write(writer)
+    this.tree.write(writer)
+    writer.u32(this.linearised)
+  }
+
+  /** What was written, in place of all there is. */
+  read(reader: Reader): void {
+    this.positions.read(reader)
+    this.tree.read(reader)
+    this.linearised = reader.u32()
+  }
+
+  /** The application was given a snapshot of everything below this position. */
+  installed(position: number): void {
+    this.#unapplied = []
+    this.#unappliedBytes = 0
+    this.#applied = position
   }
 
   enter(epoch: Epoch): void {
@@ -73,7 +99,6 @@ export class OrderedOutput {
     if (leaf === undefined) return messages
     const leafIndex = this.tree.leafCount
     const nodes = this.tree.append(leafBytes(leaf))
-    this.bytes += block.body.length
     if (this.next > this.#applied) this.#handOut(block, messages, { leaf, leafIndex, nodes }, at)
     this.linearised = 0
     return messages

@@ -17,11 +17,11 @@ export const RecordKind = {
   seq: 3,
   /** An own message that was promised to be kept and is in no block yet. */
   submission: 4,
-  /** The engine's state behind a step; replay starts at one of these. */
+  /** The engine's state behind a step; a replay starts at one of these. */
   checkpoint: 5,
   /** A certificate of a checkpoint. */
   certificate: 6,
-  /** An epoch began. */
+  /** An epoch began: the link that leads to it (`log/epoch-chain.ts`). */
   epoch: 7,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
@@ -60,4 +60,43 @@ export function submissionRecord(message: BlockMessage): Uint8Array {
 export function readSubmissionRecord(bytes: Uint8Array): BlockMessage {
   const reader = new Reader(bytes)
   return { kind: reader.u8() as MessageKind, seq: reader.u64(), recvUs: reader.u64(), bytes: reader.raw(reader.left) }
+}
+
+/** Where a replay can start. */
+export interface CheckpointRecord {
+  readonly epoch: number
+  readonly step: number
+  readonly position: number
+  /** Round and time of this node's newest block in the epoch; 0: none. Never used again. */
+  readonly last: number
+  readonly lastTsUs: number
+  /** Mark of the first record that goes with this one. */
+  readonly since: number
+  /** The engine's snapshot (`snapshot.ts`). */
+  readonly state: Uint8Array
+}
+
+export function checkpointRecord(record: CheckpointRecord): Uint8Array {
+  const writer = new Writer(64 + record.state.length)
+  writer.u32(record.epoch)
+  writer.u64(record.step)
+  writer.u64(record.position)
+  writer.u64(record.last)
+  writer.u64(record.lastTsUs)
+  writer.u64(record.since)
+  writer.raw(record.state)
+  return writer.take()
+}
+
+export function readCheckpointRecord(bytes: Uint8Array): CheckpointRecord {
+  const reader = new Reader(bytes)
+  return {
+    epoch: reader.u32(),
+    step: reader.u64(),
+    position: reader.u64(),
+    last: reader.u64(),
+    lastTsUs: reader.u64(),
+    since: reader.u64(),
+    state: reader.raw(reader.left),
+  }
 }

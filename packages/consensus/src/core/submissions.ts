@@ -20,17 +20,27 @@ const COMPACT_MIN = 1024
 /** Bytes of a message in a body beside its own: kind, seq, recvUs, length. */
 export const MESSAGE_OVERHEAD_BYTES = 1 + 8 + 8 + 4
 
-/** Names nobody's submission: the engine's own messages, and those of before a restart. */
-export const NO_SUBMITTER = -1
+/** Names nobody's submission: those of before a restart. */
+const NO_SUBMITTER = -1
+
+/** Who submits the engine's own messages. */
+export const engineItself: Submitter = { id: NO_SUBMITTER, keep: false }
 
 export interface OwnMessage extends BlockMessage {
   /** The submitter's name for it, or `NO_SUBMITTER`. */
   readonly id: number
+  /** It is in the log by itself, whatever becomes of its block. */
+  readonly kept: boolean
+}
+
+export interface Submitter {
+  readonly id: number
+  readonly keep: boolean
 }
 
 export class Submissions {
   readonly #tunables: Tunables
-  readonly #constants: Constants
+  #constants: Constants
   /** All without a place, by number; in the order of their numbers as far as they were not queued again. */
   readonly #open = new Map<number, OwnMessage>()
   /** Those in no block, by ascending number, from `#head` on. */
@@ -47,6 +57,12 @@ export class Submissions {
     this.#constants = constants
   }
 
+  /** Another epoch's limits. What is in blocks of the one before is queued again. */
+  enter(constants: Constants): void {
+    this.#constants = constants
+    this.requeueAll()
+  }
+
   get queuedMessages(): number {
     return this.#queue.length - this.#head
   }
@@ -60,6 +76,16 @@ export class Submissions {
     return this.#open.size
   }
 
+  /** Numbers below this one are on disk as perhaps used. */
+  get reserved(): number {
+    return this.#reserved
+  }
+
+  /** Messages that wait for a block and were promised to be kept. */
+  kept(): readonly OwnMessage[] {
+    return this.#queue.slice(this.#head).filter((message) => message.kept && this.#open.has(message.seq))
+  }
+
   /** Numbers below this one were perhaps used before a restart. */
   reserve(below: number): void {
     if (below > this.#reserved) this.#reserved = below
@@ -67,13 +93,13 @@ export class Submissions {
   }
 
   /** Takes a message, or says why not. The number is final. */
-  submit(id: number, kind: MessageKind, bytes: Uint8Array, recvUs: number): OwnMessage | 'busy' | 'tooLarge' {
+  submit(by: Submitter, kind: MessageKind, bytes: Uint8Array, recvUs: number): OwnMessage | 'busy' | 'tooLarge' {
     const size = bytes.length + MESSAGE_OVERHEAD_BYTES
     if (size > this.bodyBytesMax) return 'tooLarge'
     const { queueBytesMax, queueMessagesMax } = this.#tunables
     const full = this.queuedMessages >= queueMessagesMax || this.#bytes + size > queueBytesMax
-    if (full && id !== NO_SUBMITTER) return 'busy'
-    const message: OwnMessage = { id, kind, seq: this.#nextSeq++, recvUs, bytes }
+    if (full && by !== engineItself) return 'busy'
+    const message: OwnMessage = { id: by.id, kept: by.keep, kind, seq: this.#nextSeq++, recvUs, bytes }
     this.#open.set(message.seq, message)
     this.#queue.push(message)
     this.#bytes += size
@@ -117,7 +143,7 @@ export class Submissions {
 
   /** An own block from before a restart: its messages are in a block of this round. */
   restoreBlock(round: number, messages: readonly BlockMessage[]): void {
-    const own = messages.map((message) => ({ ...message, id: NO_SUBMITTER }))
+    const own = messages.map((message) => this.#open.get(message.seq) ?? { ...message, id: NO_SUBMITTER, kept: false })
     const seqs = new Set(own.map((message) => message.seq))
     for (const message of own) {
       this.#open.set(message.seq, message)
@@ -135,7 +161,7 @@ export class Submissions {
   restoreMessage(message: BlockMessage): void {
     this.reserve(message.seq + 1)
     if (this.#open.has(message.seq)) return
-    const own = { ...message, id: NO_SUBMITTER }
+    const own = { ...message, id: NO_SUBMITTER, kept: true }
     this.#open.set(own.seq, own)
     this.#enqueue([own])
   }
@@ -165,6 +191,11 @@ export class Submissions {
   /** Everything in blocks is queued again: their epoch has ended. */
   requeueAll(): void {
     for (const round of [...this.#inBlocks.keys()]) this.requeue(round)
+  }
+
+  /** Numbers of all messages without a place, in no order that matters. */
+  openSeqs(): readonly number[] {
+    return [...this.#open.keys()]
   }
 
   /** This node is no longer heard: the submitters' names of all that waits, which gets no place. */

@@ -44,6 +44,11 @@ export class Positions {
     return (this.#authors[author] as SeqWindow).highest
   }
 
+  /** Whether a message of an author of this epoch has a position, or is too old to get one. */
+  has(author: number, seq: number): boolean {
+    return (this.#authors[author] as SeqWindow).has(seq)
+  }
+
   /** A new epoch begins. What authors that left had is kept: operators decide how often that happens, and they may return. */
   enter(epoch: Epoch): void {
     this.#epoch = epoch

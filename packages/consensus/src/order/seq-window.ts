@@ -26,6 +26,11 @@ export class SeqWindow {
     return this.#highest
   }
 
+  /** Whether the number has its place, or is too old to get one. */
+  has(seq: number): boolean {
+    return this.#refuses(seq)
+  }
+
   /** Whether the number is new, and takes it. */
   take(seq: number): boolean {
     if (this.#refuses(seq)) return false

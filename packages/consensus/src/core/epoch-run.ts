@@ -1,0 +1,90 @@
+/**
+ * All that runs in one epoch on this node: its agreement, and around it serving, catching up, checkpoints and the watch for a
+ * stall. An epoch ends with the step in which a change of the book is emitted; its blocks go on being made and served until the
+ * certificate of its end is here, else nodes that have not decided that step would be left without a quorum (consensus.md
+ * section 13).
+ */
+import type { Reconfiguration } from '../bytes/reconfiguration.ts'
+import type { Certificate } from '../log/checkpoint.ts'
+import type { Block } from '../model/block.ts'
+import type { OrderedMessage } from '../model/effect.ts'
+import type { Emission } from '../order/fair-order.ts'
+import { Agreement, type EmissionSink } from './agreement.ts'
+import { CatchingUp } from './catching-up.ts'
+import { Checkpoints, type Taken } from './checkpoints.ts'
+import type { EpochContext } from './context.ts'
+import { control } from './control.ts'
+import type { OrderedOutput } from './ordered-output.ts'
+import { Serving } from './serving.ts'
+import { type EpochState, writeState } from './snapshot.ts'
+import { Stall } from './stall.ts'
+
+/** What of an epoch concerns the whole engine. */
+export interface EpochSink {
+  /** Messages of this node have their places. */
+  placed(messages: readonly OrderedMessage[]): void
+  /** A checkpoint was taken behind a step; `state` is the engine's snapshot. */
+  checkpointed(run: EpochRun, taken: Taken, state: Uint8Array): void
+  certified(run: EpochRun, certificate: Certificate): void
+  diverged(step: number): void
+}
+
+export class EpochRun implements EmissionSink {
+  readonly context: EpochContext
+  readonly agreement: Agreement
+  readonly serving: Serving
+  readonly catchingUp: CatchingUp
+  readonly checkpoints: Checkpoints
+  readonly stall: Stall
+  /** The change of the book that ends this epoch; undefined: none yet. */
+  ending: Reconfiguration | undefined
+  readonly #state: EpochState
+  readonly #output: OrderedOutput
+  readonly #sink: EpochSink
+
+  constructor(context: EpochContext, state: EpochState, output: OrderedOutput, sink: EpochSink) {
+    this.context = context
+    this.#state = state
+    this.#output = output
+    this.#sink = sink
+    this.agreement = new Agreement(context, state, this)
+    const { graph, table } = this.agreement
+    this.serving = new Serving(context.outbox, table, (name) => graph.waitingBlock(name))
+    this.checkpoints = new Checkpoints(context, output, state.schedule, {
+      certified: (certificate) => sink.certified(this, certificate),
+      diverged: (step) => sink.diverged(step),
+    })
+    this.catchingUp = new CatchingUp(this.agreement, this.serving, () => this.checkpoints.newestStep)
+    this.stall = new Stall(context)
+  }
+
+  /** Whether this node has something to say or to see through. */
+  get need(): boolean {
+    return this.agreement.need || this.ending !== undefined
+  }
+
+  emit(emission: Emission, block: Block, at: { step: number; jailed: number }): number {
+    const messages = this.#output.place(emission, block, at)
+    if (messages.length > 0) this.#state.schedule.emitted(block.body.length)
+    if (emission.author === this.context.self) this.#sink.placed(messages)
+    const { convicted, checkpointRequested, reconfiguration } = control(this.context, messages, at.jailed)
+    if (checkpointRequested) this.#state.schedule.request()
+    this.ending ??= reconfiguration
+    return convicted
+  }
+
+  linearised(authors: number): void {
+    this.#output.linearised |= authors
+  }
+
+  stepDone(step: number): boolean {
+    const consensusUs = this.#state.fair.consensusUs
+    let state: Uint8Array | undefined
+    const taken = this.checkpoints.stepDone({ step, consensusUs }, this.ending, () => {
+      state = writeState(this.#state, this.#output)
+      return state
+    })
+    if (taken !== undefined && state !== undefined) this.#sink.checkpointed(this, taken, state)
+    return this.ending !== undefined
+  }
+}
