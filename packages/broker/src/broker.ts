@@ -74,7 +74,9 @@ import { keyOfAddress } from './model/address-key.ts'
 import type { Journal } from './model/journal.ts'
 import type { Sequencer } from './model/sequencer.ts'
 import type { TopicSubscription } from './model/topic-store.ts'
+import { BftSequencer } from './ordering/bft-sequencer.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
+import { Replica } from './ordering/replica.ts'
 import { Pipeline } from './pipeline.ts'
 import { type Match, RouteTable } from './routing/route-table.ts'
 import { TopicIndex } from './routing/topic-index.ts'
@@ -90,11 +92,13 @@ const ROUTES_MAX = 65536
 const GRACE_MS = 5000
 /** Steps through the rules that the wildcards of one SUBSCRIBE may cost, some tens of milliseconds; the rest is refused 0x97. */
 const SUBSCRIBE_STEPS_MAX = 1_000_000
+/** In a cluster: largest packet that is taken, bytes. A block of the order is 1 MiB. */
+const ORDERED_PACKET_BYTES_MAX = 960 * 1024
 const DRAIN_CHECK_MS = 10
 /** What `retained()` lists unless told otherwise. */
 const RETAINED_MAX = 1000
 const NONE_DENIED: readonly number[] = []
-/** Index of the only node. */
+/** Index of the node that is alone. */
 const NODE = 0
 /** How often a part of the cached routes is looked through for outdated ones, and how large a part: all in a minute. */
 const SWEEP_MS = 1000
@@ -105,7 +109,7 @@ const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
  * `CMQ_DATA_…` when the data directory cannot be used.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const settings = resolveOptions(options)
+  const settings = fitForCluster(resolveOptions(options))
   const { directory, durability, files } = settings.storage
   const store = await storeOf(options.sessionStore, options.providers)
   const storage = await openStorage(
@@ -117,7 +121,9 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
       observer: options.commandLog,
     },
   )
-  return new ConcordBroker(settings, options, storage)
+  const broker = new ConcordBroker(settings, options, storage)
+  await broker.joinCluster()
+  return broker
 }
 
 class ConcordBroker implements Broker, ConnectionHandler {
@@ -132,6 +138,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #journal: Journal
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: Sequencer
+  readonly #bft: BftSequencer | undefined
   readonly #topics: TopicIndex | undefined
   readonly #pipeline: Pipeline
   readonly #entrance: Entrance
@@ -150,6 +157,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #outboxLimits: { -readonly [P in keyof OutboxLimits]: OutboxLimits[P] }
   readonly #inline: InlineSubscriptions
   readonly #injector: Injector
+  readonly #node: number
+  readonly #incarnation: number
   #accepted = 0
   #silent: boolean
   #draining = false
@@ -158,6 +167,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   constructor(settings: Settings, options: BrokerOptions, storage: Storage) {
     const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
+    this.#node = settings.cluster?.log.node ?? NODE
     this.#options = options
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
@@ -208,6 +218,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       outboxLimits,
       nowMs: monotonicMs,
       routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
+      routeRun: (run, placed) => this.#pipeline.routeRun(run, placed),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
       watcher: watcherOf(this.#hooks),
       topics: this.#topics,
@@ -218,13 +229,23 @@ class ConcordBroker implements Broker, ConnectionHandler {
     }
     const parts = { machine: ordered, effects: this.#driver, journal: storage.journal, position: storage.position }
     const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
+    const cluster = settings.cluster
+    this.#bft =
+      cluster === undefined
+        ? undefined
+        : new BftSequencer({
+            ...{ machine: ordered, effects: this.#driver, journal: storage.journal, log: cluster.log, logger },
+            nowMs: monotonicMs,
+            serving: (serves) => this.#serve(serves),
+          })
     this.#sequencer =
+      this.#bft ??
       sequencer?.(parts) ??
       new LocalSequencer(parts.machine, parts.effects, parts.journal, { position: parts.position })
     this.#driver.sequencer = this.#sequencer
     storage.journal.onLogged = ({ clientId }) => this.#driver.byClient(clientId)?.feed?.pump()
     // Above those of earlier lives, whatever the wall clock says.
-    const incarnation = Math.max(Date.now(), ordered.incarnationOf(NODE) + 1)
+    this.#incarnation = Math.max(Date.now(), ordered.incarnationOf(this.#node) + 1)
 
     this.#inline = new InlineSubscriptions({
       counters: this.counters,
@@ -238,6 +259,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
+      order: this.#bft,
       driver: this.#driver,
       routes,
       counters: this.counters,
@@ -281,8 +303,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
       sessionExpiryMax: settings.sessions.expiryMax,
       clientIdBytesMax: () => this.#settings.limits.clientIdBytesMax,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
-      node: NODE,
-      incarnation,
+      node: this.#node,
+      incarnation: () => this.#bft?.incarnation ?? this.#incarnation,
+      serves: () => this.#bft?.serves ?? true,
       hooks: this.#hooks,
       authenticator: this.#authenticatorOf(options),
     })
@@ -316,8 +339,29 @@ class ConcordBroker implements Broker, ConnectionHandler {
       ticked: (values) => this.#hooks.observe('sysTicked', values),
     })
     // All is in place: the connections of the last life end now, and their wills are published.
-    this.#driver.start(NODE, incarnation)
+    if (this.#bft === undefined) this.#driver.start(this.#node, this.#incarnation)
     this.#hooks.observe('started')
+  }
+
+  // ---------------------------------------------------------------- the cluster
+
+  /** Takes part in the order of the cluster; clients are served when the order has this life of the node. */
+  async joinCluster(): Promise<void> {
+    const { cluster } = this.#settings
+    if (this.#bft === undefined || cluster === undefined) return
+    const replica = new Replica({
+      machine: this.#driver.ordered,
+      sequencer: this.#bft,
+      replaced: async () => {},
+      statusChanged: () => {},
+    })
+    await cluster.log.start(replica)
+    this.#bft.submit({ type: 'start', node: this.#node, incarnation: this.#incarnation })
+  }
+
+  /** A life of this node begins in the order, or ended there. */
+  #serve(serves: boolean): void {
+    if (serves && this.#bft !== undefined) this.#driver.begin(this.#node, this.#bft.incarnation)
   }
 
   // ---------------------------------------------------------------- what embedders call
@@ -462,7 +506,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   get ready(): boolean {
-    return this.#closing === undefined && !this.#draining && this.#listeners.size > 0 && !this.#journal.trouble
+    const serves = this.#bft?.serves ?? true
+    return (
+      serves && this.#closing === undefined && !this.#draining && this.#listeners.size > 0 && !this.#journal.trouble
+    )
   }
 
   get stateHash(): Uint8Array | undefined {
@@ -498,6 +545,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#inline.close()
     this.#topics?.close()
     this.#sequencer.close()
+    await this.#settings.cluster?.log.stop()
     await this.#journal.close()
     this.#wheel.close()
     this.#pressure.close()
@@ -579,7 +627,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       this.#tellSubscriptions('subscribed', connection, packet.subscriptions, reasonCodes)
     }
     if (orders.length === 0) finish([])
-    else this.#driver.subscribe(connection, orders, finish)
+    else this.#inTurn(connection, () => this.#driver.subscribe(connection, orders, finish))
   }
 
   unsubscribeRequest(connection: Connection, packet: UnsubscribePacket): void {
@@ -599,10 +647,18 @@ class ConcordBroker implements Broker, ConnectionHandler {
     filters: readonly string[],
     answer: (reasonCodes: readonly number[]) => void,
   ): void {
-    this.#driver.unsubscribe(connection, filters, (reasonCodes) => {
-      answer(reasonCodes)
-      this.#tellSubscriptions('unsubscribed', connection, filters, reasonCodes)
-    })
+    this.#inTurn(connection, () =>
+      this.#driver.unsubscribe(connection, filters, (reasonCodes) => {
+        answer(reasonCodes)
+        this.#tellSubscriptions('unsubscribed', connection, filters, reasonCodes)
+      }),
+    )
+  }
+
+  /** Behind what the client published before: a transient session's subscriptions are no commands that the order keeps in line. */
+  #inTurn(connection: Connection, act: () => void): void {
+    if (this.#bft === undefined || connection.kept) act()
+    else connection.afterOrdered(act)
   }
 
   #tellSubscriptions(
@@ -777,6 +833,13 @@ const PLAIN_ZERO = { qos: 0, retain: false, dup: false, subscriptionIds: [] } as
 
 function monotonicMs(): number {
   return performance.now()
+}
+
+/** What goes through the order fits into one block of it. */
+function fitForCluster(settings: Settings): Settings {
+  if (settings.cluster === undefined) return settings
+  const packetBytesMax = Math.min(settings.limits.packetBytesMax, ORDERED_PACKET_BYTES_MAX)
+  return { ...settings, limits: { ...settings.limits, packetBytesMax } }
 }
 
 function closed(what: string): ConcordError {

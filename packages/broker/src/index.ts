@@ -82,6 +82,7 @@ export type {
   OrderedLog,
   OrderedLogNode,
   OrderedSnapshot,
+  OrderedUnit,
   Placement,
   SnapshotSource,
 } from './model/ordered-log.ts'

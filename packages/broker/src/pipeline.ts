@@ -22,9 +22,12 @@ import {
   type Message,
   type Outcome,
   type PlacedMessage,
+  type PlacedRun,
   type PublishCommand,
+  type RunOutcome,
 } from '@concordmq/state'
 import type { Guard } from './access/permissions.ts'
+import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
 import { timestampBytes } from './delivery/broker-timestamps.ts'
@@ -34,11 +37,14 @@ import type { Outbox } from './delivery/outbox.ts'
 import type { Pressure } from './delivery/pressure.ts'
 import { messageAt, select } from './delivery/screening.ts'
 import type { HookPoints } from './hooks/hook-points.ts'
+import type { Order } from './model/order.ts'
 import type { Route, RouteTable, Target } from './routing/route-table.ts'
 import { messageOf, type SessionDriver } from './sessions/session-driver.ts'
 import type { Counters } from './telemetry/counters.ts'
 
 export interface PipelineOptions {
+  /** In a cluster: every message takes this way, and reaches subscribers when it comes back. */
+  readonly order: Order | undefined
   readonly driver: SessionDriver<Connection>
   readonly routes: RouteTable<Connection>
   readonly counters: Counters
@@ -101,6 +107,10 @@ export class Pipeline {
       this.refuse(from, run, ReasonCode.notAuthorized)
       return ReasonCode.notAuthorized
     }
+    if (this.#o.order !== undefined) {
+      this.#publishInOrder(from, run, route, this.#o.order)
+      return 0
+    }
     if (run.qos === 2) {
       if (from.kept) this.#publishOrdered(from, run, route)
       else this.#publishOnce(from, run, route)
@@ -111,7 +121,7 @@ export class Pipeline {
       return 0
     }
     this.#o.driver.sequencer.take(run.count)
-    this.#fanOut(from, run, route)
+    this.#fanOut(from, from.clientId, run, route)
     if (run.qos === 1) this.#acknowledge(from, run, PUBACK, unmatched(route))
     return 0
   }
@@ -151,6 +161,13 @@ export class Pipeline {
       return
     }
     from.acknowledge(PUBCOMP, packetId, this.#completed(from, from.receipts?.delete(packetId) === true))
+  }
+
+  /** A run that came out of the order of a cluster, for the transient sessions of this node; `from` another node's client, too. */
+  routeRun(run: PublishRun, { connection, publisher }: PlacedRun): void {
+    const { driver, routes } = this.#o
+    const route = routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
+    this.#fanOut(driver.byId(connection), publisher, run, route)
   }
 
   /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
@@ -304,11 +321,17 @@ export class Pipeline {
   // ---------------------------------------------------------------- the straight way
 
   /** `addressed`: the machine delivers to the client that the topic names; its own subscriptions add nothing. */
-  #fanOut(from: Connection, run: PublishRun, route: Route<Connection>, addressed = false): void {
+  #fanOut(
+    from: Connection | undefined,
+    publisher: string,
+    run: PublishRun,
+    route: Route<Connection>,
+    addressed = false,
+  ): void {
     const { pressure, nowMs } = this.#o
     const { targets } = route
     if (addressed && route.bytes[0] === DOLLAR) return
-    if (route.inline) for (let i = 0; i < run.count; i++) this.#o.inline.offer(this.#message(from, run, route, i))
+    if (route.inline) for (let i = 0; i < run.count; i++) this.#o.inline.offer(this.#message(publisher, run, route, i))
     if (targets.length === 0) return
     const { hooks } = this.#o
     if (hooks.outgoing && hooks.uses('selectSubscribers')) {
@@ -332,14 +355,14 @@ export class Pipeline {
       } else outbox.give(forms.form(v5, qos))
       if (outbox.pressing) {
         if (outbox.output.full) outbox.output.flush()
-        if (!outbox.slow && outbox.pressing && mayWait(from, outbox)) pressure.hold(outbox, from)
+        if (from !== undefined && !outbox.slow && outbox.pressing && mayWait(from, outbox)) pressure.hold(outbox, from)
       } else if (outbox.output.full) outbox.output.flush()
     }
     forms.end()
   }
 
   /** The same for those whom `selectSubscribers` picks, message by message. */
-  #fanOutSelected(from: Connection, run: PublishRun, route: Route<Connection>, addressed: boolean): void {
+  #fanOutSelected(from: Connection | undefined, run: PublishRun, route: Route<Connection>, addressed: boolean): void {
     const { hooks, nowMs } = this.#o
     const whole: Target<Connection>[] = []
     for (const target of route.targets) {
@@ -406,7 +429,7 @@ export class Pipeline {
     while (fresh < run.count && this.#receipt(from, run.packetId(fresh))) fresh++
     if (fresh === run.count && !ordered) {
       this.#o.driver.sequencer.take(run.count)
-      this.#fanOut(from, run, route)
+      this.#fanOut(from, from.clientId, run, route)
       this.#acknowledge(from, run, PUBREC, unmatched(route))
       return
     }
@@ -420,7 +443,7 @@ export class Pipeline {
           return
         }
         this.#o.driver.sequencer.take(1)
-        this.#fanOut(from, single, route)
+        this.#fanOut(from, from.clientId, single, route)
       } else if (!single.dup) {
         // A resend without DUP was counted as a message of its own.
         from.conversation.settledIn(1)
@@ -433,6 +456,78 @@ export class Pipeline {
   #receipt(from: Connection, packetId: number): boolean {
     from.receipts ??= this.#o.driver.localSession(from)?.receipts
     return from.receipts?.add(packetId) === true
+  }
+
+  // ---------------------------------------------------------------- the way through the order of a cluster
+
+  /** Answers leave when the messages have their places; so do the copies, to this client's own subscriptions too. */
+  #publishInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order): void {
+    const isPlain = !run.retain && !run.hasProperties && this.#o.messageExpiryMax() === 0
+    if (run.qos === 2 && !from.kept) this.#publishOnceInOrder(from, run, route, isPlain ? order : undefined)
+    else if (isPlain) this.#submitInOrder(from, run, order)
+    else this.#each(run, (single) => this.#submit(from, single, route))
+    if (order.full && from.stop()) order.whenRoom(() => from.goOn())
+  }
+
+  /** QoS 2 of a transient session: what has a receipt is in the order, or was. `order`: of a run; absent: a command for each. */
+  #publishOnceInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order | undefined): void {
+    let fresh = 0
+    while (fresh < run.count && this.#receipt(from, run.packetId(fresh))) fresh++
+    if (fresh === run.count && order !== undefined) {
+      this.#submitInOrder(from, run, order)
+      return
+    }
+    let i = 0
+    this.#each(run, (single) => {
+      const isNew = i < fresh || (i > fresh && this.#receipt(from, single.packetId(0)))
+      i++
+      if (isNew && order !== undefined) this.#submitInOrder(from, single, order)
+      else if (isNew) this.#submit(from, single, route)
+      else {
+        // A resend without DUP was counted as a message of its own.
+        if (!single.dup) from.conversation.settledIn(1)
+        from.acknowledgeRun(single, PUBREC, 0)
+      }
+    })
+  }
+
+  #submitInOrder(from: Connection, run: PublishRun, order: Order): void {
+    const { qos, count, dup } = run
+    const author = { counter: from.id?.counter ?? 0, publisher: from.clientId, receipts: qos === 2 && from.kept }
+    from.submitted()
+    if (qos === 0) {
+      order.submitRun(run, author, () => from.ordered())
+      return
+    }
+    from.answerRunWhen(run, (ready) => {
+      order.submitRun(run, author, (outcome) => {
+        this.#answerInOrder(from, { qos, count, dup }, outcome, ready)
+        from.ordered()
+      })
+    })
+  }
+
+  #answerInOrder(
+    from: Connection,
+    { qos, count, dup }: { readonly qos: QoS; readonly count: number; readonly dup: boolean },
+    outcome: Outcome | RunOutcome,
+    ready: (answer: RunAnswer) => void,
+  ): void {
+    const firstByte = qos === 1 ? PUBACK : PUBREC
+    if (outcome.type !== 'run') {
+      // The connection is no longer the session's: nobody waits for an answer, and the client sends again what needs one.
+      const isOver = outcome.type === 'stale'
+      const reasonCode = ReasonCode.implementationSpecificError
+      ready({ firstByte, reasonCode, taken: isOver ? 0 : count, refusal: undefined })
+      return
+    }
+    const { taken, duplicates } = outcome
+    // A resend without DUP was counted as a message of its own.
+    from.conversation.settledIn(qos === 1 ? count : count - taken + (dup ? 0 : duplicates))
+    this.#o.counters.publishDropped += count - taken
+    // Before 5.0 no acknowledgement can say no; a client sends again what was not acknowledged when it connects again.
+    ready({ firstByte, reasonCode: 0, taken, refusal: from.v5 ? ReasonCode.quotaExceeded : undefined })
+    if (taken < count && !from.v5) from.conversation.disconnect(ReasonCode.quotaExceeded)
   }
 
   // ---------------------------------------------------------------- the ordered way
@@ -456,7 +551,7 @@ export class Pipeline {
     const packetId = qos > 0 ? run.packetId(0) : 0
     const command: PublishCommand = {
       type: 'publish',
-      message: this.#message(from, run, route),
+      message: this.#message(from.clientId, run, route),
       ...(from.id !== undefined && { connection: from.id }),
       ...(qos === 2 && from.kept && { receipt: packetId }),
     }
@@ -464,10 +559,12 @@ export class Pipeline {
     driver.runMessage = run.retain ? undefined : command.message
     driver.runPlaced = false
     const { dup } = run
+    from.submitted()
     const answer = (
       outcome: Outcome,
       ready: (firstByte: number, packetId: number, reasonCode: number) => void,
     ): void => {
+      from.ordered()
       // A resend without DUP was counted as a message of its own.
       if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
@@ -487,7 +584,7 @@ export class Pipeline {
           from.conversation.disconnect(reasonCode)
           return
         }
-      } else if (outcome.type === 'published' && !outcome.duplicate && outcome.matched === 0 && unmatched(route)) {
+      } else if (outcome.type === 'published' && this.#isUnmatched(outcome, route)) {
         reasonCode = ReasonCode.noMatchingSubscribers
       }
       if (qos === 0) return
@@ -500,10 +597,19 @@ export class Pipeline {
     } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
     driver.runMessage = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
-    if (driver.runPlaced) this.#fanOut(from, run, route, this.#direct(route))
+    if (driver.runPlaced) {
+      this.#fanOut(from, from.clientId, run, route, this.#direct(route))
+    }
   }
 
-  #message(from: Connection, run: PublishRun, route: Route<Connection>, i = 0): Message {
+  /** Whether a 5.0 publisher is told that nobody subscribes. In a cluster no node knows of the others' transient subscribers. */
+  #isUnmatched({ duplicate, matched }: { duplicate: boolean; matched: number }, route: Route<Connection>): boolean {
+    if (duplicate || matched > 0) return false
+    if (this.#o.order === undefined) return unmatched(route)
+    return this.#o.directMessages !== 'off' && route.topic.startsWith(DIRECT_PREFIX)
+  }
+
+  #message(publisher: string, run: PublishRun, route: Route<Connection>, i = 0): Message {
     let properties: Properties | undefined
     if (run.hasProperties) {
       const { propertiesStart, propertiesEnd } = run.scan
@@ -515,7 +621,7 @@ export class Pipeline {
     return messageOf(
       { topic: route.topic, payload: run.copyPayload(i), qos: run.qos, retain: run.retain },
       properties,
-      from.clientId,
+      publisher,
       this.#o.messageExpiryMax(),
     )
   }

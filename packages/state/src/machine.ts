@@ -45,9 +45,9 @@ export interface OrderedBundle {
  * ```
  */
 export class Machine {
-  readonly #state: State
-  readonly #saver: Saver
-  readonly #bundles: BundleApplier
+  #state: State
+  #saver: Saver
+  #bundles: BundleApplier
 
   constructor(settings: MachineSettings, state: State = new State(settings)) {
     this.#state = state
@@ -68,6 +68,19 @@ export class Machine {
     const machine = new Machine(settings, recovered.state)
     machine.#saver.addStale(recovered.stale)
     return machine
+  }
+
+  /**
+   * Takes the state of another machine, which is not used any more, in the place of this one's: a node catches up by the snapshot
+   * of others. Listeners stay; what this machine had on disk has to be told to go.
+   */
+  replaceBy(other: Machine): void {
+    const { filters, shares } = this.#state
+    this.#state = other.#state
+    this.#saver = other.#saver
+    this.#bundles = other.#bundles
+    this.#state.filters.onChange = filters.onChange
+    this.#state.shares.onChange = shares.onChange
   }
 
   /** 32 bytes over the whole state, the same on every replica. Costs what changed since it was last asked for. */
@@ -184,6 +197,10 @@ export class Machine {
   /** Place of the last command applied. */
   get position(): number {
     return this.#state.clock.position
+  }
+
+  get settings(): MachineSettings {
+    return this.#state.settings
   }
 
   get timeUs(): number {

@@ -12,6 +12,7 @@ import type {
   AccessOptions,
   BanOptions,
   BrokerOptions,
+  ClusterOptions,
   DeliveryOptions,
   EmbeddingOptions,
   FeatureOptions,
@@ -35,6 +36,7 @@ export interface Settings {
   readonly features: Required<FeatureOptions>
   readonly embedding: Required<EmbeddingOptions>
   readonly sys: Required<SysOptions>
+  readonly cluster: Required<ClusterOptions> | undefined
   readonly storage: Required<Pick<StorageOptions, 'durability'>> & Omit<StorageOptions, 'durability'>
 }
 
@@ -67,6 +69,9 @@ function hasFunctions(value: unknown, names: readonly string[]): boolean {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 }
+
+/** A node that is silent for so long is given up. */
+const NODE_TIMEOUT_MS = 10_000
 
 const isUsers = (value: unknown): boolean =>
   value instanceof Map &&
@@ -123,6 +128,12 @@ const brokerSchema = z.strictObject({
   embedding: section(optionKeys.embedding).prefault({}),
   hooks: z.custom((value) => Array.isArray(value), { error: 'an array of hooks' }).optional(),
   sys: section(optionKeys.sys).prefault({}),
+  cluster: z
+    .strictObject({
+      log: functions('an OrderedLog', ['start', 'submit', 'applied', 'stop']),
+      nodeTimeoutMs: z.int().min(100).default(NODE_TIMEOUT_MS),
+    })
+    .optional(),
   storage: section(optionKeys.storage, storageParts).prefault({}),
 })
 

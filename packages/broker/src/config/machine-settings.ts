@@ -5,11 +5,14 @@
 import { type MachineSettings, machineSettings } from '@concordmq/state'
 import type { Settings } from './check.ts'
 
+/** Settlements of one client that its node knows and that the order does not have yet. */
+const CLUSTER_SETTLEMENT_LAG_MAX = 4096
+
 export function orderedMachineSettings(
   settings: Settings,
   { hashing }: { readonly hashing: boolean },
 ): MachineSettings {
-  const { sessions, retained, features } = settings
+  const { sessions, retained, features, cluster } = settings
   return machineSettings({
     ...shared(settings),
     queueMessagesMax: sessions.queueMessagesMax,
@@ -22,7 +25,12 @@ export function orderedMachineSettings(
     retainedMessageBytesMax: retained.messageBytesMax,
     shareStrategy: features.shareStrategy,
     directMessages: features.directMessages,
-    hashing,
+    hashing: hashing || cluster !== undefined,
+    ...(cluster !== undefined && {
+      replicated: true,
+      nodeTimeoutMs: cluster.nodeTimeoutMs,
+      settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX,
+    }),
   })
 }
 

@@ -5,6 +5,7 @@
 import type { Hooks } from '../hooks/hooks.ts'
 import type { CommandLog } from '../model/command-log.ts'
 import type { Files } from '../model/files.ts'
+import type { OrderedLog } from '../model/ordered-log.ts'
 import type { SequencerFactory } from '../model/sequencer.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BanOptions, LimitOptions, RetainedOptions } from './limit-options.ts'
@@ -39,8 +40,17 @@ export interface BrokerOptions {
   readonly providers?: Providers
   readonly embedding?: EmbeddingOptions
   readonly storage?: StorageOptions
+  /** This broker is one node of a cluster. Absent: it orders alone. */
+  readonly cluster?: ClusterOptions
   /** Sees every command with its place before it is applied: for recordings. */
   readonly commandLog?: CommandLog
+}
+
+export interface ClusterOptions {
+  /** The log that all nodes agree on. The broker starts it, and stops it when it closes. */
+  readonly log: OrderedLog
+  /** How long a node is silent before its clients count as lost, milliseconds; the same on all nodes. Default 10,000. */
+  readonly nodeTimeoutMs?: number
 }
 
 export interface AccessOptions {

@@ -47,7 +47,7 @@ import type { Route } from '../routing/route-table.ts'
 import type { KeptFeed } from '../sessions/kept-feed.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { AnswerLine } from './answer-line.ts'
+import { AnswerLine, type RunAnswer } from './answer-line.ts'
 import type { Arrival } from './arrival.ts'
 import type { ClientRate } from './client-rate.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
@@ -152,6 +152,9 @@ export class Connection
   #line: AnswerLine | undefined
   #left = false
   #closed = false
+  /** Submissions that have no place yet. */
+  #unordered = 0
+  #whenOrdered: (() => void) | undefined
   #paused = false
   /** Answers it had not read when it was last looked at, because of which it is not read; 0: it is. */
   #unread = 0
@@ -233,6 +236,11 @@ export class Connection
     this.kept = entered.kept
     this.connectedAtMs = Date.now()
     this.#client = undefined
+  }
+
+  /** The CONNECT was accepted after the connection was over. */
+  leaveLate(): void {
+    this.#leave(undefined)
   }
 
   /** The client as hooks and inspection see it. Made when first asked for. */
@@ -672,10 +680,24 @@ export class Connection
       else this.#line?.fill(ticket, firstByte, packetId, reasonCode)
     })
     if (answered) return
-    this.#line ??= new AnswerLine((firstByte, packetId, reasonCode) => {
-      this.#acknowledge(firstByte, packetId, reasonCode)
+    ticket = this.#answers().reserve()
+  }
+
+  /** The same for the PUBACKs or PUBRECs of a run, which become ready together. */
+  answerRunWhen(run: PublishRun, begin: (ready: (answer: RunAnswer) => void) => void): void {
+    const packetIds = new Uint16Array(run.count)
+    for (let i = 0; i < packetIds.length; i++) packetIds[i] = run.packetId(i)
+    const line = this.#answers()
+    const ticket = line.reserveRun(packetIds)
+    begin((answer) => line.fillRun(ticket, answer))
+  }
+
+  #answers(): AnswerLine {
+    this.#line ??= new AnswerLine({
+      send: (firstByte, packetId, reasonCode) => this.#acknowledge(firstByte, packetId, reasonCode),
+      sendRun: (firstByte, packetIds, reasonCode) => this.#acknowledgeAll(firstByte, packetIds, reasonCode),
     })
-    ticket = this.#line.reserve()
+    return this.#line
   }
 
   #acknowledge(firstByte: number, packetId: number, reasonCode: number): void {
@@ -703,7 +725,7 @@ export class Connection
     const { output } = this
     const { count, buf, ids } = run
     if (this.#line !== undefined && this.#line.length > 0) {
-      for (let i = 0; i < count; i++) this.#line.push(firstByte, run.packetId(i), reasonCode)
+      this.answerRunWhen(run, (ready) => ready({ firstByte, reasonCode, taken: count, refusal: undefined }))
       return
     }
     const bytes = reasonCode === 0 || !this.v5 ? 4 : 5
@@ -724,6 +746,25 @@ export class Connection
     for (let i = 0; i < count; i++) {
       this.#tellSent({ type, packetId: run.packetId(i), reasonCode: bytes === 5 ? reasonCode : 0 })
     }
+  }
+
+  #acknowledgeAll(firstByte: number, packetIds: Uint16Array, reasonCode: number): void {
+    const { output } = this
+    const bytes = reasonCode === 0 || !this.v5 ? 4 : 5
+    let at = output.room(packetIds.length * bytes)
+    const chunk = output.chunk as Buffer
+    for (const packetId of packetIds) {
+      chunk[at] = firstByte
+      chunk[at + 1] = bytes - 2
+      chunk[at + 2] = packetId >> 8
+      chunk[at + 3] = packetId & 255
+      if (bytes === 5) chunk[at + 4] = reasonCode
+      at += bytes
+    }
+    this.#shared.counters.left(firstByte >> 4, packetIds.length)
+    if (this.#shared.hooks.lists.packetSent === undefined) return
+    const type = (firstByte >> 4) as AckPacket['type']
+    for (const packetId of packetIds) this.#tellSent({ type, packetId, reasonCode: bytes === 5 ? reasonCode : 0 })
   }
 
   /** Topic aliases towards this client; undefined if it takes none. */
@@ -782,6 +823,38 @@ export class Connection
     else {
       this.conversation.end()
       this.transport.destroy()
+    }
+  }
+
+  // ---------------------------------------------------------------- the order
+
+  /** Something of this client was submitted to the order. */
+  submitted(): void {
+    this.#unordered++
+  }
+
+  /** One of these has its place. */
+  ordered(): void {
+    if (--this.#unordered > 0) return
+    const next = this.#whenOrdered
+    this.#whenOrdered = undefined
+    next?.()
+  }
+
+  /**
+   * Calls back when all that was submitted has its place, perhaps at once; until then nothing more of this client is read. What it
+   * subscribes to for itself takes effect behind what it published before.
+   */
+  afterOrdered(next: () => void): void {
+    if (this.#unordered === 0) {
+      next()
+      return
+    }
+    if (!this.stop()) return
+    this.#whenOrdered = () => {
+      if (this.conversation.closed) return
+      next()
+      this.goOn()
     }
   }
 

@@ -46,7 +46,9 @@ export interface EntranceOptions {
   /** Seconds; 0: no limit. */
   readonly messageExpiryMax: () => number
   readonly node: number
-  readonly incarnation: number
+  readonly incarnation: () => number
+  /** False: the order does not have this node yet, or any more. */
+  readonly serves: () => boolean
   readonly hooks: HookPoints
   /** What the program gave in place of the broker's users, as the only hook of its own. */
   readonly authenticator: HookPoints | undefined
@@ -81,7 +83,7 @@ export class Entrance {
   /** The identity of the next connection, or of what the broker does in a client's place. */
   nextId(): ConnectionId {
     const { node, incarnation } = this.#o
-    return { node, incarnation, counter: ++this.#counter }
+    return { node, incarnation: incarnation(), counter: ++this.#counter }
   }
 
   connect(connection: Connection, packet: ConnectPacket): void {
@@ -92,6 +94,10 @@ export class Entrance {
     const kept = this.#o.gate.knock(connection.arrival, { clientId, username })
     if (kept !== undefined) {
       this.#refuse(connection, packet, kept.reasonCode, kept.why)
+      return
+    }
+    if (!this.#o.serves()) {
+      this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'this node does not take part in the order now')
       return
     }
     if (closing()) {
@@ -413,6 +419,8 @@ export class Entrance {
       connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
       this.#o.gate.entered({ clientId, principal }, connection.arrival)
       connection.rate = this.#o.gate.rate()
+      // It was gone before the order had its turn.
+      if (conversation.closed) connection.leaveLate()
     }
     const kept = (outcome: Entering): void => {
       if (outcome.type === 'refused') {

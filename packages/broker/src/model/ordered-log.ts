@@ -45,6 +45,9 @@ export type Placement =
   | { readonly type: 'placed'; readonly position: number; readonly consensusUs: number }
   | { readonly type: 'refused'; readonly why: 'busy' | 'tooLarge' | 'stopped' }
 
+/** The messages of one unit, and what it tells of the nodes. */
+export type OrderedUnit = Pick<OrderedBatch, 'step' | 'linearised' | 'jailed' | 'messages'>
+
 /** Who applies the log: a state machine, equal on all nodes. None of its functions may throw. */
 export interface OrderedApplication {
   /** All messages below this position are in its state. */
@@ -53,7 +56,7 @@ export interface OrderedApplication {
    * The messages of one unit, in the order, without gaps; only those of kind `payload` are the application's own, others take
    * positions all the same. The bytes are views that stay valid.
    */
-  ordered(batch: OrderedBatch): void
+  ordered(unit: OrderedUnit): void
   /**
    * A checkpoint stands here: all messages below `position` have been handed over. The state as of now is to be held, copied on
    * write, until `release`; at most two are held at a time.

@@ -12,6 +12,7 @@ import {
   type DisconnectPacket,
   type Properties,
   type ProtocolVersion,
+  type PublishRun,
   parseShare,
   type QoS,
   ReasonCode,
@@ -28,6 +29,7 @@ import type {
   Message,
   Outcome,
   PlacedMessage,
+  PlacedRun,
   Session,
   SubscriptionOrder,
 } from '@concordmq/state'
@@ -77,6 +79,8 @@ export interface SessionDriverOptions {
   readonly nowMs: () => number
   /** A message took its place and no run carried it: route it to this node's transient sessions. */
   readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
+  /** The same for a run that came out of the order of a cluster. */
+  readonly routeRun: (run: PublishRun, placed: PlacedRun) => void
   /** Messages of kept sessions that lie on disk. */
   readonly contents: ContentReader
   /** Retained messages of this node alone (`$SYS`), for a filter. */
@@ -105,6 +109,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly #o: SessionDriverOptions
   readonly #byCounter = new Map<number, C>()
   readonly #byClient = new Map<string, C>()
+  /** This life of this node: connections of others are not here, whatever their counter. */
+  #life = { node: -1, incarnation: -1 }
   #sequencer: Sequencer | undefined
   readonly #ignored: Effects = new IgnoredEffects()
 
@@ -136,7 +142,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   byId(id: ConnectionId | undefined): C | undefined {
-    return id === undefined ? undefined : this.#byCounter.get(id.counter)
+    if (id === undefined || id.node !== this.#life.node || id.incarnation !== this.#life.incarnation) return undefined
+    return this.#byCounter.get(id.counter)
   }
 
   now(): Now {
@@ -148,6 +155,12 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   /** First of all: this life of the node begins, in both machines. */
   start(node: number, incarnation: number): void {
     this.sequencer.submit({ type: 'start', node, incarnation })
+    this.begin(node, incarnation)
+  }
+
+  /** The order has this life of the node: connections have identities of it from now on. */
+  begin(node: number, incarnation: number): void {
+    this.#life = { node, incarnation }
     this.#applyLocal({ type: 'start', node, incarnation })
   }
 
@@ -336,6 +349,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     if (message.retain) this.#o.topics?.retain(message.topic, message.payload.length > 0)
     if (placed.message === this.runMessage) this.runPlaced = true
     else this.#o.routePlaced(placed, publisher)
+  }
+
+  run(run: PublishRun, placed: PlacedRun): void {
+    this.#o.routeRun(run, placed)
   }
 
   queued(clientId: string, connection: ConnectionId | undefined, q: number): void {

@@ -175,6 +175,7 @@ export class TestNode {
       outboxLimits: this.limits,
       nowMs: () => this.nowMs,
       routePlaced: (placed) => this.routed.push(placed),
+      routeRun() {},
       nodeRetained: () => [],
       contents: new ContentReader(() => Promise.reject(new Error('nothing is stored')), silentLogger),
     })

@@ -4,13 +4,13 @@ import type { ConnectionId } from '../commands/commands.ts'
 import type { Effects, Outcome } from '../effects.ts'
 import type { BundleHead } from './bundle.ts'
 
-/** What became of one message of a run. */
-export const RunCode = { published: 0, duplicate: 1, refused: 2 } as const
-
-/** What became of a run. `codes`: of each message; undefined: all were published. */
+/** What became of a run. */
 export interface RunOutcome {
   readonly type: 'run'
-  readonly codes: Uint8Array | undefined
+  /** So many messages, the first ones, were published, or had been before; those behind them found no room. */
+  readonly taken: number
+  /** How many of those had a receipt, and were not published a second time. */
+  readonly duplicates: number
 }
 
 /** The place of the first message of a run, and whose it is. */

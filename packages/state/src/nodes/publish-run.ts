@@ -8,9 +8,7 @@ import { DIRECT_PREFIX, publishMessage } from '../messages/publishing.ts'
 import { isRefused } from '../messages/refusing.ts'
 import type { Session } from '../sessions/session.ts'
 import type { State } from '../state.ts'
-import { type BundleEffects, RunCode, type RunOutcome } from './bundle-effects.ts'
-
-const ALL: RunOutcome = { type: 'run', codes: undefined }
+import type { BundleEffects, RunOutcome } from './bundle-effects.ts'
 
 export interface RunTerms {
   readonly connection: ConnectionId
@@ -24,16 +22,14 @@ export function publishRun(state: State, run: PublishRun, terms: RunTerms, effec
   const session = terms.receipts ? state.sessions.get(terms.publisher) : undefined
   if (!isWanted(state, terms.topic) && (session === undefined || takeReceipts(state, session, run))) {
     place(state, run, terms, effects)
-    return ALL
+    return { type: 'run', taken: run.count, duplicates: 0 }
   }
-  let codes: Uint8Array | undefined
+  let duplicates = 0
   for (let i = 0; i < run.count; i++) {
-    const code = publishOne(state, run, i, terms, session, effects)
-    if (code === RunCode.published) continue
-    codes ??= new Uint8Array(run.count)
-    codes[i] = code
+    if (session?.receipts.has(run.packetId(i)) === true) duplicates++
+    else if (!publishOne(state, run, i, terms, session, effects)) return { type: 'run', taken: i, duplicates }
   }
-  return codes === undefined ? ALL : { type: 'run', codes }
+  return { type: 'run', taken: run.count, duplicates }
 }
 
 /** Whether a session of this machine, a shared group or an address may want messages of this topic. */
@@ -65,6 +61,7 @@ function place(state: State, run: PublishRun, { connection, publisher }: RunTerm
   effects.run(run, { position, index, timeUs, connection, publisher })
 }
 
+/** False: there is no room for it. */
 function publishOne(
   state: State,
   run: PublishRun,
@@ -72,16 +69,15 @@ function publishOne(
   { connection, publisher, topic }: RunTerms,
   session: Session | undefined,
   effects: BundleEffects,
-): number {
+): boolean {
   const { qos } = run
-  if (session?.receipts.has(run.packetId(i)) === true) return RunCode.duplicate
   const message = { topic, payload: run.copyPayload(i), qos, retain: false, publisher }
   // A refused publish leaves no receipt.
-  if (isRefused(state, message)) return RunCode.refused
+  if (isRefused(state, message)) return false
   if (session !== undefined) {
     state.records.touch(session)
     session.receipts.add(run.packetId(i))
   }
   publishMessage(state, message, connection, effects)
-  return RunCode.published
+  return true
 }

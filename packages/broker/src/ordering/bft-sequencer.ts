@@ -1,0 +1,396 @@
+/**
+ * The order of a cluster: commands of this node go into the log that all nodes agree on, and every node applies what comes out
+ * (architecture sections 3.1 and 3.2).
+ *
+ *   submit ─▶ open bundle ─▶ end of the turn ─▶ log ─ ─ ─ agreement ─ ─ ─▶ ordered ─▶ machine ─▶ effects, answers
+ *
+ * One bundle takes all that was submitted in a turn of the event loop, and more while many are on their way. An answer leaves
+ * when its command was applied here: then it is ordered, and durable on a quorum. Where the machine is kept on disk, that is
+ * this node's memory of how far it got; no answer waits for it.
+ *
+ * A node that reads of its own fall, or finds its life over, begins another one.
+ */
+import { MessageKind, type Status } from '@concordmq/consensus'
+import type { PublishRun } from '@concordmq/protocol'
+import {
+  type BundleEffects,
+  type BundleHead,
+  BundleWriter,
+  type Command,
+  type Effects,
+  HELD_BUNDLES_MAX,
+  HELD_BYTES_MAX,
+  type Machine,
+  type Outcome,
+  type RunAuthor,
+  type RunOutcome,
+} from '@concordmq/state'
+import type { Journal } from '../model/journal.ts'
+import type { Order } from '../model/order.ts'
+import type { OrderedLog, OrderedUnit, Placement } from '../model/ordered-log.ts'
+import type { Sequencer } from '../model/sequencer.ts'
+import type { Logger } from '../telemetry/logger.ts'
+
+/** What the driver of the machine's effects does beyond those of a single node. */
+export type ClusterEffects = Effects & Pick<BundleEffects, 'run'>
+
+export interface BftSequencerOptions {
+  readonly machine: Machine
+  readonly effects: ClusterEffects
+  readonly journal: Journal
+  readonly log: OrderedLog
+  readonly logger: Logger
+  readonly nowMs: () => number
+  /** A life of this node begins, or is over: from then on, or until then, clients are served. */
+  readonly serving: (serves: boolean) => void
+}
+
+/** So many bundles may be on their way; a later one goes on growing. Below what the machine holds of a node. */
+const BUNDLES_MAX = HELD_BUNDLES_MAX / 4
+/** While so many are on their way, one that is small waits for the next turn. */
+const BUNDLES_EAGER = 8
+/** A bundle of this size leaves although many are on their way. */
+const BUNDLE_BYTES = 128 * 1024
+/** Bytes that are submitted and not applied: above, publishers wait. */
+const SUBMITTED_BYTES_MAX = HELD_BYTES_MAX / 4
+const RETRY_MS = 50
+/** Longest timer; a later deadline is looked at again then. */
+const TIMER_MS_MAX = 60_000
+/** Nodes notice a deadline one after the other, so that one tick is submitted and not one each. */
+const STAGGER_MS = 100
+/** A tick may be given a time just before the deadline: the next one comes after this long. */
+const TICK_MS_MIN = 20
+/** How often the log hears how far this node got. */
+const ACKNOWLEDGE_MS = 1000
+/** While a node is gone, ticks come so often that its fall needs no other traffic: parts of the time-out. */
+const ABSENCE_TICKS = 16
+
+type Answer = (outcome: Outcome | RunOutcome) => void
+
+interface Bundle {
+  readonly number: number
+  readonly bytes: Uint8Array
+  readonly answers: readonly (Answer | undefined)[]
+}
+
+const STALE: Outcome = { type: 'stale' }
+
+export class BftSequencer implements Sequencer, Order {
+  readonly #o: BftSequencerOptions
+  readonly #effects: BundleEffects
+  readonly #writer = new BundleWriter()
+  #open: (Answer | undefined)[] = []
+  #number = 0
+  #incarnation = 0
+  /** The `start` of this life is applied. */
+  #begun = false
+  #closed = false
+  readonly #underWay = new Map<number, Bundle>()
+  #underWayBytes = 0
+  #flush: NodeJS.Immediate | undefined
+  readonly #retries: Bundle[] = []
+  #retryTimer: NodeJS.Timeout | undefined
+  #nextPosition: number
+  #appliedMs: number
+  #acknowledgeTimer: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
+  #timerMs = Number.POSITIVE_INFINITY
+  #tickedMs = Number.NEGATIVE_INFINITY
+  /** When the link to a node was lost, monotonic ms, by node. */
+  readonly #goneMs = new Map<number, number>()
+  readonly #waiting: (() => void)[] = []
+
+  constructor(options: BftSequencerOptions) {
+    this.#o = options
+    this.#appliedMs = options.nowMs()
+    const { machine, effects } = options
+    // Position 0 is a position of the log, and the place of a machine that has none.
+    this.#nextPosition = machine.position === 0 && machine.timeUs === 0 ? 0 : machine.position + 1
+    this.#effects = {
+      published: (placed, publisher) => effects.published(placed, publisher),
+      queued: (...entry) => effects.queued(...entry),
+      deliver: (...delivery) => effects.deliver(...delivery),
+      connectionEnded: (...end) => effects.connectionEnded(...end),
+      sessionEnded: (clientId, reason) => effects.sessionEnded(clientId, reason),
+      dropped: (clientId, q, reason) => effects.dropped(clientId, q, reason),
+      retainedExpired: (topic) => effects.retainedExpired?.(topic),
+      willPublished: (clientId, will) => effects.willPublished?.(clientId, will),
+      run: (run, placed) => effects.run(run, placed),
+      answered: (node, head, item, outcome) => this.#answered(node, head, item, outcome),
+      nodeFell: (node, incarnation) => this.#nodeFell(node, incarnation),
+    }
+  }
+
+  /** The life of this node that counts now, or will when its `start` is applied. */
+  get incarnation(): number {
+    return this.#incarnation
+  }
+
+  /** Whether clients may be served: this life of the node is in the order. */
+  get serves(): boolean {
+    return this.#begun && !this.#closed
+  }
+
+  /** All positions below are applied. */
+  get nextPosition(): number {
+    return this.#nextPosition
+  }
+
+  /** The machine has the state of a snapshot: all below this position is in it. */
+  skipTo(position: number): void {
+    this.#nextPosition = position
+    this.#appliedMs = this.#o.nowMs()
+  }
+
+  // ---------------------------------------------------------------- what is submitted
+
+  submit(command: Command, kept?: (outcome: Outcome) => void, applied?: (outcome: Outcome) => void): void {
+    if (command.type === 'start') {
+      this.#start(command.incarnation)
+      return
+    }
+    this.#writer.command(command)
+    this.#add(
+      kept === undefined && applied === undefined
+        ? undefined
+        : (outcome) => {
+            applied?.(outcome as Outcome)
+            kept?.(outcome as Outcome)
+          },
+    )
+  }
+
+  submitRun(run: PublishRun, author: RunAuthor, answer: Answer): void {
+    this.#writer.run(run, author)
+    this.#add(answer)
+  }
+
+  get full(): boolean {
+    return this.#underWayBytes + this.#writer.length > SUBMITTED_BYTES_MAX
+  }
+
+  whenRoom(goOn: () => void): void {
+    this.#waiting.push(goOn)
+  }
+
+  /** Positions are the log's. */
+  take(): void {}
+
+  readonly trouble = false
+
+  /** Time of the last applied position, plus what has passed here since. */
+  nowUs(): number {
+    return this.#o.machine.timeUs + Math.floor((this.#o.nowMs() - this.#appliedMs) * 1000)
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#flush !== undefined) clearImmediate(this.#flush)
+    clearTimeout(this.#timer)
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#acknowledgeTimer)
+  }
+
+  #start(incarnation: number): void {
+    this.#begun = false
+    this.#giveUp()
+    // Above all lives that this machine knows of; of one that it does not know, the order tells.
+    const { machine, log } = this.#o
+    this.#incarnation = Math.max(incarnation, machine.incarnationOf(log.node) + 1)
+    this.#number = 0
+    this.#writer.begin(this.#incarnation, 0)
+    this.#writer.command({ type: 'start', node: log.node, incarnation: this.#incarnation })
+    this.#open = [undefined]
+    this.#send()
+  }
+
+  /** Nobody will answer what was submitted: this life is over. */
+  #giveUp(): void {
+    const answers = [...this.#underWay.values()].flatMap((bundle) => bundle.answers)
+    answers.push(...this.#open)
+    this.#underWay.clear()
+    this.#underWayBytes = 0
+    this.#retries.length = 0
+    this.#open = []
+    for (const answer of answers) answer?.(STALE)
+  }
+
+  #add(answer: Answer | undefined): void {
+    this.#open.push(answer)
+    if (!this.#begun || this.#closed) return
+    if (this.#writer.length >= BUNDLE_BYTES && this.#underWay.size < BUNDLES_MAX) this.#send()
+    else this.#flush ??= setImmediate(() => this.#endTurn())
+  }
+
+  #endTurn(): void {
+    this.#flush = undefined
+    const { size } = this.#underWay
+    const isDue = size < BUNDLES_EAGER || (this.#writer.length >= BUNDLE_BYTES && size < BUNDLES_MAX)
+    // Else it leaves when one of those on their way is applied.
+    if (this.#open.length > 0 && this.#begun && isDue) this.#send()
+  }
+
+  /** The open bundle leaves, and another is opened. */
+  #send(): void {
+    const bundle = { number: this.#number, bytes: this.#writer.take(), answers: this.#open }
+    this.#underWay.set(bundle.number, bundle)
+    this.#underWayBytes += bundle.bytes.length
+    this.#open = []
+    this.#number++
+    this.#writer.begin(this.#incarnation, this.#number)
+    this.#submitBundle(bundle)
+  }
+
+  #submitBundle(bundle: Bundle): void {
+    this.#o.log.submit(bundle.bytes, (placement) => this.#placed(bundle, placement))
+  }
+
+  #placed(bundle: Bundle, placement: Placement): void {
+    if (placement.type === 'placed' || this.#closed || this.#underWay.get(bundle.number) !== bundle) return
+    if (placement.why !== 'busy') {
+      this.#o.logger.error(
+        { event: 'order.refused', why: placement.why, bytes: bundle.bytes.length },
+        'The order does not take what this node submits',
+      )
+      return
+    }
+    // Later ones may have been taken: those wait for this one at every node.
+    this.#retries.push(bundle)
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = undefined
+      for (const again of this.#retries.splice(0)) this.#submitBundle(again)
+    }, RETRY_MS)
+  }
+
+  // ---------------------------------------------------------------- what is ordered
+
+  /** Applies a unit of the log. */
+  ordered(unit: OrderedUnit): void {
+    const { machine, journal, nowMs } = this.#o
+    const { messages, step, linearised, jailed } = unit
+    const [first] = messages
+    const last = messages.at(-1)
+    if (last !== undefined && last.position < this.#nextPosition) return
+    const before = machine.durableVersion
+    const place = { position: first?.position ?? machine.position, timeUs: first?.consensusUs ?? machine.timeUs }
+    machine.beginUnit({ ...place, step, linearised, jailed }, this.#effects)
+    for (const { position, consensusUs: timeUs, author: node, kind, bytes } of messages) {
+      if (kind === MessageKind.payload) machine.applyBundle({ position, timeUs, node, bytes }, this.#effects)
+      else machine.pass(position, timeUs, this.#effects)
+      this.#nextPosition = position + 1
+    }
+    this.#appliedMs = nowMs()
+    if (machine.durableVersion !== before) journal.changed()
+    this.#acknowledgeTimer ??= setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_MS).unref()
+    if (this.#open.length > 0 && this.#flush === undefined && this.#underWay.size < BUNDLES_EAGER) this.#endTurn()
+    this.#letPublishersOn()
+    this.#arm()
+  }
+
+  /** What is below the position reached now is kept here once the journal has it. */
+  #acknowledge(): void {
+    this.#acknowledgeTimer = undefined
+    const position = this.#nextPosition
+    this.#o.journal.whenKept(() => this.#o.log.applied(position), STALE)
+  }
+
+  #answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void {
+    if (node !== this.#o.log.node || head.incarnation !== this.#incarnation) return
+    const bundle = this.#underWay.get(head.number)
+    if (bundle === undefined) return
+    if (head.number === 0 && item === 0) this.#begins(outcome as Outcome)
+    bundle.answers[item]?.(outcome)
+    if (item < bundle.answers.length - 1) return
+    if (this.#underWay.delete(head.number)) this.#underWayBytes -= bundle.bytes.length
+  }
+
+  #begins(outcome: Outcome): void {
+    const { logger, machine, log, serving } = this.#o
+    if (outcome.type !== 'done') {
+      logger.warn(
+        { event: 'order.restart', incarnation: this.#incarnation },
+        'A later life of this node is in the order',
+      )
+      setImmediate(() => {
+        if (!this.#closed) this.#start(machine.incarnationOf(log.node) + 1)
+      })
+      return
+    }
+    this.#begun = true
+    logger.info({ event: 'order.begun', node: log.node, incarnation: this.#incarnation }, 'This node takes clients')
+    serving(true)
+    if (this.#open.length > 0) this.#flush ??= setImmediate(() => this.#endTurn())
+  }
+
+  #nodeFell(node: number, incarnation: number): void {
+    const { logger, log, serving } = this.#o
+    this.#goneMs.delete(node)
+    if (node !== log.node) {
+      logger.warn({ event: 'node.fell', node }, 'A node is gone: its connections count as lost')
+      return
+    }
+    if (incarnation !== this.#incarnation) return
+    logger.error({ event: 'node.fallen' }, 'This node was given up by the others: its clients are disconnected')
+    serving(false)
+    this.#begun = false
+    setImmediate(() => {
+      if (!this.#closed && !this.#begun) this.#start(this.#incarnation + 1)
+    })
+  }
+
+  #letPublishersOn(): void {
+    if (this.#waiting.length === 0 || this.full) return
+    for (const goOn of this.#waiting.splice(0)) goOn()
+  }
+
+  // ---------------------------------------------------------------- time
+
+  statusChanged(status: Status): void {
+    const { log, machine, nowMs } = this.#o
+    for (let node = 0; node < log.nodes.length; node++) {
+      const life = machine.node(node)
+      const isGone = node !== log.node && (status.connected & (1 << node)) === 0
+      if (!isGone || life === undefined || life.down) this.#goneMs.delete(node)
+      else if (!this.#goneMs.has(node)) this.#goneMs.set(node, nowMs())
+    }
+    this.#arm()
+  }
+
+  /** Sets the timer to what is due next: a deadline of the state, or a tick because a node is gone. */
+  #arm(): void {
+    if (this.#closed || !this.#begun) return
+    const now = this.#o.nowMs()
+    const dueMs = Math.min(this.#deadlineMs(now), this.#absenceMs())
+    if (dueMs === Number.POSITIVE_INFINITY || dueMs >= this.#timerMs) return
+    clearTimeout(this.#timer)
+    this.#timerMs = dueMs
+    this.#timer = setTimeout(() => this.#due(), Math.min(Math.max(0, dueMs - now), TIMER_MS_MAX))
+    this.#timer.unref()
+  }
+
+  #due(): void {
+    this.#timerMs = Number.POSITIVE_INFINITY
+    const now = this.#o.nowMs()
+    if (this.#begun && Math.min(this.#deadlineMs(now), this.#absenceMs()) <= now) {
+      this.#tickedMs = now
+      this.submit({ type: 'tick' })
+    }
+    this.#arm()
+  }
+
+  /** When this node submits a tick for the next deadline of the state. */
+  #deadlineMs(nowMs: number): number {
+    const { machine, log } = this.#o
+    const deadlineUs = machine.nextDeadlineUs
+    if (deadlineUs === undefined) return Number.POSITIVE_INFINITY
+    const dueMs = nowMs + (deadlineUs - this.nowUs()) / 1000 + log.node * STAGGER_MS
+    return Math.max(dueMs, this.#tickedMs + TICK_MS_MIN)
+  }
+
+  #absenceMs(): number {
+    const timeoutMs = this.#o.machine.settings.nodeTimeoutMs
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const goneMs of this.#goneMs.values()) dueMs = Math.min(dueMs, goneMs + timeoutMs / 2)
+    return dueMs === Number.POSITIVE_INFINITY ? dueMs : Math.max(dueMs, this.#tickedMs + timeoutMs / ABSENCE_TICKS)
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * A log for several brokers of one process, in the place of the consensus engine: an array that each node reads at its own pace.
+ * What is random (how long a submission is under way, how far behind each node is, in which order the bundles of one node arrive)
+ * comes from a seed. It keeps the promises of `OrderedLog` and shows what they leave open, in no time.
+ */
+
+import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '@concordmq/broker'
+import { MessageKind, type OrderedMessage, type Status } from '@concordmq/consensus'
+import { type Random, randomFrom } from './random.ts'
+
+interface Entry {
+  readonly message: OrderedMessage
+  readonly linearised: number
+  readonly jailed: number
+  readonly done: ((placement: Placement) => void) | undefined
+  readonly by: NodeLog
+}
+
+export interface SharedLogOptions {
+  readonly seed?: number
+  /** Turns of the event loop that a submission is under way, at most. */
+  readonly turnsMax?: number
+  /** Turns that a node is behind, at most. */
+  readonly lagMax?: number
+}
+
+export class SharedLog {
+  readonly nodes: readonly NodeLog[]
+  readonly entries: Entry[] = []
+  readonly random: Random
+  readonly turnsMax: number
+  readonly lagMax: number
+  /** Added to the wall clock: time passes as tests say. */
+  aheadUs = 0
+  /** Bit i: node i reaches the others. */
+  reachable: number
+  jailed = 0
+  /** Nothing is ordered any more. */
+  stalled = false
+  #lastUs = 0
+  #order: (() => void)[] = []
+
+  constructor(nodes: number, { seed = 1, turnsMax = 4, lagMax = 4 }: SharedLogOptions = {}) {
+    this.random = randomFrom(seed)
+    this.turnsMax = turnsMax
+    this.lagMax = lagMax
+    this.reachable = 2 ** nodes - 1
+    this.nodes = Array.from({ length: nodes }, (_, node) => new NodeLog(this, node, nodes))
+  }
+
+  /** A node is cut off: what it submits waits, and it reads nothing, until `join`. */
+  cut(node: number): void {
+    this.reachable &= ~(1 << node)
+    this.#tell()
+  }
+
+  join(node: number): void {
+    this.reachable |= 1 << node
+    this.#tell()
+    this.nodes[node]?.resume()
+  }
+
+  stall(): void {
+    this.stalled = true
+    this.#tell()
+  }
+
+  heal(): void {
+    this.stalled = false
+    this.#tell()
+    for (const order of this.#order.splice(0)) order()
+  }
+
+  pass(seconds: number): void {
+    this.aheadUs += seconds * 1_000_000
+  }
+
+  /** Gives bytes of a node their place, now or when the log goes on. */
+  enter(by: NodeLog, bytes: Uint8Array, done: ((placement: Placement) => void) | undefined): void {
+    if (this.stalled) {
+      this.#order.push(() => this.enter(by, bytes, done))
+      return
+    }
+    this.#lastUs = Math.max(this.#lastUs, Date.now() * 1000 + this.aheadUs)
+    const position = this.entries.length
+    const message = {
+      ...{ position, author: by.node, seq: by.sequence++, consensusUs: this.#lastUs },
+      ...{ kind: MessageKind.payload, bytes },
+    }
+    this.entries.push({ message, linearised: this.reachable, jailed: this.jailed, done, by })
+    for (const node of this.nodes) node.wake()
+  }
+
+  #tell(): void {
+    for (const node of this.nodes) node.tell()
+  }
+}
+
+export class NodeLog implements OrderedLog {
+  readonly node: number
+  readonly nodes: readonly OrderedLogNode[]
+  sequence = 0
+  /** Positions below are kept by the application. */
+  appliedBelow = 0
+  readonly #log: SharedLog
+  #application: OrderedApplication | undefined
+  #next = 0
+  #awake = false
+  #waiting: (() => void)[] = []
+
+  constructor(log: SharedLog, node: number, nodes: number) {
+    this.#log = log
+    this.node = node
+    this.nodes = Array.from({ length: nodes }, (_, i) => ({
+      publicKey: new Uint8Array(65).fill(i),
+      keyId: `${i}`.padStart(16, '0'),
+      address: `127.0.0.1:${19_793 + i}`,
+    }))
+  }
+
+  async start(application: OrderedApplication): Promise<void> {
+    this.#application = application
+    this.#next = application.nextPosition
+    this.tell()
+    this.wake()
+  }
+
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
+    const own = new Uint8Array(bytes)
+    kept?.()
+    let turns = 1 + this.#log.random.below(this.#log.turnsMax)
+    const travel = (): void => {
+      if (!this.isReachable) this.#waiting.push(travel)
+      else if (turns-- > 0) setImmediate(travel)
+      else this.#log.enter(this, own, done)
+    }
+    travel()
+  }
+
+  applied(position: number): void {
+    this.appliedBelow = position
+  }
+
+  get status(): Status {
+    const { reachable, stalled, entries, jailed } = this.#log
+    const connected = this.isReachable ? reachable : 1 << this.node
+    return {
+      ...{ mode: stalled || !this.isReachable ? 'stalled' : 'active', epoch: 0, round: 0, nextStep: entries.length },
+      ...{ position: this.#next, consensusUs: 0, checkpointStep: 0, connected, jailed, demoted: 0 },
+      ...{ fairCuts: 0, fairLate: 0, queuedMessages: this.#waiting.length, queuedBytes: 0 },
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#application = undefined
+  }
+
+  // ---------------------------------------------------------------- for the log
+
+  get isReachable(): boolean {
+    return (this.#log.reachable & (1 << this.node)) !== 0
+  }
+
+  get application(): OrderedApplication | undefined {
+    return this.#application
+  }
+
+  tell(): void {
+    this.#application?.statusChanged(this.status)
+  }
+
+  resume(): void {
+    for (const travel of this.#waiting.splice(0)) travel()
+    this.wake()
+  }
+
+  wake(): void {
+    if (this.#awake) return
+    this.#awake = true
+    let turns = this.#log.random.below(this.#log.lagMax + 1)
+    const read = (): void => {
+      if (turns-- > 0) setImmediate(read)
+      else this.#read()
+    }
+    setImmediate(read)
+  }
+
+  #read(): void {
+    this.#awake = false
+    if (!this.isReachable) return
+    while (this.#application !== undefined && this.#next < this.#log.entries.length) {
+      const { message, linearised, jailed, done, by } = this.#log.entries[this.#next] as Entry
+      this.#next++
+      this.#application.ordered({ step: message.position, linearised, jailed, messages: [message] })
+      const { position, consensusUs } = message
+      if (by === this) done?.({ type: 'placed', position, consensusUs })
+    }
+  }
+}
