@@ -6,6 +6,10 @@
  * The mask says which messages of the body got a position, bit i of byte i/8 (least significant first) for message i: some may
  * be skipped (8.6), and without it the place of a message in its body would not follow from its position.
  */
+import { sameBytes } from '../bytes/order.ts'
+import { Reader } from '../bytes/reader.ts'
+import { Writer } from '../bytes/writer.ts'
+import { popcount } from '../order/popcount.ts'
 
 export interface Leaf {
   /** Position of the first message that got one. */
@@ -25,22 +29,38 @@ export interface Leaf {
 
 const TAG = Uint8Array.from('concordmq/leaf/1\0', (letter) => letter.charCodeAt(0))
 const FIXED_BYTES = TAG.length + 8 + 2 + 4 + 32 + 8 + 2
-const TWO_32 = 0x1_0000_0000
 
 /** What is hashed into the tree. */
 export function leafBytes(leaf: Leaf): Uint8Array {
-  const bytes = new Uint8Array(FIXED_BYTES + leaf.mask.length)
-  const view = new DataView(bytes.buffer)
-  bytes.set(TAG)
-  let at = TAG.length
-  at = setU53(view, at, leaf.firstPosition)
-  view.setUint16(at, leaf.count)
-  view.setUint32(at + 2, leaf.epoch)
-  bytes.set(leaf.unitDigest, at + 6)
-  at = setU53(view, at + 38, leaf.consensusUs)
-  view.setUint16(at, leaf.messageCount)
-  bytes.set(leaf.mask, at + 2)
-  return bytes
+  const writer = new Writer(FIXED_BYTES + leaf.mask.length)
+  writer.raw(TAG)
+  writer.u64(leaf.firstPosition)
+  writer.u16(leaf.count)
+  writer.u32(leaf.epoch)
+  writer.raw(leaf.unitDigest)
+  writer.u64(leaf.consensusUs)
+  writer.u16(leaf.messageCount)
+  writer.raw(leaf.mask)
+  return writer.take()
+}
+
+/** The leaf that bytes say, as they were written; undefined: they are none. */
+export function readLeaf(bytes: Uint8Array): Leaf | undefined {
+  const reader = new Reader(bytes)
+  if (!sameBytes(reader.raw(TAG.length), TAG)) return undefined
+  const leaf: Leaf = {
+    firstPosition: reader.u64(),
+    count: reader.u16(),
+    epoch: reader.u32(),
+    unitDigest: reader.raw(32),
+    consensusUs: reader.u64(),
+    messageCount: reader.u16(),
+    mask: reader.raw(reader.left),
+  }
+  if (!reader.end() || leaf.mask.length !== (leaf.messageCount + 7) >>> 3) return undefined
+  const marked = leaf.mask.reduce((sum, byte) => sum + popcount(byte), 0)
+  const padding = leaf.messageCount % 8 === 0 ? 0 : (leaf.mask.at(-1) as number) >>> (leaf.messageCount % 8)
+  return leaf.count >= 1 && marked === leaf.count && padding === 0 ? leaf : undefined
 }
 
 /** The message of the body that has `position`: the (position - firstPosition)-th one bit; -1 if none has. */
@@ -53,10 +73,4 @@ export function messageAt(leaf: Leaf, position: number): number {
     before--
   }
   return -1
-}
-
-function setU53(view: DataView, at: number, value: number): number {
-  view.setUint32(at, Math.floor(value / TWO_32))
-  view.setUint32(at + 4, value % TWO_32)
-  return at + 8
 }
