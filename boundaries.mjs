@@ -23,7 +23,7 @@ export const packages = {
   client: { imports: ['protocol'], pure: false },
   broker: { imports: ['protocol', 'state', 'consensus'], pure: false },
   aedes: { imports: ['protocol', 'broker'], pure: false },
-  concordmq: { imports: ['protocol', 'state', 'client', 'broker'], pure: false },
+  concordmq: { imports: ['protocol', 'state', 'consensus', 'client', 'broker'], pure: false },
 }
 
 /**

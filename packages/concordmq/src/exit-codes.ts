@@ -29,7 +29,8 @@ export const exitCodeMeanings: Readonly<Record<ExitCode | typeof ofRefusedConnec
   [ofRefusedConnects]: '`pub` and `sub`: the reason code of the CONNACK that refused the connection',
   [ExitCode.timedOut]: '`sub -W`: the time is over',
   [ExitCode.usage]: 'Bad usage: unknown command or flag, missing or malformed argument',
-  [ExitCode.damaged]: '`data`: the data are damaged, or the stream to import is malformed',
+  [ExitCode.damaged]:
+    '`data`: the data are damaged, or the stream to import is malformed; `verify`: the proof is not valid',
   [ExitCode.unavailable]:
     'An address or port is in use or cannot be bound; `ctl`: no node answers; `data`: a node has the data',
   [ExitCode.internal]: 'A defect in the program itself, or a graceful stop that took longer than its grace',

@@ -12,6 +12,7 @@ import { addReset } from './commands/reset.ts'
 import { addRun } from './commands/run.ts'
 import { addSub } from './commands/sub.ts'
 import { addUser } from './commands/user.ts'
+import { addVerify } from './commands/verify.ts'
 import { suggest } from './config/suggest.ts'
 import { programVersion } from './version.ts'
 
@@ -36,6 +37,7 @@ export function buildProgram(): Command {
   addSub(program)
   addCtl(program)
   addReset(program)
+  addVerify(program)
   addCompletion(program)
   throwInsteadOfExit(program)
   return program

@@ -9,11 +9,14 @@
  */
 import { blockMessages, type Decoded, encodeBlock } from '../bytes/block-codec.ts'
 import type { Block } from '../model/block.ts'
+import type { Epoch } from '../model/epoch.ts'
 import { type Certificate, certificateBytes } from './checkpoint.ts'
 import { type EpochLink, epochLinkBytes } from './epoch-chain.ts'
 import { type Leaf, leafBytes, messageAt } from './leaf.ts'
 
 export interface LogProof {
+  /** Hash of the network's first epoch: what the reader must trust for this proof. */
+  readonly genesis: Uint8Array
   readonly position: number
   /** Index of its author in the book of the block's epoch. */
   readonly author: number
@@ -35,6 +38,7 @@ export interface LogProof {
 
 /** What a proof is made of. */
 export interface ProofParts {
+  readonly genesis: Epoch
   readonly position: number
   /** The block, whose message has the position by this leaf. */
   readonly block: Block
@@ -53,6 +57,7 @@ export const proofTextMax = 16 * 1024 * 1024
 
 export function makeProof(parts: ProofParts): LogProof {
   return {
+    genesis: parts.genesis.hash,
     position: parts.position,
     author: parts.block.author,
     seq: blockMessages(parts.block)[messageAt(parts.leaf, parts.position)]?.seq as number,
@@ -70,6 +75,7 @@ export function makeProof(parts: ProofParts): LogProof {
 export function proofText(proof: LogProof): string {
   const document = {
     format: proofFormat,
+    genesis: hexOf(proof.genesis),
     position: proof.position,
     author: proof.author,
     seq: proof.seq,
@@ -96,6 +102,7 @@ export function readProofText(text: string): Decoded<LogProof> {
   const fields = new Fields(document)
   if (fields.text('format') !== proofFormat) return refuse(`"format" is not "${proofFormat}"`)
   const proof: LogProof = {
+    genesis: fields.bytes('genesis'),
     position: fields.number('position'),
     author: fields.number('author'),
     seq: fields.number('seq'),

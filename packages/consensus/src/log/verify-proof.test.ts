@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { type ProvenLog, sha256, signatureHolds, smallLog } from '../../testing/proven-log.ts'
+import { type ProvenLog, sha256, signatureHolds, smallLog } from '../../../../testing/testkit/src/proven-log.ts'
 import type { Epoch } from '../model/epoch.ts'
 import { type LogProof, proofText, readProofText } from './proof.ts'
 import { verifyProof } from './verify-proof.ts'
@@ -78,8 +78,12 @@ describe('verifyProof()', () => {
   it('says what is wrong', () => {
     const proof = log.prove(log.size - 1)
     const other = smallLog()
+    assert.equal(
+      problemOf(proofText(proof), other.genesis),
+      'network began with another address book or under another name',
+    )
     assert.match(
-      problemOf(proofText(proof), other.genesis) ?? '',
+      problemOf(proofText({ ...proof, genesis: other.genesis.hash }), other.genesis) ?? '',
       /^checkpoint signature of node 1 \(10\.0\.0\.1:19793\)$/u,
     )
     assert.equal(problemOf(proofText({ ...proof, epochs: [] })), 'certificate: checkpoint is of epoch 1')

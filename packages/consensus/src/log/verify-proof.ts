@@ -52,6 +52,8 @@ export interface VerifiedProof {
 
 /** Everything but the signatures; or what is wrong. */
 export function verifyProof(genesis: Epoch, proof: LogProof, sha256: Sha256): Decoded<VerifiedProof> {
+  if (!sameBytes(proof.genesis, genesis.hash))
+    return refuse('network began with another address book or under another name')
   const signatures: ProofSignature[] = []
   const epochs = followEpochs(genesis, proof, sha256, signatures)
   if (!epochs.ok) return epochs

@@ -3,9 +3,9 @@
  * and in a browser. Blocks are made by hand; no engine runs.
  */
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
-import { makeBlock } from '../src/bytes/block-codec.ts'
-import { Domain, signedBlockBytes } from '../src/bytes/domain.ts'
-import { makeEpoch } from '../src/bytes/epoch-record.ts'
+import { makeBlock } from '../../../packages/consensus/src/bytes/block-codec.ts'
+import { Domain, signedBlockBytes } from '../../../packages/consensus/src/bytes/domain.ts'
+import { makeEpoch } from '../../../packages/consensus/src/bytes/epoch-record.ts'
 import {
   type Certificate,
   type Checkpoint,
@@ -13,15 +13,15 @@ import {
   nextBookHash,
   type SignatureCheck,
   signedCheckpointBytes,
-} from '../src/log/checkpoint.ts'
-import { type EpochLink, followLink } from '../src/log/epoch-chain.ts'
-import { type Leaf, leafBytes, messageAt } from '../src/log/leaf.ts'
-import { type LogProof, makeProof } from '../src/log/proof.ts'
-import { inclusionPath, LogTree, nodePlace } from '../src/log/tree.ts'
-import { type Block, MessageKind } from '../src/model/block.ts'
-import { constantsFor } from '../src/model/constants.ts'
-import type { BookNode, Epoch, EpochRecord } from '../src/model/epoch.ts'
-import { Positions } from '../src/order/positions.ts'
+} from '../../../packages/consensus/src/log/checkpoint.ts'
+import { type EpochLink, followLink } from '../../../packages/consensus/src/log/epoch-chain.ts'
+import { type Leaf, leafBytes, messageAt } from '../../../packages/consensus/src/log/leaf.ts'
+import { type LogProof, makeProof } from '../../../packages/consensus/src/log/proof.ts'
+import { inclusionPath, LogTree, nodePlace } from '../../../packages/consensus/src/log/tree.ts'
+import { type Block, MessageKind } from '../../../packages/consensus/src/model/block.ts'
+import { constantsFor } from '../../../packages/consensus/src/model/constants.ts'
+import type { BookNode, Epoch, EpochRecord } from '../../../packages/consensus/src/model/epoch.ts'
+import { Positions } from '../../../packages/consensus/src/order/positions.ts'
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest())
 
@@ -93,6 +93,7 @@ function recordOf(nodes: readonly BookNode[]): EpochRecord {
 
 class LogMaker {
   readonly positions: Positions
+  readonly #genesis: Epoch
   #epoch: Epoch
   readonly #tree = new LogTree(sha256)
   readonly #kept: Uint8Array[] = []
@@ -101,6 +102,7 @@ class LogMaker {
   #step = 0
 
   constructor(epoch: Epoch) {
+    this.#genesis = epoch
     this.#epoch = epoch
     this.positions = new Positions(epoch)
   }
@@ -154,7 +156,7 @@ class LogMaker {
       const leafIndex = this.#units.findIndex(({ leaf }) => messageAt(leaf, position) !== -1)
       const { block, leaf } = this.#units[leafIndex] as { block: Block; leaf: Leaf }
       const path = inclusionPath(sha256, leafIndex, leafCount, (name) => this.#kept[nodePlace(name)] as Uint8Array)
-      return makeProof({ position, block, leaf, leafIndex, path, certificate, epochs })
+      return makeProof({ genesis: this.#genesis, position, block, leaf, leafIndex, path, certificate, epochs })
     }
   }
 
