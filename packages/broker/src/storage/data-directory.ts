@@ -45,6 +45,11 @@ export const repairMark = 'unfinished'
 /** What will take the place of the store. */
 export const newStore = `${storeFile}.new`
 const SEGMENT_BYTES = 64 * 1024 * 1024
+/**
+ * Segments that are left as they are at a start. More of them come from a broker that was killed again and again before its
+ * first save: then the state is saved before anybody is served, or each start would read more than the one before.
+ */
+export const SEGMENTS_RECOVERED_MAX = 3
 
 /** Opens the directory; rejects with a `CMQ_DATA_…` error, and then nothing is open and nothing has changed. */
 export async function openData(options: DataOptions): Promise<Data> {
@@ -85,6 +90,7 @@ export async function openData(options: DataOptions): Promise<Data> {
       reserved,
       ...(options.observer !== undefined && { observer: options.observer }),
     })
+    if (log.segments.length > SEGMENTS_RECOVERED_MAX) await journal.saveNow()
     return { machine, journal, position: Math.max(machine.position, reserved) }
   } catch (error) {
     await store.close().catch(() => {})

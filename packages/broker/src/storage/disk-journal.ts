@@ -96,6 +96,18 @@ export class DiskJournal implements Journal {
     return this.#o.store.content(chunk)
   }
 
+  /**
+   * Saves all that was read from the log, which is dropped then. Before the first change only. A store that cannot be written
+   * is reported, and the log stays: it has everything.
+   */
+  async saveNow(): Promise<void> {
+    try {
+      await this.#tryToCommit(this.#o.machine.takeSave())
+    } catch (error) {
+      this.#commitFailed(error)
+    }
+  }
+
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#timer)

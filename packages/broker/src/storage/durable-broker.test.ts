@@ -10,7 +10,7 @@ import type { Broker } from '../api.ts'
 import { createBroker } from '../broker.ts'
 import { ConcordError } from '../errors.ts'
 import type { Files } from '../model/files.ts'
-import { logDirectory, storeFile } from './data-directory.ts'
+import { logDirectory, SEGMENTS_RECOVERED_MAX, storeFile } from './data-directory.ts'
 import { nodeFiles } from './files.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'concordmq-durable-'))
@@ -109,6 +109,30 @@ test('wills of clients whose broker was killed are published once when it comes 
     await back.expectNothing()
     await again.broker.close({ graceMs: 0 })
   }
+})
+
+test('a broker that is killed again and again before it saves does not gather log segments', async () => {
+  let directory = fresh()
+  for (let n = 0; n < 8; n++) {
+    const { broker, target } = await start(directory)
+    const client = await connect(target, 5, kept('sub'))
+    assert.equal(client.connack?.sessionPresent, n > 0)
+    await client.subscribe(`a/${n}`, 1)
+    const copy = killed(directory)
+    await broker.close({ graceMs: 0 })
+    directory = copy
+  }
+  const segments = readdirSync(join(directory, logDirectory)).filter((name) => name.endsWith('.log'))
+  // Those that may be left at a start, and the one that it writes itself.
+  assert.ok(segments.length <= SEGMENTS_RECOVERED_MAX + 1, `${segments.length} segments`)
+  const { broker, target } = await start(directory)
+  const client = await connect(target, 5, kept('sub'))
+  const publisher = await connect(target, 5, { clientId: 'p' })
+  for (let n = 0; n < 8; n++) {
+    await publishAcknowledged(publisher, `a/${n}`, 'all are kept', n + 1)
+    await client.expectPacket('PUBLISH', { topic: `a/${n}` })
+  }
+  await broker.close({ graceMs: 0 })
 })
 
 test('what only transient sessions receive leaves no trace on disk', async () => {
