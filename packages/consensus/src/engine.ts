@@ -13,6 +13,7 @@ import { Domain } from './bytes/domain.ts'
 import { decodeFrame, encodeBlockFrame, encodeFrame, type Frame } from './bytes/frames.ts'
 import { sameBytes } from './bytes/order.ts'
 import type { Agreement } from './core/agreement.ts'
+import { Amnesia } from './core/amnesia.ts'
 import type { Taken } from './core/checkpoints.ts'
 import { Clock } from './core/clock.ts'
 import type { EpochContext } from './core/context.ts'
@@ -20,7 +21,7 @@ import { LIST_CHUNK } from './core/download.ts'
 import { EpochRun, type EpochSink } from './core/epoch-run.ts'
 import { Joining, type Snapshot } from './core/joining.ts'
 import { Journal } from './core/journal.ts'
-import type { Plan } from './core/maker.ts'
+import { MUTE, type Plan } from './core/maker.ts'
 import { OrderedOutput } from './core/ordered-output.ts'
 import { Outbox } from './core/outbox.ts'
 import { Pacer } from './core/pacer.ts'
@@ -31,6 +32,7 @@ import {
   RecordKind,
   readBlockRecord,
   readCheckpointRecord,
+  readDoubtRecord,
   readSeqRecord,
   readSubmissionRecord,
   submissionRecord,
@@ -74,6 +76,7 @@ export class Engine {
   readonly #journal: Journal
   #run: EpochRun
   #joining: Joining
+  #amnesia: Amnesia
   /** The epoch before, as long as peers may still need its blocks. */
   #before: EpochRun | undefined
   /** The epochs that peers are in, as they said last, by index. */
@@ -96,6 +99,7 @@ export class Engine {
     const context = this.#contextOf(genesis)
     this.#run = this.#runOf(context, freshState(genesis, context.domain, 0))
     this.#joining = this.#joiningOf(context)
+    this.#amnesia = new Amnesia(context, this.#run.agreement, false)
   }
 
   /**
@@ -180,17 +184,40 @@ export class Engine {
     if (this.#halted) return
     this.#run.agreement.advance()
     const plan = this.#plan()
-    if (plan !== undefined && plan.atUs <= this.#clock.nowUs) this.#run.agreement.maker.make(plan.round, this.#run.need)
-    this.#run.catchingUp.tick(this.#run.need)
+    if (plan !== undefined && plan.atUs <= this.#clock.nowUs) this.#run.agreement.maker.make(plan.round, this.#need)
+    this.#run.catchingUp.tick(this.#need)
+    const round = this.#amnesia.tick()
+    if (round !== undefined) this.#remembered(round)
     this.#joining.tick(this.#isBehind())
     this.#run.agreement.fetcher.tick()
     this.#run.agreement.fetcher.flush()
     this.#run.stall.tick(this.#run.agreement.committer.nextStep, this.#submissions.openMessages > 0)
   }
 
+  /** Whether this node has something to say or to see through (section 5). */
+  get #need(): boolean {
+    return this.#run.need || this.#amnesia.need
+  }
+
   #start(): void {
-    const { epoch, self } = this.#run.context
+    const { context, agreement } = this.#run
+    const { epoch, self } = context
+    if (this.#options.amnesia) this.#journal.doubt({ epoch: epoch.number, round: 0 })
+    if (this.#journal.inDoubt) {
+      agreement.maker.roundMin = MUTE
+      this.#amnesia = new Amnesia(context, agreement, true)
+      this.#outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
+    }
     this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
+  }
+
+  /** Peers told enough about the blocks of before: from this round on, and with fresh numbers, this node is heard again. */
+  #remembered(round: number): void {
+    const { context, agreement } = this.#run
+    this.#journal.doubt({ epoch: context.epoch.number, round })
+    agreement.maker.roundMin = round
+    const highest = this.#output.positions.highestSeq(context.self)
+    this.#submissions.reserve(highest + 1 + 2 * context.epoch.constants.seqWindow)
   }
 
   #frame(from: number, bytes: Uint8Array, arrivalUs: number): void {
@@ -221,7 +248,9 @@ export class Engine {
       case 'snapshot':
         return this.#joining.chunk(from, frame)
       case 'ownLastRequest':
+        return this.#amnesia.asked(from, frame.nonce)
       case 'ownLast':
+        return this.#amnesia.answered(from, frame, arrivalUs)
       case 'hello':
       case 'ping':
       case 'pong':
@@ -293,6 +322,7 @@ export class Engine {
   #submit(input: Extract<Input, { type: 'submit' }>): void {
     const { id, kind, bytes, keep = false } = input
     if (!this.#mayMake()) return this.#outbox.push({ type: 'refused', id, why: 'stopped' })
+    if (this.#journal.inDoubt) return this.#outbox.push({ type: 'refused', id, why: 'busy' })
     const message = this.#submissions.submit({ id, keep }, kind, bytes, this.#clock.stamp())
     if (typeof message === 'string') return this.#outbox.push({ type: 'refused', id, why: message })
     if (!keep) return
@@ -323,7 +353,7 @@ export class Engine {
   /** The next own block, if this node may make one. */
   #plan(): Plan | undefined {
     if (!this.#mayMake() || this.#output.unappliedBytes > this.#tunables.unappliedBytesMax) return undefined
-    return this.#run.agreement.maker.plan(this.#run.need)
+    return this.#run.agreement.maker.plan(this.#need)
   }
 
   /** One timer for whatever comes first. */
@@ -335,6 +365,7 @@ export class Engine {
       agreement.fetcher.deadlineUs,
       catchingUp.deadlineUs,
       this.#joining.deadlineUs,
+      this.#amnesia.deadlineUs,
       stall.deadlineUs,
     )
     if (deadline < Number.POSITIVE_INFINITY) this.#outbox.timerAt(deadline, this.#clock.wallUsOf(deadline))
@@ -343,7 +374,8 @@ export class Engine {
   #mode(): Mode {
     const { context, agreement, stall } = this.#run
     if (this.#halted || agreement.committer.broken) return 'halted'
-    if (context.self < 0) return 'joining'
+    if (this.#journal.inDoubt && context.epoch.f === 0) return 'halted'
+    if (context.self < 0 || this.#journal.inDoubt) return 'joining'
     if (this.#joining.active) return 'syncing'
     if (stall.stalled) return 'stalled'
     return context.epoch.n === 1 ? 'solo' : 'active'
@@ -408,6 +440,8 @@ export class Engine {
     const isNext = epoch !== this.#run.context.epoch
     this.#run = this.#runOf(context, state)
     this.#joining = this.#joiningOf(context)
+    this.#amnesia = new Amnesia(context, this.#run.agreement, this.#journal.inDoubt)
+    if (this.#journal.inDoubt) this.#run.agreement.maker.roundMin = MUTE
     if (!isNext) return this.#run.catchingUp.sendStatus('all')
     this.#peerEpochs = []
     if (!this.#outbox.replaying) this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
@@ -516,6 +550,14 @@ export class Engine {
       case RecordKind.certificate: {
         const certificate = readCertificate(bytes)
         if (certificate?.checkpoint.epoch === this.#run.context.epoch.number) this.#run.checkpoints.adopt(certificate)
+        return
+      }
+      case RecordKind.doubt: {
+        const { epoch, round } = readDoubtRecord(bytes)
+        this.#journal.inDoubt = round === 0
+        if (epoch === this.#run.context.epoch.number) {
+          this.#run.agreement.maker.resume({ last: 0, lastTsUs: 0, roundMin: round })
+        }
         return
       }
       case RecordKind.epoch: {

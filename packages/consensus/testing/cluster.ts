@@ -16,6 +16,8 @@ import type { Input } from '../src/model/input.ts'
 
 export interface ClusterOptions {
   readonly n: number
+  /** Nodes that run from the start and are not in the first book. */
+  readonly newcomers?: number
   readonly seed: number
   readonly constants?: Partial<Constants>
   readonly tunables?: Partial<Tunables>
@@ -92,8 +94,12 @@ export class TestNode {
   readonly incoming = new Map<number, Uint8Array>()
   installs = 0
 
-  constructor(engine: Engine) {
+  /** The epoch that it is in. */
+  epoch: Epoch
+
+  constructor(engine: Engine, epoch: Epoch) {
     this.engine = engine
+    this.epoch = epoch
   }
 }
 
@@ -121,11 +127,9 @@ export class Cluster {
     this.#options = options
     this.#random = options.seed * 2_654_435_761 + 12_345
     this.epoch = genesisOf(options.n, options.constants)
-    for (let i = 0; i < options.n; i++) this.nodes.push(new TestNode(this.#engine(i, [], 0, false)))
-    for (let i = 0; i < options.n; i++) this.input(i, { type: 'start', nowUs: this.nowUs })
-    for (let i = 0; i < options.n; i++) {
-      for (let peer = 0; peer < options.n; peer++) if (peer !== i) this.#link(i, peer, true)
-    }
+    const count = options.n + (options.newcomers ?? 0)
+    for (let i = 0; i < count; i++) this.nodes.push(new TestNode(this.#engine(i, [], 0, false), this.epoch))
+    for (let i = 0; i < count; i++) this.input(i, { type: 'start', nowUs: this.nowUs })
   }
 
   /** 0 to below 1, from the seed. */
@@ -201,11 +205,6 @@ export class Cluster {
     risen.up = true
     risen.engine = this.#engine(node, risen.wal, risen.log.length, options.amnesia ?? false)
     this.input(node, { type: 'start', nowUs: this.nowUs })
-    for (let peer = 0; peer < this.nodes.length; peer++) {
-      if (peer === node || !this.#node(peer).up) continue
-      this.#link(node, peer, true)
-      this.#link(peer, node, true)
-    }
   }
 
   /** The texts in a node's log. */
@@ -232,8 +231,21 @@ export class Cluster {
     )
   }
 
-  #link(node: number, peer: number, up: boolean): void {
+  /** Tells a node that the link to another one is up or down, if that is in its book. */
+  #link(node: number, other: number, up: boolean): void {
+    const peer = indexIn(this.#node(node).epoch, other)
+    if (node === other || peer === undefined || !this.#node(node).up) return
     this.input(node, { type: 'link', peer, up, nowUs: this.nowUs })
+  }
+
+  /** A node enters an epoch: it is linked to all that are in its book, and they to it if it is in theirs. */
+  #entered(node: number, epoch: Epoch): void {
+    this.#node(node).epoch = epoch
+    for (let other = 0; other < this.nodes.length; other++) {
+      if (!this.#node(other).up) continue
+      this.#link(node, other, true)
+      this.#link(other, node, true)
+    }
   }
 
   #carryOut(node: number, effect: Effect): void {
@@ -261,6 +273,8 @@ export class Cluster {
           if (own.timer === timer) this.input(node, { type: 'timer', nowUs: this.nowUs })
         })
       }
+      case 'epoch':
+        return this.#entered(node, effect.epoch)
       case 'emit':
         return this.#emitted(node, effect.batch)
       case 'placed':
@@ -331,11 +345,14 @@ export class Cluster {
     const type = frame[0]!
     own.sent.set(type, (own.sent.get(type) ?? 0) + 1)
     for (let peer = 0; peer < this.nodes.length; peer++) {
-      if (peer === from || (to !== 'all' && to !== peer) || this.cut(from, peer)) continue
+      const index = indexIn(own.epoch, peer)
+      if (peer === from || index === undefined || (to !== 'all' && to !== index) || this.cut(from, peer)) continue
       const [least, most] = this.#options.delayUs ?? [1000, 1000]
       const delay = least + this.random() * (most - least)
       this.#later(peer, delay, () => {
-        this.input(peer, { type: 'frame', from, bytes: frame.slice(), arrivalUs: this.nowUs })
+        const sender = indexIn(this.#node(peer).epoch, from)
+        if (sender === undefined) return
+        this.input(peer, { type: 'frame', from: sender, bytes: frame.slice(), arrivalUs: this.nowUs })
       })
     }
   }
@@ -363,6 +380,12 @@ export class Cluster {
       at = child
     }
   }
+}
+
+/** Where a node of the harness stands in a book. */
+function indexIn(epoch: Epoch, node: number): number | undefined {
+  const index = epoch.nodes.findIndex(({ publicKey }) => publicKey[1] === node + 1)
+  return index < 0 ? undefined : index
 }
 
 /** Chunks of a size that makes several of a small state. */

@@ -8,7 +8,15 @@
  */
 import type { WalRecord } from '../model/effect.ts'
 import type { Outbox } from './outbox.ts'
-import { type CheckpointRecord, checkpointRecord, RecordKind, seqRecord, submissionRecord } from './records.ts'
+import {
+  type CheckpointRecord,
+  checkpointRecord,
+  type DoubtRecord,
+  doubtRecord,
+  RecordKind,
+  seqRecord,
+  submissionRecord,
+} from './records.ts'
 import type { Submissions } from './submissions.ts'
 
 interface Base {
@@ -23,6 +31,8 @@ export class Journal {
   readonly #submissions: Submissions
   /** Links to all epochs so far, in their bytes. */
   readonly links: Uint8Array[] = []
+  /** This node does not know which blocks it made (`amnesia.ts`). */
+  inDoubt = false
   /** The newest certificate. */
   certificate: Uint8Array | undefined
   #bases: Base[] = []
@@ -44,9 +54,18 @@ export class Journal {
     this.#outbox.persist([this.#outbox.record(RecordKind.epoch, link)])
   }
 
+  /** An earlier log is lost or in doubt, or no more: then own blocks of the epoch begin with `round`. */
+  doubt(record: DoubtRecord): void {
+    this.inDoubt = record.round === 0
+    this.#outbox.persist([this.#outbox.record(RecordKind.doubt, doubtRecord(record))])
+  }
+
   checkpoint(record: Omit<CheckpointRecord, 'since'>): void {
     const records: WalRecord[] = this.links.map((link) => this.#outbox.record(RecordKind.epoch, link))
     if (this.certificate !== undefined) records.push(this.#outbox.record(RecordKind.certificate, this.certificate))
+    if (this.inDoubt) {
+      records.push(this.#outbox.record(RecordKind.doubt, doubtRecord({ epoch: record.epoch, round: 0 })))
+    }
     records.push(this.#outbox.record(RecordKind.seq, seqRecord(this.#submissions.reserved)))
     for (const message of this.#submissions.kept()) {
       records.push(this.#outbox.record(RecordKind.submission, submissionRecord(message)))

@@ -21,6 +21,16 @@ import { blockRecord, RecordKind, seqRecord } from './records.ts'
 import type { Reports } from './reports.ts'
 import { WaitingRules } from './waiting-rules.ts'
 
+/** As the least round of an own block: none may be made. */
+export const MUTE = Number.POSITIVE_INFINITY
+
+/** What of this node's blocks in an epoch must never be used again: rounds up to `last` and below `roundMin`. */
+export interface UsedRounds {
+  readonly last: number
+  readonly lastTsUs: number
+  readonly roundMin: number
+}
+
 /** The next own block: on top of which round, and when, if nothing more comes. */
 export interface Plan {
   readonly round: number
@@ -30,7 +40,9 @@ export interface Plan {
 export class Maker {
   /** Round of the last own block, durable or not; 0: none in this epoch. */
   last = 0
-  /** No own block below this round (section 11, amnesia); infinite while that is not known. */
+  /** Round of the last own block that peers may have seen; 0: none. */
+  shown = 0
+  /** No own block below this round (section 11, amnesia); `MUTE` while that is not known. */
   roundMin = 0
   readonly #context: EpochContext
   readonly #graph: Graph
@@ -67,13 +79,13 @@ export class Maker {
     this.#quorumAtUs = this.#context.clock.nowUs
   }
 
-  /** Of the newest own block: what must never be used again. */
-  get used(): { readonly last: number; readonly lastTsUs: number } {
-    return { last: this.last, lastTsUs: this.#lastTsUs }
+  get used(): UsedRounds {
+    return { last: this.last, lastTsUs: this.#lastTsUs, roundMin: this.roundMin === MUTE ? 0 : this.roundMin }
   }
 
-  /** Own blocks up to this round, and times up to this one, are used. */
-  resume({ last, lastTsUs }: { readonly last: number; readonly lastTsUs: number }): void {
+  /** What was used before is used for ever. */
+  resume({ last, lastTsUs, roundMin }: UsedRounds): void {
+    this.roundMin = Math.max(this.roundMin, roundMin)
     this.last = Math.max(this.last, last)
     this.#lastTsUs = Math.max(this.#lastTsUs, lastTsUs)
     this.#context.clock.usedStamp(lastTsUs)
@@ -81,7 +93,8 @@ export class Maker {
 
   /** An own block of before a restart. Its round is used. */
   restore(block: Block): void {
-    this.resume({ last: block.round, lastTsUs: block.tsUs })
+    this.resume({ last: block.round, lastTsUs: block.tsUs, roundMin: 0 })
+    this.shown = Math.max(this.shown, block.round)
   }
 
   /**
@@ -124,6 +137,7 @@ export class Maker {
     if (this.#underWay === undefined || barrier < this.#underWay.barrier) return undefined
     const { block } = this.#underWay
     this.#underWay = undefined
+    this.shown = block.round
     return block
   }
 

@@ -15,6 +15,11 @@ export const RecordKind = {
   own: 2,
   /** Submission numbers below this one may have been used: u64. */
   seq: 3,
+  /**
+   * An earlier log is lost or in doubt (round 0), or that is over, and own blocks of the epoch may be of this round and higher
+   * ones: epoch u32 | round u64.
+   */
+  doubt: 8,
   /** An own message that was promised to be kept and is in no block yet. */
   submission: 4,
   /** The engine's state behind a step; a replay starts at one of these. */
@@ -67,9 +72,10 @@ export interface CheckpointRecord {
   readonly epoch: number
   readonly step: number
   readonly position: number
-  /** Round and time of this node's newest block in the epoch; 0: none. Never used again. */
+  /** Of this node's blocks in the epoch (`UsedRounds`). */
   readonly last: number
   readonly lastTsUs: number
+  readonly roundMin: number
   /** Mark of the first record that goes with this one. */
   readonly since: number
   /** The engine's snapshot (`snapshot.ts`). */
@@ -83,6 +89,7 @@ export function checkpointRecord(record: CheckpointRecord): Uint8Array {
   writer.u64(record.position)
   writer.u64(record.last)
   writer.u64(record.lastTsUs)
+  writer.u64(record.roundMin)
   writer.u64(record.since)
   writer.raw(record.state)
   return writer.take()
@@ -96,7 +103,26 @@ export function readCheckpointRecord(bytes: Uint8Array): CheckpointRecord {
     position: reader.u64(),
     last: reader.u64(),
     lastTsUs: reader.u64(),
+    roundMin: reader.u64(),
     since: reader.u64(),
     state: reader.raw(reader.left),
   }
+}
+
+/** `round` 0: in doubt. */
+export interface DoubtRecord {
+  readonly epoch: number
+  readonly round: number
+}
+
+export function doubtRecord({ epoch, round }: DoubtRecord): Uint8Array {
+  const writer = new Writer(12)
+  writer.u32(epoch)
+  writer.u64(round)
+  return writer.take()
+}
+
+export function readDoubtRecord(bytes: Uint8Array): DoubtRecord {
+  const reader = new Reader(bytes)
+  return { epoch: reader.u32(), round: reader.u64() }
 }

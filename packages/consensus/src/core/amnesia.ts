@@ -1,0 +1,127 @@
+/**
+ * A node whose write-ahead log is lost or in doubt may have made blocks that it no longer knows; a second block for one of their
+ * rounds would be a fork (consensus.md section 11, amnesia). So it makes none until q others told, signed, the newest block they
+ * made themselves, and those blocks are here. Let M be the highest of their rounds: a lost own block is of round M+1 at most,
+ * since it had q parents of the round before, and these and the q answers share a correct author. From M+2 on it is free.
+ *
+ * Who answers stays awake until its steps have passed what it said; an idle cluster would never get the asker that far.
+ */
+import { decodeBlock, encodeBlock } from '../bytes/block-codec.ts'
+import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
+import { encodeFrame, type Frame, nonceBytes, ownLastContent } from '../bytes/frames.ts'
+import { sameBytes } from '../bytes/order.ts'
+import { Writer } from '../bytes/writer.ts'
+import type { Block } from '../model/block.ts'
+import type { Agreement } from './agreement.ts'
+import type { EpochContext } from './context.ts'
+import { readBlockRecord } from './records.ts'
+
+const ASK_US = 1_000_000
+/** A peer's question is answered so often at most, µs. */
+const ANSWER_US = 60_000_000
+
+export class Amnesia {
+  /** Whether this node still has to find out. */
+  active: boolean
+  readonly #context: EpochContext
+  readonly #agreement: Agreement
+  readonly #nonce: Uint8Array
+  /** The newest own blocks of peers; round 0: none. */
+  readonly #answers = new Map<number, Block | undefined>()
+  readonly #answeredAtUs = new Map<number, number>()
+  #askedAtUs = Number.NEGATIVE_INFINITY
+  /** Highest round that this node told anybody of. */
+  #toldRound = 0
+
+  constructor(context: EpochContext, agreement: Agreement, active: boolean) {
+    this.#context = context
+    this.#agreement = agreement
+    this.active = active
+    this.#nonce = nonceOf(context)
+  }
+
+  /** Whether somebody who lost its log waits for steps that this node has to help with. */
+  get need(): boolean {
+    return this.#toldRound > 0 && this.#agreement.committer.nextStep <= this.#toldRound + 1
+  }
+
+  get deadlineUs(): number {
+    return this.active ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
+  }
+
+  /** Asks who has not answered; once enough is known, answers from which round on blocks may be made. */
+  tick(): number | undefined {
+    if (!this.active) return undefined
+    const { clock, outbox, epoch } = this.#context
+    if (clock.nowUs >= this.#askedAtUs + ASK_US) {
+      this.#askedAtUs = clock.nowUs
+      outbox.send('all', encodeFrame({ type: 'ownLastRequest', nonce: this.#nonce }))
+    }
+    const counted = [...this.#answers.values()].filter((block) => block === undefined || this.#isHere(block))
+    if (counted.length < epoch.q) return undefined
+    const highest = counted.reduce((round, block) => Math.max(round, block?.round ?? 0), 0)
+    if (this.#agreement.committer.nextStep <= highest + 1) return undefined
+    this.active = false
+    return highest + 2
+  }
+
+  /** A peer lost its log. It is told of the newest own block, once a minute. */
+  asked(peer: number, nonce: Uint8Array): void {
+    const { clock, outbox, self } = this.#context
+    if (this.active || self < 0) return
+    const answered = this.#answeredAtUs.get(peer)
+    if (answered !== undefined && clock.nowUs < answered + ANSWER_US) return
+    const { maker, table } = this.#agreement
+    if (maker.last === 0) return this.#answer(peer, nonce, undefined)
+    const known = table.versions(maker.shown, self)
+    if (known?.block !== undefined) return this.#answer(peer, nonce, known.block)
+    if (known === undefined || known.mark === 0) return
+    outbox.read({ type: 'record', mark: known.mark }, (bytes) => {
+      const block = bytes === undefined ? undefined : this.#decode(readBlockRecord(bytes).block)
+      if (block !== undefined) this.#answer(peer, nonce, block)
+    })
+  }
+
+  /** A peer's answer; its block is handed on, since only what is here counts. */
+  answered(peer: number, frame: Extract<Frame, { type: 'ownLast' }>, arrivalUs: number): void {
+    const { self, epoch, cryptography, peers, clock } = this.#context
+    if (!this.active || frame.asker !== self || !sameBytes(frame.nonce, this.#nonce)) return
+    const block = frame.block.length === 0 ? undefined : this.#decode(frame.block)
+    const isOwn = frame.block.length === 0 || block?.author === peer
+    const content = signedBytes('ownlast', epoch.hash, ownLastContent(frame.nonce, self, block))
+    const { publicKey } = epoch.nodes[peer]!
+    const isSigned =
+      cryptography.verify(publicKey, content, frame.signature) &&
+      (block === undefined || cryptography.verify(publicKey, signedBlockBytes(block.digest), block.signature))
+    if (!isOwn || !isSigned) return peers.misbehaved(peer, 'answer about the newest own block is wrong', clock.nowUs)
+    this.#answers.set(peer, block)
+    if (block !== undefined) this.#agreement.take(block, peer, arrivalUs)
+  }
+
+  #answer(peer: number, nonce: Uint8Array, block: Block | undefined): void {
+    const { clock, outbox, epoch, cryptography } = this.#context
+    this.#answeredAtUs.set(peer, clock.nowUs)
+    this.#toldRound = Math.max(this.#toldRound, block?.round ?? 0)
+    const signature = cryptography.sign(signedBytes('ownlast', epoch.hash, ownLastContent(nonce, peer, block)))
+    const encoded = block === undefined ? new Uint8Array(0) : encodeBlock(block)
+    outbox.send(peer, encodeFrame({ type: 'ownLast', nonce, asker: peer, block: encoded, signature }))
+  }
+
+  #decode(bytes: Uint8Array): Block | undefined {
+    const decoded = decodeBlock(bytes, this.#context.epoch, this.#context.domain)
+    return decoded.ok ? decoded.value : undefined
+  }
+
+  #isHere(block: Block): boolean {
+    const { graph } = this.#agreement
+    return block.round <= graph.collectedRound || graph.find(block) !== undefined
+  }
+}
+
+/** Nobody else's, and another one at every start. */
+function nonceOf({ random, cryptography, self }: EpochContext): Uint8Array {
+  const writer = new Writer(nonceBytes)
+  writer.u8(self & 0xff)
+  for (let i = 0; i < 4; i++) writer.u32(random.below(0xffff_ffff))
+  return cryptography.sha256(writer.view()).subarray(0, nonceBytes)
+}
