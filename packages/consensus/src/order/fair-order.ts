@@ -168,8 +168,9 @@ export class FairOrder {
   #solidify(step: number): void {
     if (this.#fresh.length === 0) return
     const candidates = this.#candidates.slice()
+    const reporters = Int32Array.from(candidates, (unit) => unit.reporters)
     for (const unit of this.#fresh) {
-      unit.before = this.#predecessors(unit, candidates)
+      unit.before = this.#predecessors(unit, candidates, reporters)
       unit.keyUs = this.#key(unit)
     }
     for (const unit of this.#fresh) {
@@ -180,14 +181,15 @@ export class FairOrder {
     this.#fresh = []
   }
 
-  #predecessors(unit: Unit, candidates: readonly Unit[]): Predecessors<Unit> {
+  /** `reporters` are those of the candidates: one array, since every pair of a step is looked at. */
+  #predecessors(unit: Unit, candidates: readonly Unit[], reporters: Int32Array): Predecessors<Unit> {
     const before = new Predecessors(candidates)
     const needed = popcount(unit.reporters) - this.#epoch.f
     for (let i = 0; i < candidates.length; i++) {
-      const other = candidates[i] as Unit
-      const shared = other.reporters & unit.reporters
-      if (other === unit || popcount(shared) < needed) continue
-      if (this.#table.listsWithBefore(other, unit, shared) >= needed) before.add(i)
+      const shared = (reporters[i] as number) & unit.reporters
+      if (popcount(shared) < needed) continue
+      // A unit does not stand before itself.
+      if (this.#table.listsWithBefore(candidates[i] as Unit, unit, shared) >= needed) before.add(i)
     }
     return before
   }
