@@ -26,8 +26,11 @@ export type {
   PublishOptions,
 } from './api.ts'
 export { createBroker } from './broker.ts'
-export { type ClusterFigures, Consensus, type ConsensusOptions } from './cluster/consensus.ts'
+export type { ClusterFigures, Consensus } from './cluster/consensus.ts'
+export type { LinkFigures } from './cluster/links/links.ts'
+export { type ClusterNodeOptions, openClusterNode } from './cluster/open-cluster.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
+export { settingsDigest } from './config/machine-settings.ts'
 export type {
   AccessOptions,
   AddressRuleOptions,

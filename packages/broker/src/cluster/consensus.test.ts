@@ -110,17 +110,17 @@ class TestCluster {
 
   /** Only reads what the disk of a node holds. */
   openAs(index: number, others: Partial<ConsensusOptions>): Promise<Consensus> {
-    return Consensus.open({ ...this.#options(index, [], 0), ...others })
+    return Consensus.open({ ...this.#options(index, []), ...others })
   }
 
   async #open(index: number, recorder: Recorder): Promise<ClusterNode> {
     const lines: LogLine[] = []
-    const consensus = await Consensus.open(this.#options(index, lines, recorder.nextPosition))
+    const consensus = await Consensus.open(this.#options(index, lines))
     await consensus.start(recorder)
     return { consensus, recorder, lines }
   }
 
-  #options(index: number, lines: LogLine[], appliedPosition: number): ConsensusOptions {
+  #options(index: number, lines: LogLine[]): ConsensusOptions {
     return {
       genesis: this.#genesis,
       privateKey: this.keys[index] as KeyObject,
@@ -132,7 +132,6 @@ class TestCluster {
       settingsDigest: new Uint8Array(32),
       programVersion: '0.1.0',
       logger: recordingLogger(lines),
-      appliedPosition,
       onFailure: (error) => lines.push({ level: 'failure', fields: { event: 'failure' }, message: error.message }),
     }
   }

@@ -5,14 +5,14 @@
 import { createPublicKey, type KeyObject, randomBytes, randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { Engine, type Epoch, MessageKind, type Status } from '@concordmq/consensus'
-import { ConcordError, reasonOf } from '../errors.ts'
+import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
-import { claimDirectory, type DirectoryClaim, releaseDirectory } from './host/directory.ts'
+import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
 import { Driver } from './host/driver.ts'
-import { Wal } from './host/wal.ts'
+import { type OpenedWal, Wal } from './host/wal.ts'
 import { WallClock } from './host/wall-clock.ts'
 import { type Members, membersOf } from './identity/members.ts'
 import { type LinkFigures, Links } from './links/links.ts'
@@ -35,8 +35,6 @@ export interface ConsensusOptions {
   readonly settingsDigest: Uint8Array
   readonly programVersion: string
   readonly logger: Logger
-  /** Messages below this position are in the application's state. */
-  readonly appliedPosition: number
   /** The node cannot go on, and has stopped. */
   readonly onFailure: (error: Error) => void
 }
@@ -69,11 +67,20 @@ const beforeStart: Omit<Status, 'mode'> = {
   queuedBytes: 0,
 }
 
+interface Opened {
+  readonly members: Members
+  readonly claim: DirectoryClaim
+  readonly opened: OpenedWal
+  readonly used: boolean
+  readonly doubtful: boolean
+}
+
 export class Consensus implements OrderedLog {
   readonly #o: ConsensusOptions
   readonly #claim: DirectoryClaim
-  readonly #wal: Wal
-  readonly #engine: Engine
+  readonly #opened: OpenedWal
+  /** The end of the log may have been lost. */
+  readonly #doubtful: boolean
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
   #members: Members
@@ -81,15 +88,16 @@ export class Consensus implements OrderedLog {
   #links: Links | undefined
   #application: OrderedApplication | undefined
   #status: Status
+  #stopped = false
+  /** Whether the directory says that its log was used; a promise while that is being written. */
+  #marked: true | Promise<void> | undefined
 
-  private constructor(
-    options: ConsensusOptions,
-    { members, claim, wal, engine }: { members: Members; claim: DirectoryClaim; wal: Wal; engine: Engine },
-  ) {
+  private constructor(options: ConsensusOptions, { members, claim, opened, used, doubtful }: Opened) {
     this.#o = options
     this.#claim = claim
-    this.#wal = wal
-    this.#engine = engine
+    this.#opened = opened
+    this.#doubtful = doubtful
+    if (used) this.#marked = true
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
     this.#members = members
     this.#verifier.setNodes(options.genesis.n)
@@ -97,14 +105,13 @@ export class Consensus implements OrderedLog {
 
   /**
    * Reads what the directory holds; nothing is listened to yet. Rejects with `CMQ_CLUSTER…` or `CMQ_DATA_…` when it belongs to
-   * another network or node, or to a newer version.
+   * another network or node, is of a newer version, or has lost what nobody else can give back.
    */
   static async open(options: ConsensusOptions): Promise<Consensus> {
-    const { genesis, privateKey, directory, files, durability, logger, appliedPosition } = options
+    const { genesis, directory, files, durability, logger } = options
     const members = membersIn(genesis, options, randomBytes(16))
-    const publicKey = members.self.point
-    const claim: DirectoryClaim = { directory, files, genesis, publicKey, durability }
-    const { known, doubtful } = await claimDirectory(claim)
+    const claim: DirectoryClaim = { directory, files, genesis, publicKey: members.self.point, durability }
+    const { used, doubtful } = await claimDirectory(claim)
     const opened = await Wal.open({
       files,
       directory: join(directory, 'consensus'),
@@ -112,7 +119,7 @@ export class Consensus implements OrderedLog {
       logger,
       onDurable: (barrier) => consensus.#durable(barrier),
     })
-    const lost = opened.damaged || doubtful || (known && opened.empty && appliedPosition > 0)
+    const lost = opened.damaged || (used && opened.empty)
     if (lost && genesis.f === 0 && (genesis.n > 1 || opened.damaged)) {
       await opened.wal.close()
       throw new ConcordError(
@@ -120,18 +127,7 @@ export class Consensus implements OrderedLog {
         `Cannot use ${directory}: its consensus log is damaged or lost, and in a cluster of ${genesis.n} nodes no others can make up for it`,
       )
     }
-    const engine = Engine.open(
-      {
-        genesis,
-        publicKey,
-        cryptography: nodeCryptography(privateKey),
-        seed: randomInt(0xffff_ffff),
-        appliedPosition,
-        amnesia: lost && genesis.f > 0,
-      },
-      opened.records,
-    )
-    const consensus = new Consensus(options, { members, claim, wal: opened.wal, engine })
+    const consensus = new Consensus(options, { members, claim, opened, used, doubtful: lost || doubtful })
     return consensus
   }
 
@@ -158,12 +154,24 @@ export class Consensus implements OrderedLog {
   }
 
   async start(application: OrderedApplication): Promise<void> {
-    const { logger, files, directory, onFailure } = this.#o
+    const { genesis, privateKey, logger, files, directory } = this.#o
+    invariant(this.#driver === undefined && !this.#stopped, 'a node is started once')
+    const engine = Engine.open(
+      {
+        genesis,
+        publicKey: this.#members.self.point,
+        cryptography: nodeCryptography(privateKey),
+        seed: randomInt(0xffff_ffff),
+        appliedPosition: application.nextPosition,
+        amnesia: this.#doubtful && genesis.f > 0,
+      },
+      this.#opened.records,
+    )
     const nowUs = (): number => this.#clock.nowUs()
     this.#application = application
     const driver = new Driver({
-      engine: this.#engine,
-      wal: this.#wal,
+      engine,
+      wal: this.#opened.wal,
       verifier: this.#verifier,
       application,
       files,
@@ -175,7 +183,7 @@ export class Consensus implements OrderedLog {
       statusChanged: (status) => this.#statusChanged(status),
       certified: () => {},
       emitted: () => {},
-      failed: (error) => void this.stop().then(() => onFailure(error)),
+      failed: (error) => this.#fail(error),
     })
     this.#driver = driver
     driver.input({ type: 'start', nowUs: nowUs() })
@@ -192,13 +200,11 @@ export class Consensus implements OrderedLog {
   }
 
   async stop(): Promise<void> {
-    const [driver, links] = [this.#driver, this.#links]
-    if (driver === undefined) return
-    this.#driver = undefined
-    this.#links = undefined
-    driver.stop()
-    await links?.close()
-    await this.#wal.close()
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#driver?.stop()
+    await this.#links?.close()
+    await this.#opened.wal.close()
     await releaseDirectory(this.#claim)
   }
 
@@ -227,7 +233,18 @@ export class Consensus implements OrderedLog {
   }
 
   #durable(barrier: number): void {
-    this.#driver?.input({ type: 'durable', barrier, nowUs: this.#clock.nowUs() })
+    const tell = (): void => void this.#driver?.input({ type: 'durable', barrier, nowUs: this.#clock.nowUs() })
+    if (this.#marked === true) return tell()
+    // Before the first block leaves it is written down that there is a log that can be lost.
+    this.#marked ??= markUsed(this.#claim).then(() => {
+      this.#marked = true
+    })
+    this.#marked.then(tell, (error: unknown) => this.#fail(error))
+  }
+
+  #fail(error: unknown): void {
+    const reason = error instanceof Error ? error : new Error(String(error))
+    void this.stop().then(() => this.#o.onFailure(reason))
   }
 
   #epochBegan(epoch: Epoch): void {

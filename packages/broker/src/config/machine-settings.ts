@@ -2,8 +2,10 @@
  * What the machines are told of the broker's settings. The ordered machine's part is a function of its own because a
  * recording of its commands can be replayed only with equal settings.
  */
+import { createHash } from 'node:crypto'
 import { type MachineSettings, machineSettings } from '@concordmq/state'
-import type { Settings } from './check.ts'
+import { resolveOptions, type Settings } from './check.ts'
+import type { BrokerOptions } from './options.ts'
 
 /** Settlements of one client that its node knows and that the order does not have yet. */
 const CLUSTER_SETTLEMENT_LAG_MAX = 4096
@@ -45,4 +47,14 @@ function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
     subscriptionsMax: sessions.subscriptionsMax,
     topicLevelsMax: limits.topicLevelsMax,
   }
+}
+
+/**
+ * SHA-256 over what the ordered machine is told by these options: nodes of a cluster must agree on it, since else equal commands
+ * would not give equal states (architecture section 3.8). What only this node's clients notice is not in it.
+ */
+export function settingsDigest(options: BrokerOptions): Uint8Array {
+  const machine = orderedMachineSettings(resolveOptions(options), { hashing: false })
+  const entries = Object.entries(machine).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256').update(JSON.stringify(entries)).digest()
 }

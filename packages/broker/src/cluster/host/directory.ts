@@ -25,8 +25,8 @@ export interface DirectoryClaim {
 }
 
 export interface ClaimedDirectory {
-  /** It was this node's before. */
-  readonly known: boolean
+  /** There was something in its log. */
+  readonly used: boolean
   /** The end of its log may have been lost with the power. */
   readonly doubtful: boolean
 }
@@ -36,6 +36,8 @@ interface Owner {
   readonly network: string
   readonly genesis: string
   readonly key: string
+  /** Something was written to the log: should it be empty later, it was lost. */
+  readonly used: boolean
   /** Undefined: what is written is on the disk. */
   readonly boot?: string | undefined
 }
@@ -45,25 +47,34 @@ export async function claimDirectory(claim: DirectoryClaim): Promise<ClaimedDire
   const { directory, files, durability } = claim
   const path = join(directory, FILE)
   const before = (await files.list(directory)).includes(FILE) ? parse(await files.read(path), path) : undefined
-  const now = ownerOf(claim, durability === 'os' ? bootId() : undefined)
+  const used = before?.used ?? false
+  const now = ownerOf(claim, { used, boot: durability === 'os' ? bootId() : undefined })
   if (before !== undefined) refuseOthers(before, now, directory)
   await write(files, directory, now)
   // Written in another boot, without syncs, and not closed since: its end may be lost.
   const doubtful = before?.boot !== undefined && before.boot !== bootId()
-  return { known: before !== undefined, doubtful }
+  return { used, doubtful }
+}
+
+/** Something is in the log now. */
+export async function markUsed(claim: DirectoryClaim): Promise<void> {
+  const boot = claim.durability === 'os' ? bootId() : undefined
+  await write(claim.files, claim.directory, ownerOf(claim, { used: true, boot }))
 }
 
 /** All that was written is on the disk now: after a clean stop no boot matters. */
 export async function releaseDirectory(claim: DirectoryClaim): Promise<void> {
-  if (claim.durability === 'os') await write(claim.files, claim.directory, ownerOf(claim, undefined))
+  if (claim.durability === 'os')
+    await write(claim.files, claim.directory, ownerOf(claim, { used: true, boot: undefined }))
 }
 
-function ownerOf({ genesis, publicKey }: DirectoryClaim, boot: string | undefined): Owner {
+function ownerOf({ genesis, publicKey }: DirectoryClaim, { used, boot }: Pick<Owner, 'used' | 'boot'>): Owner {
   return {
     format: FORMAT,
     network: Buffer.from(genesis.networkId).toString('latin1'),
     genesis: Buffer.from(genesis.hash).toString('hex'),
     key: keyIdOfPoint(publicKey),
+    used,
     boot,
   }
 }
@@ -94,9 +105,10 @@ function refuseOthers(before: Owner, now: Owner, directory: string): void {
 
 function parse(bytes: Uint8Array, path: string): Owner {
   try {
-    const { format, network, genesis, key, boot } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Owner>
+    const owner = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Owner>
+    const { format, network, genesis, key } = owner
     const whole = [network, genesis, key].every((text) => typeof text === 'string') && typeof format === 'number'
-    if (whole) return { format, network, genesis, key, boot } as Owner
+    if (whole) return owner as Owner
   } catch (error) {
     throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }

@@ -1,0 +1,84 @@
+/**
+ * Makes a node of a cluster from what its operator has: the address book, its key, a directory. The first epoch of the network
+ * follows from the book; so nodes with different books are in different networks, and refuse each other.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { constantsFor, type Epoch, makeEpoch } from '@concordmq/consensus'
+import { ConcordError, reasonOf } from '../errors.ts'
+import type { Files } from '../model/files.ts'
+import { nodeFiles } from '../storage/files.ts'
+import { type Logger, silentLogger } from '../telemetry/logger.ts'
+import { Consensus } from './consensus.ts'
+import { nodeCryptography } from './host/cryptography.ts'
+import { pointOf } from './identity/node-keys.ts'
+import type { TransportChoice } from './links/open-transports.ts'
+import { splitAddress } from './links/transport.ts'
+
+export interface ClusterNodeOptions {
+  /** All nodes, in the same order everywhere: 1 to 31. */
+  readonly book: readonly { readonly publicKey: KeyObject; readonly address: string }[]
+  /** This node's key; its public part is in the book. */
+  readonly privateKey: KeyObject
+  /** Where the consensus log lies; made if it is missing. */
+  readonly directory: string
+  /** Name of the network, up to 64 bytes; nodes of another one are refused. Default `concordmq`. */
+  readonly network?: string
+  /** `quic`, `tls`, or `auto` (default): QUIC where its library is installed, and TLS beside it. */
+  readonly transport?: TransportChoice
+  /** Where nodes are listened to. Default: the address of this node in the book. */
+  readonly listen?: { readonly host: string; readonly port: number }
+  /** What a block waits for before it leaves: the disk (`fsync`, default) or the operating system (`os`). */
+  readonly durability?: 'fsync' | 'os'
+  /** Digest of what else all nodes must agree on: `settingsDigest(options)` of the broker. */
+  readonly settingsDigest: Uint8Array
+  /** Shown to peers, up to 64 characters. */
+  readonly programVersion?: string
+  readonly logger?: Logger
+  /** Another file system under the log, for tests. */
+  readonly files?: Files
+  /** The node cannot go on, and has stopped. */
+  readonly onFailure?: (error: Error) => void
+}
+
+/**
+ * Opens a node; the broker that it is given to starts it. Rejects with `CMQ_CLUSTER…` or `CMQ_DATA_…` before anything is served.
+ *
+ * ```ts
+ * const log = await openClusterNode({ book, privateKey, directory: 'data', settingsDigest: settingsDigest(options) })
+ * const broker = await createBroker({ ...options, cluster: { log } })
+ * ```
+ */
+export async function openClusterNode(options: ClusterNodeOptions): Promise<Consensus> {
+  const { book, privateKey, network = 'concordmq' } = options
+  const publicKey = createPublicKey(privateKey)
+  const own = book.find((entry) => entry.publicKey.equals(publicKey))
+  return await Consensus.open({
+    genesis: genesisOf(book, network, privateKey),
+    privateKey,
+    directory: options.directory,
+    durability: options.durability ?? 'fsync',
+    files: options.files ?? nodeFiles,
+    transport: options.transport ?? 'auto',
+    ...(options.listen ?? splitAddress(own?.address ?? '')),
+    settingsDigest: options.settingsDigest,
+    programVersion: options.programVersion ?? '',
+    logger: options.logger ?? silentLogger,
+    onFailure: options.onFailure ?? (() => {}),
+  })
+}
+
+function genesisOf(book: ClusterNodeOptions['book'], network: string, privateKey: KeyObject): Epoch {
+  const record = {
+    number: 0,
+    networkId: Buffer.from(network, 'utf8'),
+    nodes: book.map(({ publicKey, address }) => ({ publicKey: pointOf(publicKey), address })),
+    constants: constantsFor(book.length),
+    operators: { threshold: 0, keys: [] },
+    previousHash: new Uint8Array(32),
+  }
+  try {
+    return makeEpoch(record, nodeCryptography(privateKey))
+  } catch (error) {
+    throw new ConcordError('CMQ_CLUSTER', `Cannot use the address book: ${reasonOf(error)}`, { cause: error })
+  }
+}
