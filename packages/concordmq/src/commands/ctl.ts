@@ -9,6 +9,7 @@ import type { Question } from '../ctl/ask-node.ts'
 interface NodeFlags {
   readonly directory: string
   readonly controlSocket?: string
+  readonly node?: number
   readonly json?: true
 }
 interface PageFlags extends NodeFlags {
@@ -27,6 +28,7 @@ export function addCtl(program: Command): void {
   addAddressRules(ctl.command('acl').description('rules for client addresses: let in without credentials, or kept out'))
   addAccount(ctl)
   addSettings(ctl)
+  addCluster(ctl)
   withNode(ctl.command('reload'))
     .description('read every file again; an invalid one keeps what it had (also: SIGHUP)')
     .action(async (options: NodeFlags) => (await work()).reload(nodeOf(options)))
@@ -81,6 +83,13 @@ function addClients(ctl: Command): void {
     .action((options: PageFlags & { readonly client?: string }) =>
       list(options, '/v1/subscriptions', 'showSubscriptions', { client: options.client }),
     )
+}
+
+function addCluster(ctl: Command): void {
+  const cluster = ctl.command('cluster').description('the cluster, as this node sees it')
+  withNode(cluster.command('status'))
+    .description('nodes, links, rounds, positions')
+    .action((options: NodeFlags) => ask(options, 'GET', '/v1/cluster', 'showCluster'))
 }
 
 function addSessions(ctl: Command): void {
@@ -287,7 +296,13 @@ export function withNode(command: Command): Command {
       '--control-socket <PATH>',
       'its control socket (env CONCORDMQ_CONTROL_SOCKET; default: that of the directory)',
     )
+    .option('--node <N>', 'its number in the address book, where several share the directory', readNode)
     .option('--json', 'print the answer as JSON')
+}
+
+function readNode(text: string): number {
+  if (!/^\d{1,2}$/.test(text) || Number(text) > 30) throw new InvalidArgumentError('Give a number from 0 to 30.')
+  return Number(text)
 }
 
 function withPage(command: Command, filter: string): Command {
@@ -297,8 +312,8 @@ function withPage(command: Command, filter: string): Command {
     .option('--size <NUMBER>', 'entries on a page, at most 1000', readPositive, 50)
 }
 
-export function nodeOf({ directory, controlSocket, json }: NodeFlags) {
-  return { directory, controlSocket, json: json === true }
+export function nodeOf({ directory, controlSocket, node, json }: NodeFlags) {
+  return { directory, controlSocket, node, json: json === true }
 }
 
 async function work() {

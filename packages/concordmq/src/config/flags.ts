@@ -39,8 +39,13 @@ export const flags: readonly Flag[] = [
   {
     flags: '-C, --cluster-addr <ADDR>',
     path: 'cluster.addr',
-    about: 'where nodes meet (default: 0.0.0.0:19793; unused until clusters exist)',
-    repeatable: true,
+    about: 'where nodes meet, UDP and TCP (default: all interfaces, the port in the address book)',
+  },
+  {
+    flags: '--cluster-transport <KIND>',
+    path: 'cluster.transport',
+    about: 'what links nodes (default: auto, QUIC where it is available and TLS beside it)',
+    choices: ['auto', 'quic', 'tls'],
   },
   { flags: '--mqtts', path: 'mqtts.enabled', about: 'MQTT over TLS (default: off)' },
   {
@@ -142,12 +147,16 @@ export const flags: readonly Flag[] = [
     about: 'least important level logged (env RUST_LOG; default: info)',
     choices: logLevels,
   },
-  { flags: '--cluster-cert <FILE>', path: 'cluster.cert', about: 'refused until clusters exist' },
-  { flags: '--cluster-root-cert <FILE>', path: 'cluster.root-cert', about: 'refused until clusters exist' },
+  { flags: '--cluster-cert <FILE>', path: 'cluster.cert', about: 'refused until nodes can join by certificate' },
+  {
+    flags: '--cluster-root-cert <FILE>',
+    path: 'cluster.root-cert',
+    about: 'refused until nodes can join by certificate',
+  },
   {
     flags: '--cluster-accept-peer-with-cert',
     path: 'cluster.accept-peer-with-cert',
-    about: 'refused until clusters exist',
+    about: 'refused until nodes can join by certificate',
   },
 ]
 

@@ -53,6 +53,11 @@ export function formatAddress({ host, port }: Address): string {
   return isIPv6(host) ? `[${canonicalIPv6(host)}]:${port}` : `${host}:${port}`
 }
 
+/** Whether only programs on this machine reach it. */
+export function isLoopback(host: string): boolean {
+  return /^127\./.test(host) || host === '::1' || host === 'localhost'
+}
+
 /** Whether every interface is meant. */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'

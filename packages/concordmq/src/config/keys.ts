@@ -31,7 +31,7 @@ import { tokenKeys } from './token-keys.ts'
 const { access, limits, sessions, delivery, features, sys } = optionKeys
 
 const proxies = 'Proxies that put a PROXY protocol header in front of each connection'
-const clusterLater = 'this version runs single nodes only and cannot form a cluster'
+const clusterLater = 'nodes cannot join by certificate yet'
 
 export const keys = {
   'secret-key-file': path('P-256 private key of this node, PEM (SEC1 or PKCS#8). None: a new random key at each start'),
@@ -149,8 +149,23 @@ export const keys = {
     change: 'live',
   }),
 
-  'cluster.mode': oneOf(['none'], { fallback: 'none', about: `Who orders messages; ${clusterLater}` }),
-  'cluster.addr': addresses({ fallback: ['0.0.0.0:19793'], about: `Where nodes meet; unused: ${clusterLater}` }),
+  'cluster.mode': oneOf(['auto', 'none', 'bft'], {
+    fallback: 'auto',
+    about:
+      'Who orders messages: the nodes of the address book together (bft), or this one alone (none). auto: together where the book has several',
+  }),
+  'cluster.addr': {
+    ...addresses({ fallback: [], about: 'Where this node listens to the others, UDP for QUIC and TCP for TLS' }),
+    fallbackRule: 'the port of this node in the address book, on all interfaces',
+  },
+  'cluster.transport': oneOf(['auto', 'quic', 'tls'], {
+    fallback: 'auto',
+    about: 'What links nodes: QUIC (UDP), TLS 1.3 (TCP), or both, QUIC first',
+  }),
+  'cluster.network': text('1 to 64 characters without spaces', /^[\x21-\x7e]{1,64}$/, {
+    fallback: 'concordmq',
+    about: 'Name of the network; nodes of another one are refused',
+  }),
   'cluster.cert': notYet('path', clusterLater, 'Certificate chain of this node'),
   'cluster.root-cert': notYet('path', clusterLater, 'Root of the certificates of joining nodes'),
   'cluster.accept-peer-with-cert': notYet('boolean', clusterLater, 'Let nodes join by certificate'),

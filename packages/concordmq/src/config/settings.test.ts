@@ -113,14 +113,14 @@ test('loadConfiguration() lets a key in the environment replace the key file in 
   assert.equal(settings['secret-key'], 'aa')
 })
 
-test('loadConfiguration() refuses flags of clusters with the reason', () => {
+test('loadConfiguration() refuses flags of joining by certificate with the reason', () => {
   const error = refusal(() => load(undefined, { CLUSTER_CERT: '/x' }, [flag('cluster.accept-peer-with-cert', true)]))
   assert.match(
     error.message,
-    /cluster\.cert = "\/x" in CLUSTER_CERT: must be left out: this version runs single nodes only/,
+    /cluster\.cert = "\/x" in CLUSTER_CERT: must be left out: nodes cannot join by certificate yet/,
   )
   assert.match(error.message, /cluster\.accept-peer-with-cert/)
-  assert.match(refusal(() => load('[cluster]\nmode = "bft"\n')).message, /cluster\.mode = "bft"/)
+  assert.match(refusal(() => load('[cluster]\nmode = "raft"\n')).message, /cluster\.mode = "raft"/)
 })
 
 test('loadConfiguration() lets the variables of container links pass', () => {

@@ -177,9 +177,6 @@ function checkTogether(settings: Settings, origins: ReadonlyMap<Path, string>, {
   if (origins.has('data-dir') && settings.durability === 'memory') {
     notices.push(`data-dir from ${origins.get('data-dir')} has no effect: durability is memory`)
   }
-  if (origins.has('cluster.addr')) {
-    notices.push(`cluster.addr from ${origins.get('cluster.addr')} is not used: this version runs single nodes only`)
-  }
   if (listenersOf(settings) === 0) {
     problems.push(
       'no listener is on: leave mqtt.addr at its default, or switch on mqtts, websockets, wss or unix.paths',

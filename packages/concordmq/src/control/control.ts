@@ -36,7 +36,9 @@ export async function openControl(plan: Plan, context: ControlContext): Promise<
   const given = plan.configuration.settings['control-socket']
   if (given === 'off') return undefined
   const place: ControlPlace =
-    given === undefined ? controlPlace(plan.configuration.directory) : { path: given, moved: undefined }
+    given === undefined
+      ? controlPlace(plan.configuration.directory, { node: plan.cluster?.index })
+      : { path: given, moved: undefined }
   const { path, moved } = place
   if (!fits(path)) {
     throw new CommandError(ExitCode.configuration, `The path of the control socket is too long: ${path}`, {

@@ -1,11 +1,13 @@
 /** What the handlers of control requests are given: the running node, and the request. */
 import type { ServerResponse } from 'node:http'
-import type { Broker, ListenerHandle, Logger } from '@concordmq/broker'
+import type { Broker, Consensus, ListenerHandle, Logger } from '@concordmq/broker'
 import type { Plan } from '../running/plan.ts'
 import type { Reload } from '../running/reload.ts'
 
 export interface ControlContext {
   readonly broker: Broker
+  /** Undefined: the node orders alone. */
+  readonly cluster: Consensus | undefined
   readonly listeners: readonly ListenerHandle[]
   readonly reload: Reload
   readonly logger: Logger

@@ -10,7 +10,7 @@ import { readBody } from './read-body.ts'
 const overSecondsMax = 3_600
 
 /** The fields that row U22 names, and what else an operator asks first. */
-export const nodeState: ControlHandler = (_request, { broker, listeners, plan, startedAtMs }) => {
+export const nodeState: ControlHandler = (_request, { broker, cluster, listeners, plan, startedAtMs }) => {
   const totals = broker.inspection.totals()
   const perListener = new Map<string, number>()
   for (const { listener } of broker.clients()) perListener.set(listener, (perListener.get(listener) ?? 0) + 1)
@@ -28,7 +28,7 @@ export const nodeState: ControlHandler = (_request, { broker, listeners, plan, s
       // One process accepts for all of them.
       acceptors: 1,
     })),
-    nodes: [plan.key.id],
+    nodes: cluster === undefined ? [plan.key.id] : cluster.nodes.map(({ keyId }) => keyId),
     routes: totals.subscriptions,
     memory_mb: Math.round(process.memoryUsage().rss / 1_048_576),
     load,

@@ -7,6 +7,7 @@ import { deleteAccount, listAccounts, setAccount, showAccount } from './account-
 import { deleteAddressRule, listAddressRules, setAddressRule, showAddressRule } from './acl-routes.ts'
 import { addBan, liftBan, listBans } from './ban-routes.ts'
 import { disconnectClient, listClients, showClient } from './client-routes.ts'
+import { clusterStatus } from './cluster-routes.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler, ControlledNode } from './controlled-node.ts'
 import { drainNode, nodeState } from './node-routes.ts'
@@ -24,6 +25,7 @@ import { followTrace } from './trace-routes.ts'
 const routes: readonly (readonly [method: string, path: string, handler: ControlHandler])[] = [
   ['GET', '/v1/state', nodeState],
   ['POST', '/v1/drain', drainNode],
+  ['GET', '/v1/cluster', clusterStatus],
   ['GET', '/v1/clients', listClients],
   ['GET', '/v1/clients/*', showClient],
   ['DELETE', '/v1/clients/*', disconnectClient],

@@ -38,6 +38,15 @@ test('a directory that cannot be written does not keep a node from being spoken 
 })
 
 test('on Windows it is a named pipe', () => {
-  assert.match(controlPlace(folder, 'win32').path, /^\\\\\.\\pipe\\concordmq-[0-9a-f]{16}$/)
-  assert.deepEqual(controlPlaces(folder, 'win32'), [controlPlace(folder, 'win32').path])
+  assert.match(controlPlace(folder, { platform: 'win32' }).path, /^\\\\\.\\pipe\\concordmq-[0-9a-f]{16}$/)
+  assert.deepEqual(controlPlaces(folder, { platform: 'win32' }), [controlPlace(folder, { platform: 'win32' }).path])
+})
+
+test('nodes of a cluster that share a directory have sockets of their own, and each is found by its number', () => {
+  assert.equal(controlPlace(folder, { node: 3 }).path, join(folder, 'control-3.sock'))
+  assert.equal(controlPlaces(folder, { node: 3 })[0], join(folder, 'control-3.sock'))
+  assert.deepEqual(
+    controlPlaces(folder).slice(0, 3),
+    ['control.sock', 'control-0.sock', 'control-1.sock'].map((name) => join(folder, name)),
+  )
 })

@@ -4,6 +4,7 @@
  *
  *   --control-socket, CONCORDMQ_CONTROL_SOCKET, `control-socket` in concordmq.toml     as given
  *   DIRECTORY/control.sock                                                              usually
+ *   DIRECTORY/control-N.sock                                                            node N of a cluster
  *   TMPDIR/concordmq-UID/HASH.sock      where the directory is missing or read-only, or the path too long for a socket
  *   \\.\pipe\concordmq-HASH                                                             Windows, which has no such files
  *
@@ -15,6 +16,7 @@ import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
+import { nodesMax } from '../identity/make-address-book.ts'
 
 /** Linux has 108 bytes for the path, other systems 104, both with a final zero; Node cuts longer ones silently. */
 const pathBytesMax = 103
@@ -27,19 +29,32 @@ export interface ControlPlace {
   readonly moved: string | undefined
 }
 
-/** Where the node of a directory opens its socket. */
-export function controlPlace(directory: string, platform: NodeJS.Platform = process.platform): ControlPlace {
-  if (platform === 'win32') return { path: pipePath(directory), moved: undefined }
-  const path = join(resolve(directory), controlSocketName)
-  const moved = whyNot(directory, path)
-  return moved === undefined ? { path, moved } : { path: elsewhere(directory), moved }
+export interface WhoseSocket {
+  /** Index of a node of a cluster, several of which may share a directory. */
+  readonly node?: number | undefined
+  readonly platform?: NodeJS.Platform
 }
 
-/** Where `ctl` looks, in this order. */
-export function controlPlaces(directory: string, platform: NodeJS.Platform = process.platform): string[] {
-  if (platform === 'win32') return [pipePath(directory)]
-  const path = join(resolve(directory), controlSocketName)
-  return [...(fits(path) ? [path] : []), elsewhere(directory)]
+/** Where the node of a directory opens its socket. */
+export function controlPlace(directory: string, { node, platform = process.platform }: WhoseSocket = {}): ControlPlace {
+  if (platform === 'win32') return { path: pipePath(directory, node), moved: undefined }
+  const path = join(resolve(directory), socketName(node))
+  const moved = whyNot(directory, path)
+  return moved === undefined ? { path, moved } : { path: elsewhere(directory, node), moved }
+}
+
+/** Where `ctl` looks, in this order. Without a number: for a node alone, then for those of a cluster by their numbers. */
+export function controlPlaces(directory: string, { node, platform = process.platform }: WhoseSocket = {}): string[] {
+  if (platform === 'win32') return [pipePath(directory, node)]
+  const others = node === undefined ? Array.from({ length: nodesMax }, (_, i) => i) : []
+  return [
+    ...[node, ...others].map((one) => join(resolve(directory), socketName(one))).filter(fits),
+    ...[...others, node].map((one) => elsewhere(directory, one)),
+  ]
+}
+
+function socketName(node: number | undefined): string {
+  return node === undefined ? controlSocketName : `control-${node}.sock`
 }
 
 /** Whether a path is short enough for a socket. */
@@ -77,16 +92,20 @@ function whyNot(directory: string, path: string): string | undefined {
   }
 }
 
-function elsewhere(directory: string): string {
-  return join(privateFolder(), `${hashOf(directory)}.sock`)
+function elsewhere(directory: string, node: number | undefined): string {
+  return join(privateFolder(), `${hashOf(directory)}${suffix(node)}.sock`)
 }
 
 function privateFolder(): string {
   return join(tmpdir(), `concordmq-${process.getuid?.() ?? userInfo().username}`)
 }
 
-function pipePath(directory: string): string {
-  return `\\\\.\\pipe\\concordmq-${hashOf(directory)}`
+function pipePath(directory: string, node: number | undefined): string {
+  return `\\\\.\\pipe\\concordmq-${hashOf(directory)}${suffix(node)}`
+}
+
+function suffix(node: number | undefined): string {
+  return node === undefined ? '' : `-${node}`
 }
 
 function hashOf(directory: string): string {

@@ -14,6 +14,8 @@ import { readTextIfPresent } from '../files/read-text.ts'
 export interface NodeChoice {
   readonly directory: string
   readonly controlSocket?: string | undefined
+  /** Index of a node of a cluster. */
+  readonly node?: number | undefined
 }
 
 export interface Question {
@@ -58,16 +60,16 @@ export async function openNode(choice: NodeChoice, question: Question): Promise<
 }
 
 /** Where the node is spoken to: as given, as its configuration says, or where a node of that directory would be. */
-export function socketOf({ directory, controlSocket }: NodeChoice): string {
+export function socketOf({ directory, controlSocket, node }: NodeChoice): string {
   const given = controlSocket ?? process.env['CONCORDMQ_CONTROL_SOCKET']
   if (given !== undefined && given !== '') return resolve(given)
   const configured = fromFile(directory)
   if (configured !== undefined) return configured
-  const places = controlPlaces(directory)
+  const places = controlPlaces(directory, { node })
   const found = places.find((place) => place.startsWith('\\\\.\\') || isSocket(place))
   if (found !== undefined) return found
   throw new CommandError(ExitCode.unavailable, `No node runs with the directory ${directory}`, {
-    remedy: `There is no control socket at ${places.join(' or ')}. Name the directory with --directory, or the socket with --control-socket`,
+    remedy: `There is no control socket at ${places[0]}. Name the directory with --directory, or the socket with --control-socket`,
   })
 }
 

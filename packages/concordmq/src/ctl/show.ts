@@ -67,6 +67,66 @@ export function showState(answer: unknown): string {
   )
 }
 
+interface ClusterAnswer {
+  readonly mode: string
+  readonly network?: string
+  readonly node?: number
+  readonly transports?: readonly string[]
+  readonly addresses?: readonly string[]
+  readonly epoch?: number
+  readonly round?: number
+  readonly nextStep?: number
+  readonly position?: number
+  readonly checkpointStep?: number
+  readonly fairCuts?: number
+  readonly queuedMessages?: number
+  readonly queuedBytes?: number
+  readonly nodes: readonly ClusterNodeAnswer[]
+}
+interface ClusterNodeAnswer {
+  readonly node: number
+  readonly keyId: string
+  readonly address: string | null
+  readonly self: boolean
+  readonly up?: boolean
+  readonly jailed?: boolean
+  readonly demoted?: boolean
+  readonly transport?: string | null
+  readonly version?: string | null
+  readonly rttUs?: number
+}
+
+export function showCluster(answer: unknown): string {
+  const cluster = answer as ClusterAnswer
+  if (cluster.mode === 'none') return 'This node orders alone: there is no cluster\n'
+  return (
+    formatPairs({
+      Cluster: `"${cluster.network}", epoch ${cluster.epoch}, ${cluster.mode}`,
+      'This node': `${cluster.node}, over ${cluster.transports?.join(' and ').toUpperCase()} on ${cluster.addresses?.join(', ')}`,
+      Position: grouped(cluster.position ?? 0),
+      Round: `${grouped(cluster.round ?? 0)}, next step ${grouped(cluster.nextStep ?? 0)}`,
+      Checkpoint: `step ${grouped(cluster.checkpointStep ?? 0)}`,
+      'Fair cuts': grouped(cluster.fairCuts ?? 0),
+      Waiting: `${grouped(cluster.queuedMessages ?? 0)} messages, ${bytesText(cluster.queuedBytes ?? 0)}`,
+    }) +
+    '\n' +
+    formatTable(cluster.nodes, [
+      { head: 'NODE', cell: ({ node, self }) => `${node}${self ? ' (this)' : ''}`, right: true },
+      { head: 'KEY', cell: ({ keyId }) => keyId },
+      { head: 'ADDRESS', cell: ({ address }) => address ?? '-' },
+      { head: 'LINK', cell: linkState },
+      { head: 'OVER', cell: ({ transport }) => transport?.toUpperCase() ?? '-' },
+      { head: 'RTT', cell: ({ rttUs }) => (rttUs ? `${(rttUs / 1_000).toFixed(1)} ms` : '-'), right: true },
+      { head: 'VERSION', cell: ({ version }) => version || '-' },
+    ])
+  )
+}
+
+function linkState({ self, up, jailed, demoted }: ClusterNodeAnswer): string {
+  const state = self ? 'self' : up ? 'up' : 'down'
+  return `${state}${jailed ? ', jailed' : demoted ? ', demoted' : ''}`
+}
+
 export function showClients(answer: unknown): string {
   return page(answer as Page<ClientDetail>, 'clients', [
     { head: 'CLIENT', cell: ({ clientId }) => clientId },

@@ -51,7 +51,7 @@ export interface BookOutput {
 }
 
 /** More nodes than this cannot agree in time (architecture, section 2). */
-const nodesMax = 31
+export const nodesMax = 31
 
 export function makeAddressBook(addresses: readonly string[], { directory, force, say }: BookOutput): void {
   const book = join(directory, 'address-book.toml')

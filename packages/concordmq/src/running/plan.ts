@@ -11,17 +11,19 @@ import { readAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
 import type { Configuration } from '../config/settings.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
-import { parseAddressBook } from '../identity/address-book.ts'
 import { loadKeyFile, type NodeKey, parseHexKey, randomKey } from '../identity/secret-key.ts'
 import { recordProblem } from '../users/password-record.ts'
 import { parseUsersFile } from '../users/users-file.ts'
 import { accessParts } from './access-parts.ts'
+import { type ClusterPlan, prepareCluster, refuseForeignData } from './cluster-plan.ts'
 import { prepareTls } from './tls.ts'
 import { tokenFiles } from './token-files.ts'
 
 export interface Plan {
   readonly configuration: Configuration
   readonly key: NodeKey
+  /** Undefined: this node orders alone. */
+  readonly cluster: ClusterPlan | undefined
   readonly access: AccessOptions
   /** For all TLS listeners; undefined if there are none. */
   readonly tls: TlsMaterial | undefined
@@ -53,7 +55,7 @@ export async function preparePlan(
     }
   }
   const key = await attempt(() => prepareKey(configuration, logger))
-  if (key !== undefined) await attempt(() => checkAddressBook(configuration, key, logger))
+  const cluster = key === undefined ? undefined : await attempt(() => prepareCluster(configuration, key, logger))
   const users = await attempt(() => prepareUsers(configuration, logger))
   const parts = await Promise.all(accessParts.map(({ read }) => attempt(() => read(configuration, logger))))
   const wantsTls = settings['mqtts.enabled'] || settings['wss.enabled']
@@ -63,6 +65,7 @@ export async function preparePlan(
     key !== undefined && wantsTls
       ? await attempt(() => prepareTls(configuration, key, { logger, writeFiles: write }))
       : undefined
+  if (key !== undefined && refused.length === 0) await attempt(() => refuseForeignData(configuration, key, cluster))
   if (refused.length > 0 || key === undefined || users === undefined) throw together(refused)
   const access: AccessOptions = Object.assign(
     {},
@@ -70,7 +73,7 @@ export async function preparePlan(
     ...parts,
     key.random ? {} : { scramSecret: scramSecretOf(key) },
   )
-  return { configuration, key, access, tls, listeners: prepareListeners(settings, tls) }
+  return { configuration, key, cluster, access, tls, listeners: prepareListeners(settings, tls) }
 }
 
 /** One error as it is, several as a list, each with its own remedy. */
@@ -116,36 +119,6 @@ export function prepareKey({ settings, origins }: Configuration, logger: Logger)
     )
   }
   return parseHexKey(hex, origin)
-}
-
-/** Row F10 and section 6: no book and a book of one entry run, anything else is refused, never run alone. */
-function checkAddressBook({ directory }: Configuration, key: NodeKey, logger: Logger): void {
-  const path = join(directory, 'address-book.toml')
-  const file = readTextIfPresent(path)
-  if (file === undefined) {
-    logger.info({ event: 'node.single', address_book: path }, 'no address book, running as a single node')
-    return
-  }
-  const entries = parseAddressBook(file.text, path)
-  const [only] = entries
-  if (entries.length > 1 || only === undefined) {
-    throw configurationError(
-      `The address book ${path} has ${entries.length} nodes, and this version cannot form a cluster`,
-      'Run a single node with a book of one entry or none: a node that ran alone would not be in the order of the others',
-    )
-  }
-  if (key.random) {
-    throw configurationError(
-      `The address book ${path} names a node, and no secret key is given`,
-      `Add --secret-key-file ${join(directory, 'key_0.pem')}, or the environment variable SECRET_KEY_FILE`,
-    )
-  }
-  if (only.keyId !== key.id) {
-    throw configurationError(
-      `The secret key${key.file === undefined ? '' : ` ${key.file}`} (${key.id}) is not the key in the address book ${path} (${only.keyId})`,
-      'Give the key that was made together with the book',
-    )
-  }
 }
 
 /** `users.toml` of a directory; without the file, no users. */

@@ -5,6 +5,7 @@
 import {
   type Broker,
   type BrokerOptions,
+  type Consensus,
   createBroker,
   type HealthHandle,
   type ListenerHandle,
@@ -19,6 +20,7 @@ import { type ControlHandle, openControl } from '../control/control.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
 import { programVersion } from '../version.ts'
+import { type ClusterContext, openCluster } from './cluster.ts'
 import { dataPlace } from './data-place.ts'
 import { openHealthServer } from './health.ts'
 import { optionsOf } from './option-sections.ts'
@@ -60,9 +62,13 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
   }
   process.on('SIGHUP', onEarlyHangup)
   let broker: Broker
+  let cluster: Consensus | undefined
   try {
-    broker = await openBroker(brokerOptions(settings, plan, logger))
+    const options = brokerOptions(settings, plan, logger)
+    cluster = await openClusterOf(plan, { options, logger: log.logger('concordmq::cluster'), stop: stopped.request })
+    broker = await openBroker(cluster === undefined ? options : { ...options, cluster: { log: cluster } })
   } catch (error) {
+    await cluster?.stop()
     stopped.done()
     throw error
   }
@@ -85,6 +91,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
     control = await openControl(plan, {
       broker,
+      cluster,
       listeners,
       reload,
       logger: log.logger('concordmq::control'),
@@ -113,6 +120,14 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     await control?.close()
     await health?.close()
     stopped.done()
+  }
+}
+
+async function openClusterOf(plan: Plan, context: ClusterContext): Promise<Consensus | undefined> {
+  try {
+    return await openCluster(plan, context)
+  } catch (error) {
+    throw startError(error)
   }
 }
 
@@ -176,6 +191,12 @@ function startError(error: unknown): Error {
       error.message,
       'Name another folder with --data-dir, or keep nothing with --durability memory',
     )
+  }
+  if (/^CMQ_(ADDRESS_IN_USE|LISTEN_FAILED)$/.test(errorCode(error) ?? '') && error instanceof Error) {
+    return new CommandError(ExitCode.unavailable, error.message, {
+      remedy: 'Where nodes are listened to comes from the address book; give another place with --cluster-addr',
+      cause: error,
+    })
   }
   if (errorCode(error)?.startsWith('CMQ_') && error instanceof Error) return configurationError(error.message)
   return error instanceof Error ? error : new Error(String(error))
