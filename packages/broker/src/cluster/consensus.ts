@@ -4,7 +4,7 @@
  */
 import { createPublicKey, type KeyObject, randomBytes, randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { Engine, type Epoch, MessageKind, type Status } from '@concordmq/consensus'
+import { Engine, type Epoch, MessageKind, type Status, type WalRecord } from '@concordmq/consensus'
 import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
@@ -78,7 +78,9 @@ interface Opened {
 export class Consensus implements OrderedLog {
   readonly #o: ConsensusOptions
   readonly #claim: DirectoryClaim
-  readonly #opened: OpenedWal
+  readonly #wal: Wal
+  /** What the log held at the start, until the engine has it. */
+  #records: Iterable<WalRecord>
   /** The end of the log may have been lost. */
   readonly #doubtful: boolean
   readonly #clock = new WallClock()
@@ -95,7 +97,8 @@ export class Consensus implements OrderedLog {
   private constructor(options: ConsensusOptions, { members, claim, opened, used, doubtful }: Opened) {
     this.#o = options
     this.#claim = claim
-    this.#opened = opened
+    this.#wal = opened.wal
+    this.#records = opened.records
     this.#doubtful = doubtful
     if (used) this.#marked = true
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
@@ -165,13 +168,14 @@ export class Consensus implements OrderedLog {
         appliedPosition: application.nextPosition,
         amnesia: this.#doubtful && genesis.f > 0,
       },
-      this.#opened.records,
+      this.#records,
     )
+    this.#records = []
     const nowUs = (): number => this.#clock.nowUs()
     this.#application = application
     const driver = new Driver({
       engine,
-      wal: this.#opened.wal,
+      wal: this.#wal,
       verifier: this.#verifier,
       application,
       files,
@@ -204,7 +208,7 @@ export class Consensus implements OrderedLog {
     this.#stopped = true
     this.#driver?.stop()
     await this.#links?.close()
-    await this.#opened.wal.close()
+    await this.#wal.close()
     await releaseDirectory(this.#claim)
   }
 

@@ -241,8 +241,13 @@ function* recordsIn(payload: Uint8Array): Generator<WalRecord> {
   }
 }
 
-function* recordsOf(groups: readonly Uint8Array[]): Generator<WalRecord> {
-  for (const group of groups) yield* recordsIn(group)
+/** May be gone through more than once. */
+function recordsOf(groups: readonly Uint8Array[]): Iterable<WalRecord> {
+  return {
+    *[Symbol.iterator]() {
+      for (const group of groups) yield* recordsIn(group)
+    },
+  }
 }
 
 function marksOf(payload: Uint8Array): { readonly firstMark: number; readonly lastMark: number } {
