@@ -30,9 +30,47 @@ test('run refuses what its directory has wrong, naming file, rule and remedy', a
   const cases: { name: string; args: string[]; before?: () => void; message: RegExp }[] = [
     { name: 'a missing at()', args: ['no.d'], message: /directory no\.d does not exist/ },
     {
-      name: 'a book of several nodes',
-      args: ['-f', 'many/key_0.pem', 'many'],
-      message: /has 2 nodes, and this version cannot form a cluster/,
+      name: 'a book of several nodes for a node that is to run alone',
+      args: ['-f', 'many/key_0.pem', '--cluster-mode', 'none', 'many'],
+      message: /cluster\.mode is "none", and the address book many\/address-book\.toml has 2 nodes/,
+    },
+    {
+      name: 'a book of several nodes without a key',
+      args: ['many'],
+      message: /names 2 nodes, and no secret key is given\nAdd --secret-key-file many\/key_N\.pem/,
+    },
+    {
+      name: 'a key that is not among those of the book',
+      args: ['-f', 'one/key_0.pem', 'many'],
+      message: /\([0-9a-f]{16}\) is not among the 2 keys of the address book many\/address-book\.toml/,
+    },
+    {
+      name: 'a cluster without a data folder',
+      args: ['-f', 'many/key_0.pem', '--durability', 'memory', 'many'],
+      message: /durability is "memory", and a node of a cluster must not forget/,
+    },
+    {
+      name: 'a cluster without a book',
+      args: ['--cluster-mode', 'bft', 'd'],
+      message: /cluster\.mode is "bft", and there is no address book d\/address-book\.toml/,
+    },
+    {
+      name: 'the data folder of a node that ran alone',
+      args: ['-f', 'many/key_0.pem', '--data-dir', 'alone', 'many'],
+      before: () => {
+        mkdirSync(at('alone'))
+        writeFileSync(at('alone', 'state.sqlite'), '')
+      },
+      message: /The data folder .*alone is that of a node that ran alone/,
+    },
+    {
+      name: 'the data folder of a node of a cluster, alone',
+      args: ['--data-dir', 'shared', 'd'],
+      before: () => {
+        mkdirSync(at('shared', 'cluster'), { recursive: true })
+        writeFileSync(at('shared', 'cluster', 'cluster.json'), '{}')
+      },
+      message: /The data folder .*shared belongs to a node of a cluster, and this node would run alone/,
     },
     {
       name: 'a book without a key',

@@ -214,7 +214,7 @@ test('two of four nodes order nothing and say so, and go on by themselves when a
     const [first] = cluster.nodes
     assert.ok(first)
     await submit(first.consensus, Buffer.from('before'))
-    await Promise.all([2, 3].map((i) => cluster.nodes[i]?.consensus.stop()))
+    for (const i of [2, 3]) await cluster.nodes[i]?.consensus.stop()
     let placed: Placement | undefined
     first.consensus.submit(Buffer.from('held'), (placement) => {
       placed = placement

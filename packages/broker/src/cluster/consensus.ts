@@ -86,6 +86,7 @@ export class Consensus implements OrderedLog {
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
   #members: Members
+  #engine: Engine | undefined
   #driver: Driver | undefined
   #links: Links | undefined
   #application: OrderedApplication | undefined
@@ -151,7 +152,7 @@ export class Consensus implements OrderedLog {
       node: this.node,
       transports: this.#links?.transports ?? [],
       addresses: this.#links?.addresses ?? [],
-      status: this.#status,
+      status: this.#engine?.status ?? this.#status,
       links: this.#links?.figures() ?? [],
     }
   }
@@ -171,6 +172,7 @@ export class Consensus implements OrderedLog {
       this.#records,
     )
     this.#records = []
+    this.#engine = engine
     const nowUs = (): number => this.#clock.nowUs()
     this.#application = application
     const driver = new Driver({

@@ -42,6 +42,12 @@ export const flags: readonly Flag[] = [
     about: 'where nodes meet, UDP and TCP (default: all interfaces, the port in the address book)',
   },
   {
+    flags: '--cluster-mode <MODE>',
+    path: 'cluster.mode',
+    about: 'who orders messages: bft the nodes of the address book, none this one (default: auto, by the book)',
+    choices: ['auto', 'none', 'bft'],
+  },
+  {
     flags: '--cluster-transport <KIND>',
     path: 'cluster.transport',
     about: 'what links nodes (default: auto, QUIC where it is available and TLS beside it)',

@@ -69,7 +69,7 @@ export function socketOf({ directory, controlSocket, node }: NodeChoice): string
   const found = places.find((place) => place.startsWith('\\\\.\\') || isSocket(place))
   if (found !== undefined) return found
   throw new CommandError(ExitCode.unavailable, `No node runs with the directory ${directory}`, {
-    remedy: `There is no control socket at ${places[0]}. Name the directory with --directory, or the socket with --control-socket`,
+    remedy: `There is no control socket at ${places[0]} or ${places.at(-1)}. Name the directory with --directory, or the socket with --control-socket`,
   })
 }
 

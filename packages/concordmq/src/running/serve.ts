@@ -65,7 +65,11 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
   let cluster: Consensus | undefined
   try {
     const options = brokerOptions(settings, plan, logger)
-    cluster = await openClusterOf(plan, { options, logger: log.logger('concordmq::cluster'), stop: stopped.request })
+    cluster = await openClusterOf(plan, {
+      options,
+      logger: log.logger('concordmq::cluster'),
+      stop: () => stopped.request(),
+    })
     broker = await openBroker(cluster === undefined ? options : { ...options, cluster: { log: cluster } })
   } catch (error) {
     await cluster?.stop()
