@@ -29,6 +29,7 @@ for (const slotAuthor of [0, 1] as const) {
       scopes = nextRows(scopes, slotAuthor)
       sizes.push(scopes.length)
       for (const scope of scopes) {
+        assertLabels(scope, slotAuthor)
         const direct = directDecisions(scope, slotAuthor)
         assert.ok(direct.size <= 1, `parts decide ${[...direct].join(' and ')}`)
         for (const outcome of direct) outcomes.add(kind(outcome))
@@ -45,6 +46,17 @@ for (const slotAuthor of [0, 1] as const) {
     )
     assert.deepEqual([...outcomes].sort(compareText), ['anchored commit', 'anchored skip', 'commit', 'skip'])
   })
+}
+
+/** The labels by which graphs are told apart are what the graph says of the blocks. */
+function assertLabels(scope: Scope, author: number): void {
+  if (scope.rows.length !== 3) return
+  const graph = graphOf(scope, scope.rows.flat())
+  for (const [i, block] of (scope.rows[2] ?? []).entries()) {
+    const certified = graph.find(block)?.certified.find((vertex) => vertex.author === author)
+    const expected = [undefined, scope.rows[0]?.[author === 0 ? 3 : 0], scope.rows[0]?.[4]][scope.labels[2]?.[i] ?? 0]
+    assert.equal(certified?.block, expected)
+  }
 }
 
 /** What any closed part decides by votes alone: the first three rows say it, which graphs share. */
