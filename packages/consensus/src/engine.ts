@@ -201,14 +201,14 @@ export class Engine {
 
   #start(): void {
     const { context, agreement } = this.#run
-    const { epoch, self } = context
+    const { epoch } = context
     if (this.#options.amnesia) this.#journal.doubt({ epoch: epoch.number, round: 0 })
     if (this.#journal.inDoubt) {
       agreement.maker.roundMin = MUTE
       this.#amnesia = new Amnesia(context, agreement, true)
       this.#outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
     }
-    this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
+    this.#tellEpoch()
   }
 
   /** Peers told enough about the blocks of before: from this round on, and with fresh numbers, this node is heard again. */
@@ -434,6 +434,12 @@ export class Engine {
     this.#begin(context, freshState(next, context.domain, consensusUs))
   }
 
+  #tellEpoch(): void {
+    const { epoch, self } = this.#run.context
+    const links = this.#journal.links.slice()
+    this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self, links })
+  }
+
   /** Another epoch, or the same from a snapshot. */
   #begin(context: EpochContext, state: EpochState): void {
     const { epoch, self } = context
@@ -444,7 +450,7 @@ export class Engine {
     if (this.#journal.inDoubt) this.#run.agreement.maker.roundMin = MUTE
     if (!isNext) return this.#run.catchingUp.sendStatus('all')
     this.#peerEpochs = []
-    if (!this.#outbox.replaying) this.#outbox.push({ type: 'epoch', epoch, self: self < 0 ? undefined : self })
+    if (!this.#outbox.replaying) this.#tellEpoch()
     if (self < 0)
       for (const id of this.#submissions.abandon()) this.#outbox.push({ type: 'refused', id, why: 'stopped' })
   }

@@ -9,17 +9,19 @@ import { makeEpoch } from '../../../packages/consensus/src/bytes/epoch-record.ts
 import {
   type Certificate,
   type Checkpoint,
+  certificateBytes,
   checkpointBytes,
   nextBookHash,
   type SignatureCheck,
   signedCheckpointBytes,
 } from '../../../packages/consensus/src/log/checkpoint.ts'
-import { type EpochLink, followLink } from '../../../packages/consensus/src/log/epoch-chain.ts'
-import { type Leaf, leafBytes, messageAt } from '../../../packages/consensus/src/log/leaf.ts'
+import { type EpochLink, epochLinkBytes, followLink } from '../../../packages/consensus/src/log/epoch-chain.ts'
+import { leafBytes, messageAt } from '../../../packages/consensus/src/log/leaf.ts'
 import { type LogProof, makeProof } from '../../../packages/consensus/src/log/proof.ts'
-import { inclusionPath, LogTree, nodePlace } from '../../../packages/consensus/src/log/tree.ts'
-import { type Block, MessageKind } from '../../../packages/consensus/src/model/block.ts'
+import { inclusionPath, LogTree, type NodeName, nodePlace } from '../../../packages/consensus/src/log/tree.ts'
+import { MessageKind } from '../../../packages/consensus/src/model/block.ts'
 import { constantsFor } from '../../../packages/consensus/src/model/constants.ts'
+import type { OrderedBatch } from '../../../packages/consensus/src/model/effect.ts'
 import type { BookNode, Epoch, EpochRecord } from '../../../packages/consensus/src/model/epoch.ts'
 import { Positions } from '../../../packages/consensus/src/order/positions.ts'
 
@@ -35,6 +37,10 @@ export interface ProvenLog {
   /** Messages of the log. */
   readonly size: number
   readonly prove: (position: number) => LogProof
+  /** As the engine would hand it out: units in the order, the newest certificate, the ends of epochs. */
+  readonly batches: readonly OrderedBatch[]
+  readonly certificate: Uint8Array
+  readonly links: readonly Uint8Array[]
 }
 
 const NO_HASH = new Uint8Array(32)
@@ -69,14 +75,14 @@ export function provenLog(record: EpochRecord, nodes: readonly ProvenNode[], joi
   const genesis = makeEpoch(record, { sha256 })
   const log = new LogMaker(genesis)
   for (let round = 1; round <= 5; round++) log.unit(nodes, round % nodes.length, round)
-  if (joining === undefined) return { genesis, size: log.positions.next, prove: log.prover(nodes, []) }
+  if (joining === undefined) return log.finish(nodes, [])
   const changed = [...nodes.slice(0, -1), joining]
   const link = log.endEpoch(
     nodes,
     changed.map(({ book }) => book),
   )
   for (let round = 1; round <= 6; round++) log.unit(changed, round % nodes.length, round)
-  return { genesis, size: log.positions.next, prove: log.prover(changed, [link]) }
+  return log.finish(changed, [link])
 }
 
 /** A network of four, and two epochs. */
@@ -97,7 +103,7 @@ class LogMaker {
   #epoch: Epoch
   readonly #tree = new LogTree(sha256)
   readonly #kept: Uint8Array[] = []
-  readonly #units: { readonly block: Block; readonly leaf: Leaf }[] = []
+  readonly #batches: OrderedBatch[] = []
   #seq = 0
   #step = 0
 
@@ -130,11 +136,17 @@ class LogMaker {
     const content = { author, round, tsUs: 2000 * round, references, messages }
     const block = makeBlock(content, this.#epoch, domain, (digest) => signed(privateKey, signedBlockBytes(digest)))
     const emission = { author, round, digest: block.digest, consensusUs: 1500 * round, superseded: false }
-    const { leaf } = this.positions.place(emission, messages, 0)
+    const { leaf, messages: placed } = this.positions.place(emission, messages, 0)
     this.#step++
     if (leaf === undefined) return
-    this.#units.push({ block, leaf })
-    this.#kept.push(...this.#tree.append(leafBytes(leaf)))
+    const leafIndex = this.#tree.leafCount
+    const frontier = this.#tree.frontier()
+    const complete = this.#tree.append(leafBytes(leaf))
+    this.#kept.push(...complete)
+    const { number } = this.#epoch
+    const place = { leaf, leafIndex, frontier, nodes: complete }
+    const unit = { epoch: number, step: this.#step, unit: block, messages: placed, linearised: 0, jailed: 0 }
+    this.#batches.push({ ...unit, ...place })
   }
 
   endEpoch(nodes: readonly ProvenNode[], next: readonly BookNode[]): EpochLink {
@@ -149,14 +161,24 @@ class LogMaker {
     return link
   }
 
-  prover(nodes: readonly ProvenNode[], epochs: readonly EpochLink[]): (position: number) => LogProof {
-    const certificate = this.#certify(nodes, NO_HASH)
-    const { leafCount } = this.#tree
-    return (position) => {
-      const leafIndex = this.#units.findIndex(({ leaf }) => messageAt(leaf, position) !== -1)
-      const { block, leaf } = this.#units[leafIndex] as { block: Block; leaf: Leaf }
-      const path = inclusionPath(sha256, leafIndex, leafCount, (name) => this.#kept[nodePlace(name)] as Uint8Array)
-      return makeProof({ genesis: this.#genesis, position, block, leaf, leafIndex, path, certificate, epochs })
+  finish(nodes: readonly ProvenNode[], epochs: readonly EpochLink[]): ProvenLog {
+    const certificate = certificateBytes(this.#certify(nodes, NO_HASH))
+    const links = epochs.map(epochLinkBytes)
+    const genesis = this.#genesis
+    const hashOf = (name: NodeName): Uint8Array => this.#kept[nodePlace(name)] as Uint8Array
+    const prove = (position: number): LogProof => {
+      const found = this.#batches.find(({ leaf }) => messageAt(leaf, position) !== -1)
+      const { unit: block, leaf, leafIndex } = found as OrderedBatch
+      const path = inclusionPath(sha256, leafIndex, this.#tree.leafCount, hashOf)
+      return makeProof({ genesis, position, block, leaf, leafIndex, path, certificate, epochs: links })
+    }
+    return {
+      genesis,
+      size: this.positions.next,
+      prove,
+      batches: this.#batches,
+      certificate,
+      links,
     }
   }
 

@@ -6,11 +6,11 @@
 import { blockMessages } from '../bytes/block-codec.ts'
 import type { Reader } from '../bytes/reader.ts'
 import type { Writer } from '../bytes/writer.ts'
-import { type Leaf, leafBytes } from '../log/leaf.ts'
+import { leafBytes } from '../log/leaf.ts'
 import { LogTree } from '../log/tree.ts'
 import type { Block } from '../model/block.ts'
 import type { Cryptography } from '../model/cryptography.ts'
-import type { OrderedMessage } from '../model/effect.ts'
+import type { OrderedBatch, OrderedMessage } from '../model/effect.ts'
 import type { Epoch } from '../model/epoch.ts'
 import type { Emission } from '../order/fair-order.ts'
 import { Positions } from '../order/positions.ts'
@@ -98,8 +98,9 @@ export class OrderedOutput {
     const { messages, leaf } = this.positions.place(emission, blockMessages(block), at.jailed)
     if (leaf === undefined) return messages
     const leafIndex = this.tree.leafCount
+    const frontier = this.tree.frontier()
     const nodes = this.tree.append(leafBytes(leaf))
-    if (this.next > this.#applied) this.#handOut(block, messages, { leaf, leafIndex, nodes }, at)
+    if (this.next > this.#applied) this.#handOut(block, messages, { leaf, leafIndex, frontier, nodes }, at)
     this.linearised = 0
     return messages
   }
@@ -107,7 +108,7 @@ export class OrderedOutput {
   #handOut(
     block: Block,
     messages: readonly OrderedMessage[],
-    place: { leaf: Leaf; leafIndex: number; nodes: readonly Uint8Array[] },
+    place: Pick<OrderedBatch, 'leaf' | 'leafIndex' | 'frontier' | 'nodes'>,
     at: { step: number; jailed: number },
   ): void {
     const { step, jailed } = at

@@ -10,8 +10,6 @@
 import { blockMessages, type Decoded, encodeBlock } from '../bytes/block-codec.ts'
 import type { Block } from '../model/block.ts'
 import type { Epoch } from '../model/epoch.ts'
-import { type Certificate, certificateBytes } from './checkpoint.ts'
-import { type EpochLink, epochLinkBytes } from './epoch-chain.ts'
 import { type Leaf, leafBytes, messageAt } from './leaf.ts'
 
 export interface LogProof {
@@ -46,8 +44,10 @@ export interface ProofParts {
   readonly leafIndex: number
   /** `inclusionPath` for the leaf in the checkpoint's tree. */
   readonly path: readonly Uint8Array[]
-  readonly certificate: Certificate
-  readonly epochs: readonly EpochLink[]
+  /** `certificateBytes`. */
+  readonly certificate: Uint8Array
+  /** `epochLinkBytes` of each epoch's end, oldest first. */
+  readonly epochs: readonly Uint8Array[]
 }
 
 /** The first line of every text; another form of proof will have another name. */
@@ -66,8 +66,8 @@ export function makeProof(parts: ProofParts): LogProof {
     leaf: leafBytes(parts.leaf),
     leafIndex: parts.leafIndex,
     path: parts.path,
-    certificate: certificateBytes(parts.certificate),
-    epochs: parts.epochs.map(epochLinkBytes),
+    certificate: parts.certificate,
+    epochs: parts.epochs,
   }
 }
 

@@ -31,6 +31,11 @@ export class LogTree {
     return this.#leafCount
   }
 
+  /** Roots of the complete subtrees, largest first. */
+  frontier(): readonly Uint8Array[] {
+    return this.#frontier.slice()
+  }
+
   /** Add a leaf; returns the hashes that are complete now: the leaf's own, then nodes above it, lowest first. */
   append(leaf: Uint8Array): readonly Uint8Array[] {
     let hash = leafHash(this.#sha256, leaf)

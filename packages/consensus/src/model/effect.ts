@@ -48,8 +48,16 @@ export type Effect =
   | { readonly type: 'read'; readonly handle: number; readonly what: ReadRequest }
   /** Segments of the log that hold only records with marks below this one may go. */
   | { readonly type: 'forget'; readonly below: number }
-  /** An epoch begins. Peers have the indices of its book from the next effect on; `self` is undefined if this node is not in it. */
-  | { readonly type: 'epoch'; readonly epoch: Epoch; readonly self: number | undefined }
+  /**
+   * An epoch begins. Peers have the indices of its book from the next effect on; `self` is undefined if this node is not in it.
+   * `links` lead to it from the first epoch (`epochLinkBytes`, oldest first), for proofs.
+   */
+  | {
+      readonly type: 'epoch'
+      readonly epoch: Epoch
+      readonly self: number | undefined
+      readonly links: readonly Uint8Array[]
+    }
   | { readonly type: 'status'; readonly status: Status }
   /** A peer broke the rules on its link, too often: close it, and wait before the next one. */
   | { readonly type: 'drop'; readonly peer: number; readonly why: string }
@@ -104,6 +112,8 @@ export interface OrderedBatch {
   readonly leaf: Leaf
   readonly leafIndex: number
   readonly nodes: readonly Uint8Array[]
+  /** Roots of the complete subtrees of the tree before this leaf, largest first. */
+  readonly frontier: readonly Uint8Array[]
   /**
    * Bit i: a block of author i, unit or not, was linearised since the batch before, up to and with `step`. The application
    * tells by it which nodes live, equally everywhere; so it is part of the engine's snapshot.
