@@ -60,7 +60,7 @@ export class EpochRun implements EmissionSink {
 
   /** Whether this node has something to say or to see through. */
   get need(): boolean {
-    return this.agreement.need || this.ending !== undefined
+    return this.agreement.need || this.#state.schedule.pending || this.ending !== undefined
   }
 
   emit(emission: Emission, block: Block, at: { step: number; jailed: number }): number {

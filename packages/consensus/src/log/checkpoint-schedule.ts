@@ -28,6 +28,11 @@ export class CheckpointSchedule {
     return this.#lastStep
   }
 
+  /** Whether somebody asked for one that is not due yet: steps must go on until it is. */
+  get pending(): boolean {
+    return this.#requested
+  }
+
   /** A unit was emitted. */
   emitted(bodyBytes: number): void {
     this.#units++
