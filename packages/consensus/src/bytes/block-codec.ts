@@ -81,14 +81,23 @@ export function makeBlock(
   }
 }
 
-/** header | signature | body. */
+/** header | signature | body. A view, not a copy, if the block was read from these bytes: they are stored and sent on as they came. */
 export function encodeBlock(block: Block): Uint8Array {
   const { header, signature, body } = block
-  const bytes = new Uint8Array(header.length + signature.length + body.length)
+  const size = header.length + signature.length + body.length
+  if (isBehind(header, signature) && isBehind(signature, body)) {
+    return new Uint8Array(header.buffer, header.byteOffset, size)
+  }
+  const bytes = new Uint8Array(size)
   bytes.set(header)
   bytes.set(signature, header.length)
   bytes.set(body, header.length + signature.length)
   return bytes
+}
+
+/** Whether `second` stands right behind `first` in one buffer. */
+function isBehind(first: Uint8Array, second: Uint8Array): boolean {
+  return second.buffer === first.buffer && second.byteOffset === first.byteOffset + first.length
 }
 
 /**

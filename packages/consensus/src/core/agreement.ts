@@ -65,8 +65,6 @@ export class Agreement {
   readonly intake: Intake
   /** The step after which this epoch ends; undefined: it goes on. */
   endStep: number | undefined
-  /** Wall clock of the engine's own time when the last step was closed. */
-  steppedAtUs = 0
   /** Rounds from this one on are served however old they are: a checkpoint that peers may use stands on them. */
   servedFrom = 0
   /** Blocks that the graph had no room for. */
@@ -334,7 +332,6 @@ export class Agreement {
   #close(): void {
     const { step, convicted } = this.#open!
     this.#open = undefined
-    this.steppedAtUs = this.context.clock.nowUs
     const jailedBefore = this.committer.jailed
     const { collectRound } = this.committer.finish(convicted)
     const jailed = this.committer.jailed & ~jailedBefore
@@ -369,6 +366,7 @@ export class Agreement {
     for (const known of this.table.ofRound(round)) {
       if (!known.settled && this.#fair.fate(known) !== 'open') this.#void(known)
     }
+    this.table.dropNames(round)
   }
 
   #void(known: Known): void {

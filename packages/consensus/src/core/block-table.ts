@@ -129,6 +129,24 @@ export class BlockTable {
     }
   }
 
+  /** Forgets settled names of a round under which nothing is held. */
+  dropNames(round: number): void {
+    const row = this.#rounds.get(round)
+    if (row === undefined) return
+    for (const [author, first] of row.entries()) {
+      let kept: Known | undefined
+      for (let known = first; known !== undefined; ) {
+        const { next } = known
+        if (known.held || !known.settled) {
+          known.next = kept
+          kept = known
+        }
+        known = next
+      }
+      row[author] = kept
+    }
+  }
+
   /** Forgets rounds below this one. */
   forget(below: number): void {
     if (below - this.horizon > this.#rounds.size) {

@@ -7,12 +7,15 @@ import { encodeFrame } from '../bytes/frames.ts'
 import { sameBytes } from '../bytes/order.ts'
 import { authorCount } from '../graph/vertex.ts'
 import type { BlockName } from '../model/block.ts'
+import { Heap } from '../order/heap.ts'
 import type { EpochContext } from './context.ts'
 
 /** Names in one request. */
 export const fetchNamesMax = 64
 const RETRY_US_MIN = 4000
 const RETRY_US_MAX = 1_000_000
+/** The same for names that only few stand for, so that there need not be anything under them. */
+const RETRY_DOUBTED_US_MAX = 30_000_000
 /** Names that are asked for at a time; more wait until some have come or are wanted no more. */
 const WANTED_MAX = 100_000
 
@@ -27,14 +30,22 @@ interface Wanted extends BlockName {
   dueUs: number
 }
 
+interface Due {
+  readonly wanted: Wanted
+  readonly atUs: number
+}
+
+/** No time: it is wanted no more. */
+const GONE = -1
+
 export class Fetcher {
   readonly #context: EpochContext
   readonly #isWanted: (name: BlockName) => boolean
   readonly #wanted = new Map<number, Wanted[]>()
   #count = 0
   readonly #collected = new Set<Wanted>()
-  /** Nothing is due before. */
-  #dueUs = Number.POSITIVE_INFINITY
+  /** When each is to be looked at; what has another time by now is out of date. */
+  readonly #due = new Heap<Due>((a, b) => a.atUs - b.atUs)
   readonly #toAsk = new Map<number, BlockName[]>()
   #nextRequest = 1
 
@@ -49,7 +60,7 @@ export class Fetcher {
   }
 
   get deadlineUs(): number {
-    return this.#dueUs
+    return this.#due.first?.atUs ?? Number.POSITIVE_INFINITY
   }
 
   /** A block is lacking that these peers named (bit i: peer i). */
@@ -85,7 +96,11 @@ export class Fetcher {
     const at = names.findIndex((wanted) => isSame(wanted, name))
     if (at === -1) return
     this.#count--
-    this.#collected.delete(names[at]!)
+    const [wanted] = names.slice(at, at + 1)
+    if (wanted !== undefined) {
+      wanted.dueUs = GONE
+      this.#collected.delete(wanted)
+    }
     if (names.length === 1) this.#wanted.delete(name.round)
     else names.splice(at, 1)
   }
@@ -93,14 +108,12 @@ export class Fetcher {
   /** Asks again for what did not come in time. */
   tick(): void {
     const { nowUs } = this.#context.clock
-    if (nowUs < this.#dueUs) return
-    this.#dueUs = Number.POSITIVE_INFINITY
-    for (const names of [...this.#wanted.values()]) {
-      for (const wanted of [...names]) {
-        if (!this.#isWanted(wanted)) this.got(wanted)
-        else if (wanted.dueUs <= nowUs) this.#askAgain(wanted)
-        else this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
-      }
+    for (let due = this.#due.first; due !== undefined && due.atUs <= nowUs; due = this.#due.first) {
+      this.#due.pop()
+      const { wanted, atUs } = due
+      if (wanted.dueUs !== atUs) continue
+      if (this.#isWanted(wanted)) this.#askAgain(wanted)
+      else this.got(wanted)
     }
   }
 
@@ -127,13 +140,13 @@ export class Fetcher {
   #add(name: BlockName): Wanted | undefined {
     if (this.#count >= WANTED_MAX) return undefined
     const { author, round } = name
-    const dueUs = this.#context.clock.nowUs + RETRY_US_MIN
-    const wanted = { author, round, digest: name.digest.slice(), namers: 0, asked: 0, collected: 0, waitUs: 0, dueUs }
+    const digest = name.digest.slice()
+    const wanted: Wanted = { author, round, digest, namers: 0, asked: 0, collected: 0, waitUs: 0, dueUs: 0 }
     const names = this.#wanted.get(round)
     if (names === undefined) this.#wanted.set(round, [wanted])
     else names.push(wanted)
     this.#count++
-    this.#dueUs = Math.min(this.#dueUs, dueUs)
+    this.#lookAgain(wanted, RETRY_US_MIN)
     return wanted
   }
 
@@ -144,14 +157,14 @@ export class Fetcher {
     if (names === undefined) this.#toAsk.set(peer, [wanted])
     else names.push(wanted)
     if (wanted.waitUs === 0) wanted.waitUs = Math.max(2 * this.#context.peers.rttUs(peer), RETRY_US_MIN)
-    wanted.dueUs = this.#context.clock.nowUs + wanted.waitUs
-    this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
+    this.#lookAgain(wanted, wanted.waitUs)
   }
 
   /** Another namer that was not asked, else anyone. */
   #askAgain(wanted: Wanted): void {
-    const { peers, random, clock } = this.#context
-    if (wanted.waitUs > 0) wanted.waitUs = Math.min(wanted.waitUs * 2, RETRY_US_MAX)
+    const { peers, random, epoch } = this.#context
+    const waitUsMax = authorCount(wanted.namers) < epoch.w ? RETRY_DOUBTED_US_MAX : RETRY_US_MAX
+    if (wanted.waitUs > 0) wanted.waitUs = Math.min(wanted.waitUs * 2, waitUsMax)
     const unasked = wanted.namers & peers.connected & ~wanted.asked
     const choice = unasked === 0 ? peers.connected : unasked
     const count = authorCount(choice)
@@ -161,8 +174,14 @@ export class Fetcher {
         if (((choice >>> peer) & 1) === 1 && skip-- === 0) this.#ask(wanted, peer)
       }
     }
-    wanted.dueUs = clock.nowUs + Math.max(wanted.waitUs, RETRY_US_MIN)
-    this.#dueUs = Math.min(this.#dueUs, wanted.dueUs)
+    this.#lookAgain(wanted, Math.max(wanted.waitUs, RETRY_US_MIN))
+  }
+
+  #lookAgain(wanted: Wanted, afterUs: number): void {
+    const atUs = this.#context.clock.nowUs + afterUs
+    if (wanted.dueUs === atUs) return
+    wanted.dueUs = atUs
+    this.#due.push({ wanted, atUs })
   }
 }
 

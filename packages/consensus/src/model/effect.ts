@@ -86,7 +86,7 @@ export type Alarm =
   | { readonly type: 'divergence'; readonly step: number }
   /** Units whose fair place could not be waited for (section 8.4). */
   | { readonly type: 'fairCut'; readonly count: number }
-  /** The write-ahead log contradicts itself; the node runs on as after the loss of its disk. */
+  /** This node does not know which blocks it made, and makes none until others have told it. */
   | { readonly type: 'amnesia' }
 
 /** A message with its place. */

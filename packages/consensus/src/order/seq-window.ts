@@ -52,11 +52,15 @@ export class SeqWindow {
   /** The highest number, and the words that have a one, by their place: most of a window is empty or full of one run. */
   write(writer: Writer): void {
     writer.u64(this.#highest + 1)
-    const used = [...this.#words.entries()].filter(([, word]) => word !== 0)
-    writer.u32(used.length)
-    for (const [at, word] of used) {
+    let used = 0
+    for (const word of this.#words) if (word !== 0) used++
+    writer.u32(used)
+    for (let at = 0; used > 0; at++) {
+      const word = this.#words[at] as number
+      if (word === 0) continue
       writer.u32(at)
       writer.u32(word)
+      used--
     }
   }
 

@@ -152,7 +152,7 @@ export class Watch implements NodeObserver {
         violated(`Node ${node} says that the order diverged at step ${alarm.step}`)
         break
       case 'amnesia':
-        violated(`Node ${node} finds its log in contradiction`)
+        // It was told so: its disk is lost.
         break
       case 'fairCut':
         this.fairCuts = Math.max(this.fairCuts, alarm.count)
