@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { connect, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
+import { connect, open, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import { SharedLog, type SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
+import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
 import type { BrokerOptions } from './config/options.ts'
@@ -82,4 +83,229 @@ for (const qos of [0, 1, 2] as const) {
     }
     for (const client of [...subscribers, ...publishers]) client[Symbol.dispose]()
   })
+}
+
+const expiry = (seconds: number): wire.Property => ['sessionExpiryInterval', seconds]
+const kept = (clientId: string, more: wire.ConnectOptions = {}): wire.ConnectOptions => ({
+  clientId,
+  cleanStart: false,
+  properties: [expiry(1000)],
+  ...more,
+})
+
+test('a client resumes its session on another node, with subscriptions, queue and identifiers', async () => {
+  const { targets } = await cluster(4, {}, { seed: 21 })
+  const [first, second, third] = targets as [Target, Target, Target]
+  using before = await connect(first, 5, kept('a'))
+  await before.subscribe('t', 1)
+  using publisher = await connect(third, 5)
+  await publisher.publish('t', 'one', { qos: 1 })
+  const one = await before.expectPacket('PUBLISH', { payload: 'one', dup: false })
+  await before.drop()
+  for (const payload of ['two', 'three']) await publisher.publish('t', payload, { qos: 1 })
+  using after = await connect(second, 5, kept('a'))
+  assert.equal(after.connack?.sessionPresent, true)
+  // [MQTT-4.4.0-1] what was not acknowledged comes again, under its identifier; what surely was not sent comes without DUP
+  await after.receive({ payload: 'one', dup: true, id: one.id })
+  await after.receive({ payload: 'two' })
+  await after.receive({ payload: 'three' })
+  await publisher.publish('t', 'four', { qos: 1 })
+  await after.receive({ payload: 'four', dup: false })
+})
+
+test('a takeover on another node closes the older connection with 0x8E', async () => {
+  const { targets } = await cluster(4, {}, { seed: 22 })
+  const [first, second] = targets as [Target, Target]
+  using older = await connect(first, 5, { clientId: 'a' })
+  using newer = await connect(second, 5, { clientId: 'a' })
+  await older.expectRefusal(0x8e)
+  await newer.ping()
+})
+
+test('of two nodes that a client connects to at once, one has it at the end, and all nodes know which', async () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const { targets, brokers: nodes } = await cluster(4, {}, { seed: 100 + seed, turnsMax: 8, lagMax: 8 })
+    const [first, second] = targets as [Target, Target]
+    const clients = await Promise.all([connect(first, 4, { clientId: 'a' }), connect(second, 4, { clientId: 'a' })])
+    await until(() => nodes.filter((node) => node.client('a') !== undefined).length === 1)
+    const at = nodes.findIndex((node) => node.client('a') !== undefined)
+    await clients[1 - at]?.expectClosed()
+    await clients[at]?.ping()
+    for (const client of clients) client[Symbol.dispose]()
+  }
+})
+
+test('QoS 2 is published once, though its sender sends it again through another node', async () => {
+  const { targets } = await cluster(4, {}, { seed: 23 })
+  const [first, second, third] = targets as [Target, Target, Target]
+  using subscriber = await connect(third, 5)
+  await subscriber.subscribe('t', 2)
+  using before = await connect(first, 5, kept('p'))
+  before.send(wire.publish(5, 't', 'once', { qos: 2, id: 7 }))
+  await before.expectPacket('PUBREC', { id: 7, reason: 0 })
+  await before.drop()
+  using again = await connect(second, 5, kept('p'))
+  again.send(wire.publish(5, 't', 'once', { qos: 2, id: 7, dup: true }))
+  await again.expectPacket('PUBREC', { id: 7, reason: 0 })
+  again.send(wire.acknowledge('PUBREL', 7))
+  await again.expectPacket('PUBCOMP', { id: 7, reason: 0 })
+  await again.publish('t', 'next', { qos: 2 })
+  await subscriber.receive({ payload: 'once' })
+  await subscriber.receive({ payload: 'next' })
+})
+
+test('QoS 2 is delivered once, though its receiver goes on at another node between PUBREC and PUBCOMP', async () => {
+  const { targets } = await cluster(4, {}, { seed: 24 })
+  const [first, second, third] = targets as [Target, Target, Target]
+  using before = await connect(first, 5, kept('s'))
+  await before.subscribe('t', 2)
+  using publisher = await connect(third, 5)
+  await publisher.publish('t', 'once', { qos: 2 })
+  const { id } = await before.expectPacket('PUBLISH', { payload: 'once' })
+  before.send(wire.acknowledge('PUBREC', id))
+  await before.expectPacket('PUBREL', { id })
+  await before.drop()
+  using after = await connect(second, 5, kept('s'))
+  await after.expectPacket('PUBREL', { id })
+  after.send(wire.acknowledge('PUBCOMP', id))
+  await publisher.publish('t', 'next', { qos: 2 })
+  await after.receive({ payload: 'next' })
+})
+
+test('acknowledgements leave in the order of the requests, pipelined, whatever their QoS', async () => {
+  const { targets } = await cluster(4, {}, { seed: 25, turnsMax: 8 })
+  const [first] = targets as [Target]
+  using publisher = await connect(first, 5, kept('p'))
+  for (let i = 1; i <= 40; i++)
+    publisher.send(wire.publish(5, `t/${i % 3}`, `${i}`, { qos: i % 2 === 0 ? 1 : 2, id: i }))
+  for (let i = 1; i <= 40; i++) await publisher.expectPacket(i % 2 === 0 ? 'PUBACK' : 'PUBREC', { id: i, reason: 0 })
+  for (let i = 1; i <= 40; i += 2) publisher.send(wire.acknowledge('PUBREL', i))
+  for (let i = 1; i <= 40; i += 2) await publisher.expectPacket('PUBCOMP', { id: i, reason: 0 })
+})
+
+for (const how of ['transient', 'kept'] as const) {
+  test(`a SUBSCRIBE of a ${how} session takes effect behind what the connection published before`, async () => {
+    const { targets } = await cluster(4, {}, { seed: 26, turnsMax: 8 })
+    const [first] = targets as [Target]
+    using client = await connect(first, 5, how === 'kept' ? kept('a') : { clientId: 'a' })
+    client.send(
+      wire.publish(5, 't', 'before', { qos: 0 }),
+      wire.publish(5, 't', 'before', { qos: 1, id: 1 }),
+      wire.subscribe(5, 2, [['t', 1]]),
+      wire.publish(5, 't', 'behind', { qos: 1, id: 3 }),
+    )
+    await client.expectPacket('PUBACK', { id: 1 })
+    await client.expectPacket('SUBACK', { id: 2 })
+    const types = [(await client.next())?.type, (await client.next())?.type]
+    assert.deepEqual(types.sort(), ['PUBACK', 'PUBLISH'])
+    await client.expectNothing()
+  })
+}
+
+test('a will is published once, at one place, when its node falls; clients of other nodes are not disturbed', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 27 })
+  const [first, second, third] = targets as [Target, Target, Target]
+  const subscribers = await Promise.all([connect(second, 5), connect(third, 5)])
+  for (const subscriber of subscribers) await subscriber.subscribe('#', 1)
+  using dying = await connect(first, 5, kept('d', { will: { topic: 'will', payload: 'gone', qos: 1 } }))
+  using publisher = await connect(second, 5)
+  log.cut(0)
+  for (let i = 0; i < 12; i++) {
+    await publisher.publish('t', `${i}`, { qos: 1 })
+    log.pass(0.2)
+  }
+  const orders = await Promise.all(subscribers.map((subscriber) => received(subscriber, 13)))
+  assert.deepEqual(orders[0], orders[1])
+  assert.equal(orders[0]?.filter((payload) => payload === 'gone').length, 1)
+  log.join(0)
+  // It reads of its own fall: its clients are disconnected, and it goes on with a new life.
+  await dying.expectRefusal(0x9c)
+  using again = await connectWhenServed(first, kept('d'))
+  assert.equal(again.connack?.sessionPresent, true)
+  for (const subscriber of subscribers) {
+    await subscriber.expectNothing()
+    subscriber[Symbol.dispose]()
+  }
+})
+
+test('the fall of a node in an idle cluster is noticed by itself', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 28 })
+  const [first, second] = targets as [Target, Target]
+  using subscriber = await connect(second, 5)
+  await subscriber.subscribe('will', 1)
+  using _dying = await connect(first, 5, { will: { topic: 'will', payload: 'gone', qos: 1 } })
+  log.cut(0)
+  await subscriber.receive({ payload: 'gone' })
+})
+
+test('a node that was started anew ends the connections of its earlier life at once', async () => {
+  const { targets, brokers: nodes, log } = await cluster(4, {}, { seed: 29 })
+  const [first, second] = targets as [Target, Target]
+  using subscriber = await connect(second, 5)
+  await subscriber.subscribe('will', 1)
+  using lost = await connect(first, 5, { will: { topic: 'will', payload: 'gone', qos: 1 } })
+  // Killed: nothing more of it is ordered, and it tells nobody.
+  const [dead] = log.nodes
+  await dead?.stop()
+  const again = await createBroker({
+    access: { allowAnonymous: true },
+    sys: { intervalSeconds: 0 },
+    cluster: { log: log.restarted(0), nodeTimeoutMs: 1_000 },
+  })
+  brokers.push(again)
+  await subscriber.receive({ payload: 'gone' })
+  assert.equal(nodes.length, 4)
+  lost[Symbol.dispose]()
+})
+
+test('session expiry falls on one position on all nodes', async () => {
+  const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 30 })
+  const [first, second] = targets as [Target, Target]
+  const client = await connect(first, 5, { clientId: 'a', cleanStart: false, properties: [expiry(50)] })
+  await client.subscribe('t', 1)
+  await client.disconnect()
+  using publisher = await connect(second, 5)
+  await publisher.publish('t', 'x', { qos: 1 })
+  log.pass(60)
+  await publisher.publish('u', 'y', { qos: 1 })
+  using back = await connect(second, 5, kept('a'))
+  assert.equal(back.connack?.sessionPresent, false)
+  assert.equal(nodes.length, 4)
+})
+
+test('a shared group chooses one member across nodes, and hands over when a node falls', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 31 })
+  const [first, second, third, fourth] = targets as [Target, Target, Target, Target]
+  using a = await connect(first, 5, { clientId: 'a' })
+  using b = await connect(second, 5, { clientId: 'b' })
+  using c = await connect(third, 5, kept('c'))
+  for (const member of [a, b, c]) await member.subscribe('$share/g/t', 1)
+  using publisher = await connect(fourth, 5)
+  for (let i = 0; i < 6; i++) await publisher.publish('t', `${i}`, { qos: 1 })
+  const taken = await Promise.all([received(a, 2), received(b, 2), received(c, 2)])
+  assert.deepEqual(taken.flat().sort(), ['0', '1', '2', '3', '4', '5'])
+  // What it acknowledged has its place before this.
+  await a.publish('u', '', { qos: 1 })
+  log.cut(0)
+  for (let i = 0; i < 3; i++) await publisher.publish('t', `x${i}`, { qos: 1 })
+  for (let i = 0; i < 12; i++) {
+    log.pass(0.2)
+    await publisher.publish('time', '', { qos: 1 })
+  }
+  // What the member on the fallen node had not acknowledged passes on.
+  const later = await Promise.all([received(b, 1), received(c, 1)])
+  const rest = await Promise.race([b.receive(), c.receive()])
+  assert.deepEqual([...later.flat(), rest.payload.toString()].sort(), ['x0', 'x1', 'x2'])
+})
+
+/** Connects until the node serves. */
+async function connectWhenServed(target: Target, options: wire.ConnectOptions): Promise<RawClient> {
+  for (;;) {
+    const client = await open(target, 5)
+    client.send(wire.connect(5, options))
+    const connack = await client.expectPacket('CONNACK')
+    client.connack = connack
+    if (connack.reason === 0) return client
+    client[Symbol.dispose]()
+  }
 }

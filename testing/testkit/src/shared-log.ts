@@ -25,7 +25,7 @@ export interface SharedLogOptions {
 }
 
 export class SharedLog {
-  readonly nodes: readonly NodeLog[]
+  readonly nodes: NodeLog[]
   readonly entries: Entry[] = []
   readonly random: Random
   readonly turnsMax: number
@@ -58,6 +58,14 @@ export class SharedLog {
     this.reachable |= 1 << node
     this.#tell()
     this.nodes[node]?.resume()
+  }
+
+  /** The process of a node ended, and this is the log of the next one. */
+  restarted(node: number): NodeLog {
+    const next = new NodeLog(this, node, this.nodes.length)
+    next.sequence = this.nodes[node]?.sequence ?? 0
+    this.nodes[node] = next
+    return next
   }
 
   stall(): void {
@@ -132,6 +140,7 @@ export class NodeLog implements OrderedLog {
     const travel = (): void => {
       if (!this.isReachable) this.#waiting.push(travel)
       else if (turns-- > 0) setImmediate(travel)
+      else if (this.#application === undefined) return
       else this.#log.enter(this, own, done)
     }
     travel()

@@ -103,7 +103,7 @@ test('a new life of a node ends the connections of the one before, and its numbe
   h.order(0, h.bundle(1, 1, h.connect(at(0, 1), 'a', { will })))
   h.order(0, h.bundle(1, 5, h.publish('held')))
   assert.deepEqual(h.start(0, 2), [
-    'connectionEnded a 0.1.1 0x88',
+    'connectionEnded a 0.1.1 0x9c',
     'published will 3.0 by -',
     'sessionEnded a disconnect',
   ])

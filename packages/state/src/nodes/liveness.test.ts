@@ -18,7 +18,7 @@ test('a node that is silent for the time-out falls at one unit: its connections 
     h.timeUs += 1_000_000
   }
   assert.deepEqual(h.unit([1]), [
-    'connectionEnded a 1.1.1 0x88',
+    'connectionEnded a 1.1.1 0x9c',
     'published will 5.0 by -',
     'sessionEnded a disconnect',
     'nodeFell 1 1',

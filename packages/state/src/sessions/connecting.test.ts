@@ -112,9 +112,9 @@ test('start ends the connections of earlier incarnations as lost, in the order o
   h.take()
   assert.equal(h.apply({ type: 'start', node: 0, incarnation: 2 }).type, 'done')
   assert.deepEqual(h.take(), [
-    'connectionEnded a 0.1.2 0x88',
+    'connectionEnded a 0.1.2 0x9c',
     'published w/a 4.0 by -',
-    'connectionEnded b 0.1.1 0x88',
+    'connectionEnded b 0.1.1 0x9c',
     'published w/b 4.1 by -',
     'sessionEnded b disconnect',
   ])

@@ -14,7 +14,7 @@ import { isCurrent, isSameConnection, Session } from './session.ts'
 const DONE: Outcome = { type: 'done' }
 const STALE: Outcome = { type: 'stale' }
 const SESSION_TAKEN_OVER = 0x8e
-const SERVER_UNAVAILABLE = 0x88
+const USE_ANOTHER_SERVER = 0x9c
 const QUOTA_EXCEEDED = 0x97
 
 /** A node started: connections of its earlier incarnations are lost. */
@@ -38,7 +38,7 @@ export function endConnectionsOf(state: State, node: number, effects: Effects): 
   const lost: Session[] = []
   for (const session of state.sessions.values()) if (session.connection?.node === node) lost.push(session)
   for (const session of lost.sort((a, b) => compareText(a.clientId, b.clientId))) {
-    endConnection(state, session, { told: SERVER_UNAVAILABLE, will: 'publish' }, effects)
+    endConnection(state, session, { told: USE_ANOTHER_SERVER, will: 'publish' }, effects)
   }
 }
 
