@@ -9,7 +9,14 @@
  *                    sent   ▲ window.next
  */
 import { encodePacket, PacketType, ReasonCode } from '@concordmq/protocol'
-import { type AcknowledgeCommand, type Message, packetIdOf, type Session, type Settlement } from '@concordmq/state'
+import {
+  type AcknowledgeCommand,
+  type Message,
+  packetIdOf,
+  type Session,
+  type Settlement,
+  SPAN_MAX,
+} from '@concordmq/state'
 import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
@@ -36,6 +43,13 @@ export interface KeptFeedOptions {
   /** `kept` is called when they are on disk. */
   readonly acknowledge: (settlements: AcknowledgeCommand['settlements'], kept?: () => void) => void
   readonly contents: ContentReader
+  /** In a cluster, where what is settled here is settled in the machine only after a while; absent: at once. */
+  readonly order?: {
+    /** Settlements that the machine does not have: at this many nothing more is sent (`settlementLagMax`). */
+    readonly lagMax: number
+    /** Calls `flush` before long. */
+    readonly later: (feed: KeptFeed) => void
+  }
 }
 
 /** What has no expiry has this one. */
@@ -59,6 +73,8 @@ export class KeptFeed {
   /** A chunk is being read, for the number `#readFor`. */
   #reading = false
   #readFor = -1
+  /** Settlements that the machine does not have yet; counted in a cluster. */
+  #lag = 0
 
   constructor(options: KeptFeedOptions) {
     this.#o = options
@@ -145,7 +161,7 @@ export class KeptFeed {
       }
       const q = window.next
       // What is not on disk yet is sent when it is.
-      if (q >= queue.sendableBelow) break
+      if (q >= queue.sendableBelow || this.#lags(q)) break
       if (window.room() <= 0) {
         outbox.windowFull()
         break
@@ -155,7 +171,14 @@ export class KeptFeed {
       if (window.next === q) break
       if (outbox.output.full) outbox.output.flush()
     }
-    this.flush()
+    if (this.#o.order === undefined) this.flush()
+    else if (this.#settlements.length > 0) this.#o.order.later(this)
+  }
+
+  /** Whether other nodes know too little of what was settled: another one that goes on from there would send this anew. */
+  #lags(q: number): boolean {
+    const { order, session } = this.#o
+    return order !== undefined && (this.#lag >= order.lagMax || q - session.queue.base >= SPAN_MAX)
   }
 
   /** Sends the first QoS 0 message that waits. */
@@ -255,6 +278,7 @@ export class KeptFeed {
 
   #settle(settlement: Settlement): void {
     this.#settlements.push(settlement)
+    this.#lag++
     if (this.#settlements.length >= SETTLEMENTS_MAX) this.flush()
   }
 
@@ -304,6 +328,17 @@ export class KeptFeed {
     if (this.#settlements.length === 0) return
     const settlements = this.#settlements
     this.#settlements = []
-    this.#o.acknowledge(settlements, kept)
+    if (this.#o.order === undefined) {
+      this.#lag = 0
+      this.#o.acknowledge(settlements, kept)
+      return
+    }
+    let settled = 0
+    for (const { outcome } of settlements) if (outcome !== 'received') settled++
+    this.#o.acknowledge(settlements, () => {
+      this.#lag -= settled
+      kept?.()
+      this.pump()
+    })
   }
 }

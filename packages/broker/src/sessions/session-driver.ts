@@ -31,6 +31,7 @@ import type {
   PlacedMessage,
   PlacedRun,
   Session,
+  Settlement,
   SubscriptionOrder,
 } from '@concordmq/state'
 import type { Guard, PermissionClient } from '../access/permissions.ts'
@@ -42,7 +43,8 @@ import type { Sequencer } from '../model/sequencer.ts'
 import type { TopicIndex } from '../routing/topic-index.ts'
 import type { ContentReader } from '../storage/content-reader.ts'
 import type { Counters } from '../telemetry/counters.ts'
-import { KeptFeed } from './kept-feed.ts'
+import { KeptFeed, SETTLEMENTS_MAX } from './kept-feed.ts'
+import { LazyFlush } from './lazy-flush.ts'
 
 /** The connection as this driver needs it. */
 export interface SessionConnection extends PermissionClient {
@@ -111,6 +113,9 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly #byClient = new Map<string, C>()
   /** This life of this node: connections of others are not here, whatever their counter. */
   #life = { node: -1, incarnation: -1 }
+  readonly #lazy = new LazyFlush()
+  /** What transient members of shared groups have settled and the order does not know. */
+  readonly #shared = new Map<C, { readonly settlements: Settlement[]; flush(): void }>()
   #sequencer: Sequencer | undefined
   readonly #ignored: Effects = new IgnoredEffects()
 
@@ -213,6 +218,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const session = this.ordered.session(connection.clientId)
     if (session === undefined) return
     const outbox = connection.makeOutbox(session.queue.base)
+    const { settings } = this.ordered
     connection.feed = new KeptFeed({
       session,
       outbox,
@@ -225,6 +231,9 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       screen: () => connection.screening,
       acknowledge: (settlements, kept) => this.#acknowledge(connection, settlements, kept),
       contents: this.#o.contents,
+      ...(settings.replicated && {
+        order: { lagMax: settings.settlementLagMax, later: (feed: KeptFeed) => this.#lazy.later(feed) },
+      }),
     })
     connection.feed.resume()
   }
@@ -234,6 +243,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const { id, clientId } = connection
     if (id === undefined) return
     connection.feed?.flush()
+    this.#shared.get(connection)?.flush()
     const sessionExpirySeconds = packet?.properties?.sessionExpiryInterval
     this.#forget(connection)
     this.sequencer.submit({
@@ -339,7 +349,23 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     outcome: 'acked' | 'received' | 'completed' | 'givenUp',
     reasonCode: number,
   ): void {
-    this.#acknowledge(connection, [{ q, outcome, reasonCode }])
+    if (this.ordered.settings.replicated) this.#settleLater(connection, { q, outcome, reasonCode })
+    else this.#acknowledge(connection, [{ q, outcome, reasonCode }])
+  }
+
+  #settleLater(connection: C, settlement: Settlement): void {
+    let gathered = this.#shared.get(connection)
+    if (gathered === undefined) {
+      const settlements: Settlement[] = []
+      const flush = (): void => {
+        if (settlements.length > 0) this.#acknowledge(connection, settlements.splice(0))
+      }
+      gathered = { settlements, flush }
+      this.#shared.set(connection, gathered)
+    }
+    gathered.settlements.push(settlement)
+    if (gathered.settlements.length >= SETTLEMENTS_MAX) gathered.flush()
+    else this.#lazy.later(gathered)
   }
 
   // ---------------------------------------------------------------- effects of the ordered machine
@@ -493,6 +519,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const { id, clientId } = connection
     if (id === undefined) return
     connection.feed?.hold()
+    this.#shared.delete(connection)
     this.#byCounter.delete(id.counter)
     if (this.#byClient.get(clientId) === connection) this.#byClient.delete(clientId)
     if (!connection.kept && this.local.session(clientId) !== undefined) {
