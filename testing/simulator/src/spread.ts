@@ -66,7 +66,7 @@ function ask(worker: Worker, seeds: readonly number[]): Promise<Outcome[]> {
   worker.once('message', resolve)
   worker.once('error', reject)
   worker.postMessage(seeds)
-  return promise.finally(() => worker.removeAllListeners())
+  return promise.finally(() => worker.off('error', reject))
 }
 
 function totals(outcomes: readonly Outcome[]): Totals {
