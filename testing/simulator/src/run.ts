@@ -77,7 +77,7 @@ export function run(options: ClusterOptions, script: (cluster: Cluster) => void 
   const figures = verdict(cluster, weather)
   return {
     ...figures,
-    rounds: Math.max(...watch.lastRounds),
+    rounds: watch.highestRound,
     blocks: watch.blocksMade,
     messages: watch.agreement.log.length,
     crashes: weather.crashes,
@@ -107,7 +107,7 @@ function trouble(cluster: Cluster, counter: { events: number }): void {
   }
   publish()
   const untilUs = scenario.rounds * delays.slowestUs * troubleTimes
-  while (Math.max(...watch.lastRounds) < scenario.rounds && agenda.next(untilUs)) counter.events++
+  while (watch.highestRound < scenario.rounds && agenda.next(untilUs)) counter.events++
   isOver = true
 }
 
@@ -141,7 +141,7 @@ function quieten(cluster: Cluster, counter: { events: number }): void {
   const { agenda, watch, delays, scenario, genesis } = cluster
   const { voidRounds } = genesis.constants
   if (scenario.liars.length > 0 && voidRounds > quietVoidRoundsMax) return
-  const roundsMax = Math.max(...watch.lastRounds) + quietRounds + (scenario.liars.length > 0 ? voidRounds : 0)
+  const roundsMax = watch.highestRound + quietRounds + (scenario.liars.length > 0 ? voidRounds : 0)
   let blocks = watch.blocksMade
   let silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
   while (agenda.next(silentUntilUs)) {
@@ -149,15 +149,16 @@ function quieten(cluster: Cluster, counter: { events: number }): void {
     if (watch.blocksMade === blocks) continue
     blocks = watch.blocksMade
     silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
-    const round = Math.max(...watch.lastRounds)
+    const round = watch.highestRound
     if (round > roundsMax) violated(`Not silent: round ${round}, where ${roundsMax} was to be the last`)
   }
 }
 
 function verdict(cluster: Cluster, weather: Weather): FairnessFigures {
   const { watch, scenario, genesis, delays } = cluster
-  const cutRounds = weather.longestCutUs / delays.slowestUs
-  const isCalm = weather.crashes === 0 && cutRounds <= genesis.constants.patienceSteps
+  // A node that is cut off, far or slow for so many rounds is waited for no longer than that.
+  const slowestUs = Math.max(weather.longestCutUs, delays.slowestUs, ...scenario.syncUs.map((us) => 2 * us))
+  const isCalm = weather.crashes === 0 && slowestUs / scenario.baseUs <= genesis.constants.patienceSteps / 2
   if (isCalm && watch.fairCuts > 0 && scenario.loss === 0) violated(`${watch.fairCuts} fair cuts`)
   if (watch.fairCuts > 0 || watch.fairLate > 0) return { pairs: 0, turnedInCycles: 0 }
   return watch.fairness.check(genesis.f)

@@ -186,7 +186,9 @@ interface Header {
 }
 
 function encodeHeader(content: BlockContent, epoch: number, body: Uint8Array, bodyHash: Uint8Array): Uint8Array {
-  const writer = new Writer(FIXED_HEADER_BYTES + content.references.length * REPORT_BYTES)
+  let size = FIXED_HEADER_BYTES
+  for (const reference of content.references) size += reference.report ? REPORT_BYTES : PARENT_BYTES
+  const writer = new Writer(size)
   writer.u32(MAGIC)
   writer.u32(epoch)
   writer.u8(content.author)

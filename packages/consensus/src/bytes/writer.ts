@@ -4,6 +4,7 @@
  */
 const SIZE_MIN = 256
 const TWO_32 = 0x1_0000_0000
+const NOTHING = new Uint8Array(0)
 
 export class Writer {
   /** How many bytes are written. */
@@ -74,9 +75,15 @@ export class Writer {
     bytes[at + 3] = value
   }
 
-  /** A copy of what is written. */
+  /**
+   * What is written, the caller's from now on; the writer begins anew. Without a copy where the size was known from the start:
+   * an array of more than a few bytes costs more to make than to fill.
+   */
   take(): Uint8Array {
-    return this.#bytes.slice(0, this.length)
+    const taken = this.length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.length)
+    this.#bytes = NOTHING
+    this.length = 0
+    return taken
   }
 
   /** What is written, without a copy: valid until the next write. */
@@ -92,7 +99,7 @@ export class Writer {
   #room(count: number): void {
     const wanted = this.length + count
     if (wanted <= this.#bytes.length) return
-    let size = this.#bytes.length * 2
+    let size = Math.max(SIZE_MIN, this.#bytes.length * 2)
     while (size < wanted) size *= 2
     const grown = new Uint8Array(size)
     grown.set(this.view())

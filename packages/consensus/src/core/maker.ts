@@ -7,7 +7,7 @@
  * A block counts for this node's own decisions only once it is durable: decided by a block that a crash erased, the order would
  * differ from everybody else's. So at most one own block is under way.
  */
-import { encodeBlock, makeBlock } from '../bytes/block-codec.ts'
+import { makeBlock } from '../bytes/block-codec.ts'
 import { signedBlockBytes } from '../bytes/domain.ts'
 import type { Committer } from '../commit/committer.ts'
 import type { Graph } from '../graph/graph.ts'
@@ -181,7 +181,7 @@ export class Maker {
       const reported = this.#table.find(reference)
       if (reported !== undefined && reported.mark === 0) records.push(this.#record(reported))
     }
-    const own = outbox.record(RecordKind.own, blockRecord(block.tsUs, encodeBlock(block)))
+    const own = outbox.record(RecordKind.own, blockRecord(block.tsUs, block))
     known.mark = own.mark
     records.push(own)
     return outbox.persistThen(records)
@@ -196,10 +196,7 @@ export class Maker {
   }
 
   #record(known: Known): WalRecord {
-    const record = this.#context.outbox.record(
-      RecordKind.block,
-      blockRecord(known.arrivalUs, encodeBlock(known.block!)),
-    )
+    const record = this.#context.outbox.record(RecordKind.block, blockRecord(known.arrivalUs, known.block!))
     known.mark = record.mark
     return record
   }

@@ -6,7 +6,7 @@
  */
 import { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
-import type { BlockMessage, MessageKind } from '../model/block.ts'
+import type { Block, BlockMessage, MessageKind } from '../model/block.ts'
 
 export const RecordKind = {
   /** A block of anyone, as it was accepted or about to be reported: arrival u64 | block. */
@@ -31,10 +31,12 @@ export const RecordKind = {
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 
-export function blockRecord(arrivalUs: number, block: Uint8Array): Uint8Array {
-  const writer = new Writer(8 + block.length)
+export function blockRecord(arrivalUs: number, { header, signature, body }: Block): Uint8Array {
+  const writer = new Writer(8 + header.length + signature.length + body.length)
   writer.u64(arrivalUs)
-  writer.raw(block)
+  writer.raw(header)
+  writer.raw(signature)
+  writer.raw(body)
   return writer.take()
 }
 

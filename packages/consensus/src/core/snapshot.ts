@@ -46,7 +46,7 @@ export function freshState(epoch: Epoch, domain: Domain, consensusUs: number): E
 
 /** Behind a closed step. */
 export function writeState(state: EpochState, output: OrderedOutput): Uint8Array {
-  const writer = new Writer(chunkBytesMax)
+  const writer = new Writer(4096)
   state.committer.write(writer)
   state.fair.write(writer)
   state.schedule.write(writer)

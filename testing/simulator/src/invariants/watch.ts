@@ -36,6 +36,8 @@ export class Watch implements NodeObserver {
   readonly fairness: Fairness
   /** Highest round of an own block that left, by node. */
   readonly lastRounds: Float64Array
+  /** The highest of them. */
+  highestRound = 0
   /** Own blocks that left correct nodes. */
   blocksMade = 0
   /** From submission to place at the submitter, in own rounds. */
@@ -192,6 +194,7 @@ export class Watch implements NodeObserver {
   #ownBlockLeaves(node: number, block: Block): void {
     if (block.round > (this.lastRounds[node] as number)) {
       this.lastRounds[node] = block.round
+      this.highestRound = Math.max(this.highestRound, block.round)
       this.blocksMade++
       this.#o.trace?.(`${node} makes ${describeBlock(block)}`)
     }

@@ -11,6 +11,12 @@ import type { WalRecord } from '../../../../packages/consensus/src/model/effect.
 import type { Epoch } from '../../../../packages/consensus/src/model/epoch.ts'
 import type { Keyring } from './fast-cryptography.ts'
 
+/** Section 3: bytes of a record before its block; of a header before its table, of an entry without a time, behind the table. */
+const recordHeadBytes = 8
+const fixedBytes = 4 + 4 + 1 + 8 + 8 + 1 + 2
+const parentKind = 1
+const parentBytes = 1 + 1 + 8 + 32
+const restBytes = 2 + 4 + 32
 const nothing: readonly Block[] = []
 
 export class BlockReader {
@@ -18,6 +24,7 @@ export class BlockReader {
   readonly #domain: Domain
   readonly #keyring: Keyring
   readonly #known = new WeakMap<Uint8Array, readonly Block[]>()
+  readonly #bySignature = new Map<number, Block>()
 
   constructor(epoch: Epoch, domain: Domain, keyring: Keyring) {
     this.#epoch = epoch
@@ -36,14 +43,12 @@ export class BlockReader {
     return blocks
   }
 
-  /** The block of a BLOCK or OWN record. */
-  ofRecord(record: WalRecord): Block | undefined {
-    let known = this.#known.get(record.bytes)
-    if (known === undefined) {
-      known = this.#read(readBlockRecord(record.bytes).block)
-      this.#known.set(record.bytes, known)
-    }
-    return known[0]
+  /**
+   * The block of a BLOCK or OWN record. What an engine writes it has checked, so that the signature names the block: most have
+   * been read already, in the frame that brought them.
+   */
+  ofRecord({ bytes }: WalRecord): Block | undefined {
+    return this.#bySignature.get(signatureKey(bytes, recordHeadBytes)) ?? this.#read(readBlockRecord(bytes).block)[0]
   }
 
   #readMany(frame: Uint8Array): readonly Block[] {
@@ -57,6 +62,20 @@ export class BlockReader {
     if (!decoded.ok) return nothing
     const block = decoded.value
     const key = this.#epoch.nodes[block.author]?.publicKey as Uint8Array
-    return this.#keyring.verify(key, signedBlockBytes(block.digest), block.signature) ? [block] : nothing
+    if (!this.#keyring.verify(key, signedBlockBytes(block.digest), block.signature)) return nothing
+    this.#bySignature.set(signatureKey(bytes, 0), block)
+    return [block]
   }
+}
+
+/** Six bytes of a block's signature as a number: behind a table of references that are of two lengths. */
+function signatureKey(bytes: Uint8Array, start: number): number {
+  let at = start + fixedBytes
+  for (let left = u16(bytes, at - 2); left > 0; left--) at += bytes[at] === parentKind ? parentBytes : parentBytes + 8
+  at += restBytes
+  return (u16(bytes, at) * 65_536 + u16(bytes, at + 2)) * 65_536 + u16(bytes, at + 4)
+}
+
+function u16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
 }

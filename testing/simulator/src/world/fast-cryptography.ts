@@ -65,7 +65,10 @@ function secretOf(index: number): number {
   return Math.imul(index + 1, 0x9e37_79b1)
 }
 
-const lanes = new Uint32Array(8)
+/** Hashes are cut from slabs: an array with memory of its own costs more than what is in it. */
+const slabHashes = 256
+let slab = new Uint32Array(8 * slabHashes)
+let used = 0
 
 /** Two multiplications per 32-bit word, into two of eight lanes, and three rounds of mixing at the end. */
 export function fastHash(bytes: Uint8Array, key: number): Uint8Array {
@@ -87,21 +90,27 @@ export function fastHash(bytes: Uint8Array, key: number): Uint8Array {
     d = Math.imul(d ^ a, 0x27d4_eb2f) + c
   }
   for (let at = whole; at < length; at++) a = Math.imul(a ^ (bytes[at] as number), 0x0100_0193) ^ (b >>> 7)
-  lanes[0] = a
-  lanes[1] = b
-  lanes[2] = c
-  lanes[3] = d
-  lanes[4] = a ^ d
-  lanes[5] = b + c
-  lanes[6] = Math.imul(a, b | 1)
-  lanes[7] = Math.imul(c, d | 1)
+  if (used === slabHashes) {
+    slab = new Uint32Array(8 * slabHashes)
+    used = 0
+  }
+  const at = 8 * used++
+  const lanes = slab
+  lanes[at] = a
+  lanes[at + 1] = b
+  lanes[at + 2] = c
+  lanes[at + 3] = d
+  lanes[at + 4] = a ^ d
+  lanes[at + 5] = b + c
+  lanes[at + 6] = Math.imul(a, b | 1)
+  lanes[at + 7] = Math.imul(c, d | 1)
   let carried = key | 1
   for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 8; i++) {
+    for (let i = at; i < at + 8; i++) {
       carried = Math.imul(carried ^ (lanes[i] as number), 0x2c1b_3c6d)
       carried ^= carried >>> 15
       lanes[i] = (lanes[i] as number) + carried
     }
   }
-  return new Uint8Array(lanes.slice().buffer)
+  return new Uint8Array(lanes.buffer, 4 * at, 32)
 }
