@@ -20,10 +20,12 @@ import {
   type ConnectionId,
   DIRECT_PREFIX,
   type Message,
+  type MessageHead,
   type Outcome,
   type PlacedMessage,
   type PlacedRun,
   type PublishCommand,
+  type PublishRunCommand,
   type RunOutcome,
 } from '@concordmq/state'
 import type { Guard } from './access/permissions.ts'
@@ -539,7 +541,8 @@ export class Pipeline {
     }
     const { nowMs, turns } = this.#o
     const begun = nowMs()
-    this.#each(run, (single) => this.#submit(from, single, route))
+    if (run.count > 1 && run.qos < 2) this.#submitRun(from, run, route)
+    else this.#each(run, (single) => this.#submit(from, single, route))
     // The machine looks for subscribers at every message.
     turns.spend(nowMs() - begun, from)
   }
@@ -556,8 +559,8 @@ export class Pipeline {
       ...(qos === 2 && from.kept && { receipt: packetId }),
     }
     // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
-    driver.runMessage = run.retain ? undefined : command.message
-    driver.runPlaced = false
+    driver.runPayloads = run.retain ? undefined : [command.message.payload]
+    driver.runPlaced = 0
     const { dup } = run
     from.submitted()
     const answer = (
@@ -595,11 +598,75 @@ export class Pipeline {
     if (qos > 0) {
       from.answerWhen((ready) => driver.sequencer.submit(command, (outcome) => answer(outcome, ready)))
     } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
-    driver.runMessage = undefined
+    driver.runPayloads = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
-    if (driver.runPlaced) {
-      this.#fanOut(from, from.clientId, run, route, this.#direct(route))
+    if (driver.runPlaced > 0) this.#fanOut(from, from.clientId, run, route, this.#direct(route))
+  }
+
+  /** A run at QoS 0 or 1 as one command, and as it is to the transient subscribers. */
+  #submitRun(from: Connection, run: PublishRun, route: Route<Connection>): void {
+    const { driver } = this.#o
+    const { qos, count } = run
+    const payloads: Uint8Array[] = []
+    for (let i = 0; i < count; i++) payloads.push(run.copyPayload(i))
+    const expirySeconds = this.#o.messageExpiryMax()
+    const head: MessageHead = {
+      topic: route.topic,
+      qos,
+      retain: false,
+      publisher: from.clientId,
+      ...(expirySeconds > 0 && { expirySeconds }),
     }
+    const command: PublishRunCommand = {
+      type: 'publishRun',
+      head,
+      payloads,
+      ...(from.id !== undefined && { connection: from.id }),
+    }
+    driver.runPayloads = payloads
+    driver.runPlaced = 0
+    from.submitted()
+    if (qos > 0) {
+      from.answerRunWhen(run, (ready) =>
+        driver.sequencer.submit(command, (outcome) => this.#answerRun(from, { count, route, outcome }, ready)),
+      )
+    } else driver.sequencer.submit(command, () => from.ordered())
+    driver.runPayloads = undefined
+    const placed = driver.runPlaced
+    if (placed === count) this.#fanOut(from, from.clientId, run, route, this.#direct(route))
+    else if (placed > 0) {
+      const { end } = run
+      run.end = run.endOf(placed - 1)
+      run.count = placed
+      this.#fanOut(from, from.clientId, run, route, this.#direct(route))
+      run.end = end
+      run.count = count
+    }
+  }
+
+  /** Tells the publisher of a run what became of it. Messages that found no room are refused; the others are not. */
+  #answerRun(
+    from: Connection,
+    { count, route, outcome }: { readonly count: number; readonly route: Route<Connection>; readonly outcome: Outcome },
+    ready: (answer: RunAnswer) => void,
+  ): void {
+    from.ordered()
+    from.conversation.settledIn(count)
+    let taken = 0
+    let reasonCode = 0
+    let refusal: number = ReasonCode.quotaExceeded
+    if (outcome.type === 'publishedRun') {
+      taken = outcome.taken
+      if (outcome.matched === 0 && unmatched(route)) reasonCode = ReasonCode.noMatchingSubscribers
+    } else if (outcome.type === 'refused') refusal = outcome.reasonCode
+    else {
+      taken = count
+      reasonCode = ReasonCode.implementationSpecificError
+    }
+    this.#o.counters.publishDropped += count - taken
+    ready({ firstByte: PUBACK, reasonCode, taken, refusal: from.v5 ? refusal : undefined })
+    // Earlier clients send again what was not acknowledged, when they are back.
+    if (taken < count && !from.v5) from.conversation.disconnect(refusal)
   }
 
   /** Whether a 5.0 publisher is told that nobody subscribes. In a cluster no node knows of the others' transient subscribers. */

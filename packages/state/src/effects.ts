@@ -22,8 +22,11 @@ export interface Effects {
    * retained message is stored and before what this machine queues and delivers itself; not for direct messages.
    */
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void
-  /** A kept session (or a member of a shared group) has a new queue entry `q`; its node sends it when the window allows. */
-  queued(clientId: string, connection: ConnectionId | undefined, q: number): void
+  /**
+   * A kept session (or a member of a shared group) has `count` new queue entries, from `q` on; its node sends them when the
+   * window allows.
+   */
+  queued(clientId: string, connection: ConnectionId | undefined, q: number, count: number): void
   /** A QoS 0 message for a connected kept session, or for the chosen member of a shared group: send in line, or drop. */
   deliver(clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void
   /** A connection ended by the order: taken over (0x8E), or its node fell. Its node closes the socket. */
@@ -53,6 +56,8 @@ export type Outcome =
   | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }
   /** `duplicate`: the receipt was there already, nothing was published a second time. */
   | { readonly type: 'published'; readonly duplicate: boolean; readonly matched: number }
+  /** The first `taken` messages of a run were published, `matched` counts for each; those behind them found no room. */
+  | { readonly type: 'publishedRun'; readonly taken: number; readonly matched: number }
   /**
    * One reason code per requested filter. `retainedDue`: by retain handling this filter gets retained messages now, and the
    * machine has not queued them, because the session is transient; the node sends what `retainedFor` lists.

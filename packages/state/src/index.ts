@@ -6,6 +6,7 @@ export type {
   ConnectionId,
   DisconnectCommand,
   PublishCommand,
+  PublishRunCommand,
   ReleaseCommand,
   Settlement,
   StartCommand,
@@ -19,7 +20,7 @@ export { type CommandRecord, decodeRecords, encodeRecord } from './commands/reco
 export { NEVER } from './deadlines/deadlines.ts'
 export type { DeliveryTerms, Effects, Outcome } from './effects.ts'
 export { Machine, type OrderedBundle } from './machine.ts'
-export type { Message, PlacedMessage } from './messages/message.ts'
+export type { Message, MessageHead, PlacedMessage } from './messages/message.ts'
 export { DIRECT_PREFIX } from './messages/publishing.ts'
 export { contentOf, readContent } from './messages/shelf.ts'
 export { type BundleHead, BundleWriter, type RunAuthor } from './nodes/bundle.ts'

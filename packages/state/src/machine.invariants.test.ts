@@ -78,9 +78,9 @@ test('Machine gives each queue number once, and every number ends once: settled,
       const dropped = new Set<string>()
       const effects: Effects = {
         ...NOTHING,
-        queued: (clientId, _, q) => {
+        queued: (clientId, _, q, count) => {
           assert.equal(q, next.get(clientId) ?? 0, 'numbers are given one after the other')
-          next.set(clientId, q + 1)
+          next.set(clientId, q + count)
         },
         dropped: (clientId, q) => {
           if (q < 0) return

@@ -77,8 +77,18 @@ export const steps = fc.array(
       {
         weight: 4,
         arbitrary: fc.record({
+          kind: fc.constant('publishRun' as const),
+          published,
+          broker: fc.boolean(),
+          sizes: fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 4 }),
+        }),
+      },
+      {
+        weight: 4,
+        arbitrary: fc.record({
           kind: fc.constant('acknowledge' as const),
           ahead: fc.nat({ max: 4 }),
+          count: fc.constantFrom(1, 1, 3),
           outcome: fc.constantFrom('acked', 'received', 'completed', 'givenUp'),
         }),
       },
@@ -168,10 +178,15 @@ export class Player {
         if (step.broker) return { type: 'publish', message: sent }
         return { type: 'publish', message: sent, connection, ...(sent.qos === 2 ? { receipt: step.receipt } : {}) }
       }
+      case 'publishRun': {
+        const { payload: _, ...head } = toMessage({ ...step.published, retain: false }, step.broker ? '' : clientId)
+        const payloads = step.sizes.map((size) => new Uint8Array(size))
+        return { type: 'publishRun', head, payloads, ...(step.broker ? {} : { connection }) }
+      }
       case 'acknowledge': {
         const q = (machine.session(clientId)?.queue.base ?? 0) + step.ahead
         const outcome = step.outcome as 'acked' | 'received' | 'completed' | 'givenUp'
-        return { type: 'acknowledge', connection, clientId, settlements: [{ q, outcome }] }
+        return { type: 'acknowledge', connection, clientId, settlements: [{ q, count: step.count, outcome }] }
       }
       case 'release':
         return { type: 'release', connection, clientId, packetIds: [step.receipt] }

@@ -15,7 +15,9 @@ export function tracingEffects(lines: string[]): Effects {
   return {
     published: ({ message, position, index }, publisher) =>
       void lines.push(`published ${message.topic} ${position}.${index} by ${at(publisher)}`),
-    queued: (clientId, connection, q) => void lines.push(`queued ${clientId} ${at(connection)} q${q}`),
+    queued: (clientId, connection, q, count) => {
+      for (let i = 0; i < count; i++) lines.push(`queued ${clientId} ${at(connection)} q${q + i}`)
+    },
     deliver: (clientId, connection, { message }, { qos, retain, subscriptionIds }) =>
       void lines.push(
         `deliver ${clientId} ${at(connection)} ${message.topic} qos${qos}${retain ? ' retain' : ''} [${subscriptionIds.join()}]`,
@@ -120,6 +122,22 @@ export class Harness {
       message: message(topic, from ?? '', rest),
       ...(from === undefined ? {} : { connection: this.at(from) }),
       ...(receipt === undefined ? {} : { receipt }),
+    })
+  }
+
+  /** A run of messages with these payloads. */
+  publishRun(
+    topic: string,
+    payloads: readonly Uint8Array[],
+    options: Partial<Message> & { from?: string } = {},
+  ): Outcome {
+    const { from, ...rest } = options
+    const { payload: _, ...head } = message(topic, from ?? '', rest)
+    return this.apply({
+      type: 'publishRun',
+      head,
+      payloads,
+      ...(from === undefined ? {} : { connection: this.at(from) }),
     })
   }
 

@@ -54,8 +54,11 @@ export interface KeptFeedOptions {
 
 /** What has no expiry has this one. */
 const NEVER = Number.MAX_SAFE_INTEGER
-/** Settlements of one command. */
+/** Entries settled by one command. */
 export const SETTLEMENTS_MAX = 256
+
+/** Settlements of one kind, one behind the other. */
+type Gathered = { -readonly [Key in keyof Settlement]: Settlement[Key] }
 
 interface Waiting {
   readonly form: Form
@@ -68,7 +71,9 @@ export class KeptFeed {
   /** QoS 0 that waits. */
   readonly #zero = new Fifo<Waiting>()
   #zeroBytes = 0
-  #settlements: Settlement[] = []
+  #settlements: Gathered[] = []
+  /** How many entries they settle. */
+  #settled = 0
   #held = true
   /** A chunk is being read, for the number `#readFor`. */
   #reading = false
@@ -273,13 +278,17 @@ export class KeptFeed {
   #giveUp(q: number, reasonCode: number): void {
     const { window } = this.#o.outbox
     window.settle(window.take(1, 1))
-    this.#settle({ q, outcome: 'givenUp', reasonCode })
+    this.#settle(q, 'givenUp', reasonCode)
   }
 
-  #settle(settlement: Settlement): void {
-    this.#settlements.push(settlement)
+  #settle(q: number, outcome: 'acked' | 'completed' | 'givenUp', reasonCode: number): void {
+    const last = this.#settlements.at(-1)
+    // Most are acknowledged in order, and make one settlement together.
+    if (last?.outcome === outcome && last.reasonCode === reasonCode && last.q + (last.count ?? 1) === q) {
+      last.count = (last.count ?? 1) + 1
+    } else this.#settlements.push({ q, outcome, reasonCode })
     this.#lag++
-    if (this.#settlements.length >= SETTLEMENTS_MAX) this.flush()
+    if (++this.#settled >= SETTLEMENTS_MAX) this.flush()
   }
 
   puback(packetId: number, reasonCode: number): Settled {
@@ -288,7 +297,7 @@ export class KeptFeed {
     if (q < 0) return 'unknown'
     if (window.qosOf(q) !== 1) return 'mismatch'
     window.settle(q)
-    this.#settle({ q, outcome: 'acked', reasonCode })
+    this.#settle(q, 'acked', reasonCode)
     return 'settled'
   }
 
@@ -300,7 +309,7 @@ export class KeptFeed {
     if (window.qosOf(q) !== 2) return 'mismatch'
     if (reasonCode >= 0x80) {
       window.settle(q)
-      this.#settle({ q, outcome: 'givenUp', reasonCode })
+      this.#settle(q, 'givenUp', reasonCode)
       kept()
       return 'settled'
     }
@@ -319,7 +328,7 @@ export class KeptFeed {
     // [MQTT-4.3.3-5] [MQTT3-4.3.3-1] without PUBREC the PUBLISH stays unacknowledged
     if (window.state(q) !== 'received') return 'mismatch'
     window.settle(q)
-    this.#settle({ q, outcome: 'completed', reasonCode })
+    this.#settle(q, 'completed', reasonCode)
     return 'settled'
   }
 
@@ -328,13 +337,13 @@ export class KeptFeed {
     if (this.#settlements.length === 0) return
     const settlements = this.#settlements
     this.#settlements = []
+    const settled = this.#settled
+    this.#settled = 0
     if (this.#o.order === undefined) {
       this.#lag = 0
       this.#o.acknowledge(settlements, kept)
       return
     }
-    let settled = 0
-    for (const { outcome } of settlements) if (outcome !== 'received') settled++
     this.#o.acknowledge(settlements, () => {
       this.#lag -= settled
       kept?.()

@@ -149,7 +149,7 @@ describe('SessionDriver', () => {
   test('only the message whose run goes to transient sessions is kept from them', () => {
     const node = new TestNode()
     const message = { topic: 'run', payload: Buffer.from('x'), qos: 1, retain: false, publisher: '' } as const
-    node.driver.runMessage = message
+    node.driver.runPayloads = [message.payload]
     node.driver.sequencer.submit({ type: 'publish', message })
     node.publish('other', 'x')
     assert.deepEqual(topics(node), ['other'])

@@ -104,10 +104,10 @@ export interface MachineWatcher {
 export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly ordered: Machine
   readonly local: Machine
-  /** The message that reaches transient sessions by its run; others that the same command sets free do not. */
-  runMessage: Message | undefined
-  /** Set when `runMessage` has got its place. */
-  runPlaced = false
+  /** Payloads of the messages that reach transient sessions by their run; others that the same command sets free do not. */
+  runPayloads: readonly Uint8Array[] | undefined
+  /** How many of them, the first ones, have got their place. */
+  runPlaced = 0
   readonly #o: SessionDriverOptions
   readonly #byCounter = new Map<number, C>()
   readonly #byClient = new Map<string, C>()
@@ -373,7 +373,8 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
     const { message } = placed
     if (message.retain) this.#o.topics?.retain(message.topic, message.payload.length > 0)
-    if (placed.message === this.runMessage) this.runPlaced = true
+    // The same object, not equal bytes: only the machine of this process, told just now, has it.
+    if (message.payload === this.runPayloads?.[this.runPlaced]) this.runPlaced++
     else this.#o.routePlaced(placed, publisher)
   }
 
@@ -381,7 +382,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     this.#o.routeRun(run, placed)
   }
 
-  queued(clientId: string, connection: ConnectionId | undefined, q: number): void {
+  queued(_clientId: string, connection: ConnectionId | undefined, first: number, count: number): void {
     const on = this.byId(connection)
     if (on === undefined) return
     if (on.feed !== undefined) {
@@ -389,17 +390,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       return
     }
     if (on.kept) return
-    const entry = this.ordered.session(clientId)?.queue.entry(q)
-    // What a transient session has queued is in memory.
-    if (entry?.placed === undefined) return
-    if (!this.mayReceive(on, entry.placed.message.topic)) {
-      this.#acknowledge(on, [{ q, outcome: 'givenUp', reasonCode: ReasonCode.notAuthorized }])
-      return
-    }
-    const { qos, retain, subscriptionIds } = entry.terms
-    const timestamps = wantsTimestamps(this.ordered.session(clientId), entry.placed.message.topic)
-    const given = { qos, retain, dup: false, subscriptionIds, timestamps }
-    on.outbox.give(messageForm(entry.placed, on.v5, given, this.now()), q)
+    for (let q = first; q < first + count; q++) this.#sendQueued(on, q)
   }
 
   deliver(clientId: string, connection: ConnectionId, placed: PlacedMessage, terms: DeliveryTerms): void {
@@ -449,6 +440,22 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   // ---------------------------------------------------------------- private
+
+  /** An entry of a transient session: of a shared group, or addressed to it. */
+  #sendQueued(on: C, q: number): void {
+    const { clientId } = on
+    const entry = this.ordered.session(clientId)?.queue.entry(q)
+    // What a transient session has queued is in memory.
+    if (entry?.placed === undefined) return
+    if (!this.mayReceive(on, entry.placed.message.topic)) {
+      this.#acknowledge(on, [{ q, outcome: 'givenUp', reasonCode: ReasonCode.notAuthorized }])
+      return
+    }
+    const { qos, retain, subscriptionIds } = entry.terms
+    const timestamps = wantsTimestamps(this.ordered.session(clientId), entry.placed.message.topic)
+    const given = { qos, retain, dup: false, subscriptionIds, timestamps }
+    on.outbox.give(messageForm(entry.placed, on.v5, given, this.now()), q)
+  }
 
   #mayLeaveWill(connection: C): boolean {
     const { willTopic } = connection

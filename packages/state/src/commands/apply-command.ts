@@ -1,6 +1,7 @@
 /** One command, whoever it comes from: is it well-formed, which rule does it go to, what is counted. */
 import type { Effects, Outcome } from '../effects.ts'
 import { publishMessage } from '../messages/publishing.ts'
+import { publishRun } from '../messages/publishing-run.ts'
 import { isRefused } from '../messages/refusing.ts'
 import { acknowledge, releaseReceipts } from '../queue/settling.ts'
 import { connect, disconnect, start } from '../sessions/connecting.ts'
@@ -29,6 +30,8 @@ function dispatch(state: State, command: Command, effects: Effects): Outcome {
       return start(state, command, effects)
     case 'publish':
       return publish(state, command, effects)
+    case 'publishRun':
+      return { type: 'publishedRun', ...publishRun(state, command, command.connection, effects) }
     case 'connect':
       return connect(state, command, effects)
     case 'disconnect':

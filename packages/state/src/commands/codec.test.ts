@@ -32,6 +32,7 @@ const message = fc.record(
   { topic: text, payload: bytes, qos, retain: fc.boolean(), properties, expirySeconds: u32, publisher: text },
   { requiredKeys: ['topic', 'payload', 'qos', 'retain', 'publisher'] },
 )
+const head = message.map(({ payload: _, ...rest }) => rest)
 const ofClient = { connection, clientId: text }
 const type = <T extends string>(name: T) => fc.constant(name)
 const order = fc.record({
@@ -48,6 +49,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   fc.record(
     { type: type('publish'), message, connection, receipt: fc.nat({ max: 65_535 }) },
     { requiredKeys: ['type', 'message'] },
+  ),
+  fc.record(
+    { type: type('publishRun'), head, connection, payloads: fc.array(bytes, { maxLength: 4 }) },
+    { requiredKeys: ['type', 'head', 'payloads'] },
   ),
   fc.record(
     {
@@ -93,6 +98,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       fc.record(
         {
           q: u53,
+          count: fc.integer({ min: 2, max: 0xffff_ffff }),
           outcome: fc.constantFrom<'acked' | 'received' | 'completed' | 'givenUp'>(
             'acked',
             'received',
@@ -156,7 +162,7 @@ test('decodeCommand() refuses each kind of fault by name', () => {
   const faults: [Uint8Array, RegExp][] = [
     [new Uint8Array(0), /cut short/],
     [Uint8Array.of(0), /unknown command/],
-    [Uint8Array.of(10), /unknown command/],
+    [Uint8Array.of(11), /unknown command/],
     [Uint8Array.of(...tick, 0), /bytes follow/],
     [Uint8Array.of(1, 0, 0, 0, 1, 0xff, 0, 0, 0, 0, 0, 0, 0), /2\^53/],
     [Uint8Array.of(2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0), /QoS 3/],

@@ -6,7 +6,7 @@
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
-import { readMessage, writeMessage } from '../messages/message-codec.ts'
+import { readHead, readMessage, writeHead, writeMessage } from '../messages/message-codec.ts'
 import type { Command, ConnectionId, Settlement, SubscriptionOrder, WillOrder } from './commands.ts'
 
 const TAGS = {
@@ -19,10 +19,12 @@ const TAGS = {
   acknowledge: 7,
   release: 8,
   tick: 9,
+  publishRun: 10,
 } as const satisfies Record<Command['type'], number>
 
 const OUTCOMES = ['acked', 'received', 'completed', 'givenUp'] as const
-const SETTLEMENT_BYTES = 10
+const SETTLEMENT_BYTES = 14
+const PAYLOAD_BYTES = 4
 const SUBSCRIPTION_BYTES = 7
 
 /** The bytes of a command. */
@@ -39,6 +41,13 @@ export function encodeCommand(command: Command): Uint8Array {
       if (command.connection !== undefined) writeConnection(writer, command.connection)
       if (command.receipt !== undefined) writer.u16(command.receipt)
       writeMessage(writer, command.message)
+      break
+    case 'publishRun':
+      writer.u8(command.connection === undefined ? 0 : 1)
+      if (command.connection !== undefined) writeConnection(writer, command.connection)
+      writeHead(writer, command.head)
+      writer.u32(command.payloads.length)
+      for (const payload of command.payloads) writer.bytes(payload)
       break
     case 'connect':
       writeClient(writer, command)
@@ -76,8 +85,9 @@ export function encodeCommand(command: Command): Uint8Array {
     case 'acknowledge':
       writeClient(writer, command)
       writer.u32(command.settlements.length)
-      for (const { q, outcome, reasonCode } of command.settlements) {
+      for (const { q, count = 1, outcome, reasonCode } of command.settlements) {
         writer.u53(q)
+        writer.u32(count)
         writer.u8(OUTCOMES.indexOf(outcome) | (reasonCode === undefined ? 0 : 4))
         writer.u8(reasonCode ?? 0)
       }
@@ -111,6 +121,17 @@ function readCommand(reader: Reader): Command | undefined {
       const connection = (set & 1) === 0 ? {} : { connection: readConnection(reader) }
       const receipt = (set & 2) === 0 ? {} : { receipt: reader.u16() }
       return { type: 'publish', ...connection, ...receipt, message: readMessage(reader) }
+    }
+    case TAGS.publishRun: {
+      const set = reader.upTo(1, 'flags of publishRun')
+      const connection = set === 0 ? {} : { connection: readConnection(reader) }
+      const head = readHead(reader)
+      return {
+        type: 'publishRun',
+        ...connection,
+        head,
+        payloads: readList(reader, PAYLOAD_BYTES, () => reader.bytes()),
+      }
     }
     case TAGS.connect:
       return readConnect(reader)
@@ -228,12 +249,15 @@ function readSubscription(reader: Reader): SubscriptionOrder {
 
 function readSettlement(reader: Reader): Settlement {
   const q = reader.u53()
+  const entries = reader.u32()
+  if (entries === 0) reader.fail('settlement of no entry')
+  const count = entries === 1 ? {} : { count: entries }
   const set = reader.upTo(7, 'outcome')
   const reasonCode = reader.u8()
   const outcome = OUTCOMES[set & 3] as Settlement['outcome']
-  if ((set & 4) !== 0) return { q, outcome, reasonCode }
+  if ((set & 4) !== 0) return { q, ...count, outcome, reasonCode }
   if (reasonCode !== 0) reader.fail('reason code of a settlement without one')
-  return { q, outcome }
+  return { q, ...count, outcome }
 }
 
 function readList<T>(reader: Reader, bytesMin: number, read: () => T): T[] {

@@ -3,7 +3,7 @@
  * connection. Each is applied at a position and a time that the sequencer gives it.
  */
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
-import type { Message } from '../messages/message.ts'
+import type { Message, MessageHead } from '../messages/message.ts'
 
 /** One network connection of one life of one node. Fences the commands of a connection that is no longer the current one. */
 export interface ConnectionId {
@@ -26,6 +26,17 @@ export interface PublishCommand {
   readonly connection?: ConnectionId
   /** Packet identifier under which a QoS 2 publish of a kept session leaves its receipt; a transient session keeps its own. */
   readonly receipt?: number
+}
+
+/**
+ * Several messages of one client that differ only in their payload, and are not retained: they are published one behind the
+ * other, and cost less than one command each.
+ */
+export interface PublishRunCommand {
+  readonly type: 'publishRun'
+  readonly connection?: ConnectionId
+  readonly head: MessageHead
+  readonly payloads: readonly Uint8Array[]
 }
 
 export interface WillOrder {
@@ -90,11 +101,12 @@ export interface UnsubscribeCommand {
 }
 
 /**
- * What became of a queue entry. `acked`: PUBACK. `received`: PUBREC. `completed`: PUBCOMP. `givenUp`: the node settles it
+ * What became of a queue entry, or of `count` of them from `q` on (absent: one). `acked`: PUBACK. `received`: PUBREC. `completed`: PUBCOMP. `givenUp`: the node settles it
  * without the client (PUBREC with an error, expired, too large, denied, dropped), for `reasonCode`.
  */
 export interface Settlement {
   readonly q: number
+  readonly count?: number
   readonly outcome: 'acked' | 'received' | 'completed' | 'givenUp'
   readonly reasonCode?: number
 }
@@ -122,6 +134,7 @@ export interface TickCommand {
 export type Command =
   | StartCommand
   | PublishCommand
+  | PublishRunCommand
   | ConnectCommand
   | DisconnectCommand
   | SubscribeCommand

@@ -3,10 +3,10 @@
  * on is checked here, whatever the codec let through; a filter has a reason code of its own and is checked where it is used.
  */
 import { stringBytesMax, stringProblem, topicNameProblem, utf8Length } from '@concordmq/protocol'
-import type { Message } from '../messages/message.ts'
+import type { MessageHead } from '../messages/message.ts'
 import type { MachineSettings } from '../settings.ts'
 import { levelsOf } from '../subscriptions/subscribing.ts'
-import type { Command, ConnectionId } from './commands.ts'
+import type { Command, ConnectionId, Settlement } from './commands.ts'
 
 /** Elements of one list in a command: more than any packet can carry. */
 export const LIST_MAX = 65_536
@@ -32,6 +32,12 @@ export function commandProblem(command: Command, settings: MachineSettings): str
       if (receipt !== undefined && (connection === undefined || message.qos !== 2))
         return 'receipt does not fit the QoS'
       return receipt === undefined || isPacketId(receipt) ? undefined : 'receipt is no packet identifier'
+    }
+    case 'publishRun': {
+      const { connection, head, payloads } = command
+      if (!isList(payloads)) return 'list of payloads is empty or too long'
+      if (head.retain) return 'messages of a run are not retained'
+      return connectionProblem(connection) ?? messageProblem(head, settings)
     }
     case 'connect': {
       const { clientId, principal, version, receiveMaximum, sessionExpirySeconds, will } = command
@@ -64,8 +70,11 @@ export function commandProblem(command: Command, settings: MachineSettings): str
       return connectionProblem(command.connection) ?? clientIdProblem(command.clientId)
     case 'acknowledge':
       if (!isList(command.settlements)) return 'list of settlements is empty or too long'
-      if (!command.settlements.every(({ q }) => isInteger(q))) return 'queue number is no number'
-      return connectionProblem(command.connection) ?? clientIdProblem(command.clientId)
+      return (
+        settlementsProblem(command.settlements) ??
+        connectionProblem(command.connection) ??
+        clientIdProblem(command.clientId)
+      )
     case 'release':
       if (!isList(command.packetIds)) return 'list of packet identifiers is empty or too long'
       if (!command.packetIds.every(isPacketId)) return 'packet identifier is not 1 to 65,535'
@@ -76,7 +85,7 @@ export function commandProblem(command: Command, settings: MachineSettings): str
 }
 
 /** What is wrong with a message. */
-export function messageProblem(message: Message, settings: MachineSettings): string | undefined {
+export function messageProblem(message: MessageHead, settings: MachineSettings): string | undefined {
   const topic = topicNameProblem(message.topic)
   if (topic !== undefined) return `topic ${topic}`
   if (levelsOf(message.topic) > settings.topicLevelsMax) return 'topic has too many levels'
@@ -88,13 +97,23 @@ export function messageProblem(message: Message, settings: MachineSettings): str
 }
 
 function willProblem(
-  will: { readonly message: Message; readonly delaySeconds: number } | undefined,
+  will: { readonly message: MessageHead; readonly delaySeconds: number } | undefined,
   settings: MachineSettings,
 ): string | undefined {
   if (will === undefined) return undefined
   if (!isInteger(will.delaySeconds, SECONDS_MAX)) return 'delay of the will is no number of seconds'
   const problem = messageProblem(will.message, settings)
   return problem === undefined ? undefined : `will: ${problem}`
+}
+
+function settlementsProblem(settlements: readonly Settlement[]): string | undefined {
+  let entries = 0
+  for (const { q, count = 1 } of settlements) {
+    if (!isInteger(q)) return 'queue number is no number'
+    if (!isInteger(count, LIST_MAX) || count === 0) return 'count of a settlement is no number of entries'
+    entries += count
+  }
+  return entries <= LIST_MAX ? undefined : 'settlements are of too many entries'
 }
 
 function connectionProblem(connection: ConnectionId | undefined): string | undefined {

@@ -5,7 +5,7 @@
 import type { Properties, QoS, UserProperty } from '@concordmq/protocol'
 import type { Reader } from '../encoding/reader.ts'
 import type { Writer } from '../encoding/writer.ts'
-import type { Message } from './message.ts'
+import { type Message, type MessageHead, messageOfRun } from './message.ts'
 
 const RETAIN = 4
 const EXPIRES = 8
@@ -23,6 +23,12 @@ type Travelling = Pick<
 >
 
 export function writeMessage(writer: Writer, message: Message): void {
+  writeHead(writer, message)
+  writer.bytes(message.payload)
+}
+
+/** All but the payload, which follows. */
+export function writeHead(writer: Writer, message: MessageHead): void {
   const { expirySeconds, properties } = message
   const set = properties === undefined ? 0 : propertySet(properties)
   writer.u8(
@@ -35,10 +41,14 @@ export function writeMessage(writer: Writer, message: Message): void {
   writer.string(message.publisher)
   if (expirySeconds !== undefined) writer.u32(expirySeconds)
   if (properties !== undefined && set !== 0) writeProperties(writer, properties, set)
-  writer.bytes(message.payload)
 }
 
 export function readMessage(reader: Reader): Message {
+  const head = readHead(reader)
+  return messageOfRun(head, reader.bytes())
+}
+
+export function readHead(reader: Reader): MessageHead {
   const flags = reader.upTo(31, 'message flags')
   const qos = flags & 3
   if (qos === 3) reader.fail('message has QoS 3')
@@ -48,7 +58,6 @@ export function readMessage(reader: Reader): Message {
   const properties = (flags & PROPERTIES) === 0 ? undefined : readProperties(reader)
   return {
     topic,
-    payload: reader.bytes(),
     qos: (qos === 3 ? 0 : qos) as QoS,
     retain: (flags & RETAIN) !== 0,
     ...(properties === undefined ? {} : { properties }),

@@ -18,6 +18,18 @@ export interface Message {
   readonly publisher: string
 }
 
+/** What the messages of a run have in common: all but the payload. */
+export type MessageHead = Omit<Message, 'payload'>
+
+/** One message of a run. */
+export function messageOfRun(head: MessageHead, payload: Uint8Array): Message {
+  const { topic, qos, retain, publisher } = head
+  if (head.properties === undefined && head.expirySeconds === undefined) {
+    return { topic, payload, qos, retain, publisher }
+  }
+  return { ...head, payload }
+}
+
 /** A message with its place in the order. */
 export interface PlacedMessage {
   readonly message: Message

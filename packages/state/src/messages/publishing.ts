@@ -3,7 +3,7 @@
  * and to kept sessions, shared groups and the addressee of a direct message in the order of their names' bytes.
  */
 import type { ConnectionId } from '../commands/commands.ts'
-import type { Effects } from '../effects.ts'
+import type { DeliveryTerms, Effects } from '../effects.ts'
 import { compareText } from '../encoding/text-order.ts'
 import { give } from '../queue/giving.ts'
 import { termsOf } from '../queue/queue-part.ts'
@@ -12,7 +12,7 @@ import type { Session, Subscription } from '../sessions/session.ts'
 import { shareOut } from '../shares/sharing.ts'
 import { place, type State } from '../state.ts'
 import type { Body } from './body.ts'
-import type { Message } from './message.ts'
+import type { Message, MessageHead } from './message.ts'
 
 /** Topics that address one client: `$direct/<clientId>` (row U10). */
 export const DIRECT_PREFIX = '$direct/'
@@ -47,39 +47,49 @@ export function publishMessage(
 }
 
 /** All matching subscriptions of one kept session: they make one delivery. */
-interface Match {
+export interface Match {
   readonly session: Session
   readonly subscriptions: Subscription[]
 }
 
-function collect(state: State, message: Message): Match[] {
+export function collect(state: State, message: MessageHead): Match[] {
   const matches: Match[] = []
   if (state.filters.size === 0) return matches
-  const bySession = new Map<Session, Match>()
+  // Most topics match one session or none.
+  let only: Match | undefined
+  let bySession: Map<Session, Match> | undefined
   state.filters.match(message.topic, (subscription) => {
     const { session } = subscription
     if (!session.kept) return
     // [MQTT-3.8.3-3] No local: never back to the client that published it.
     if (subscription.noLocal && session.clientId === message.publisher) return
-    const match = bySession.get(session)
-    if (match !== undefined) match.subscriptions.push(subscription)
-    else {
-      const first = { session, subscriptions: [subscription] }
-      bySession.set(session, first)
-      matches.push(first)
+    const match = only?.session === session ? only : bySession?.get(session)
+    if (match !== undefined) {
+      match.subscriptions.push(subscription)
+      return
     }
+    const first = { session, subscriptions: [subscription] }
+    if (only === undefined) only = first
+    else {
+      bySession ??= new Map()
+      bySession.set(session, first)
+    }
+    matches.push(first)
   })
   if (matches.length > 1) matches.sort((a, b) => compareText(a.session.clientId, b.session.clientId))
   return matches
 }
 
-/** [MQTT-3.3.4-2] Overlapping subscriptions: once, at the highest QoS, with the identifiers of all [MQTT-3.3.4-4]. */
 function giveMatch(state: State, match: Match, body: Body, effects: Effects): void {
-  const { message } = body
+  give(state, match.session, body, termsFor(match.subscriptions, body.message), '', effects)
+}
+
+/** [MQTT-3.3.4-2] Overlapping subscriptions: once, at the highest QoS, with the identifiers of all [MQTT-3.3.4-4]. */
+export function termsFor(subscriptions: readonly Subscription[], message: MessageHead): DeliveryTerms {
   let qos: 0 | 1 | 2 = 0
   let retainAsPublished = false
   const ids: number[] = []
-  for (const subscription of match.subscriptions) {
+  for (const subscription of subscriptions) {
     if (subscription.qos > qos) qos = subscription.qos
     if (subscription.retainAsPublished) retainAsPublished = true
     const id = subscription.subscriptionId
@@ -88,7 +98,7 @@ function giveMatch(state: State, match: Match, body: Body, effects: Effects): vo
   if (message.qos < qos) qos = message.qos
   ids.sort((a, b) => a - b)
   // [MQTT-3.3.1-12] [MQTT-3.3.1-13] RETAIN is 0 unless the subscription asks for it as published.
-  give(state, match.session, body, termsOf(qos, message.retain && retainAsPublished, ids), '', effects)
+  return termsOf(qos, message.retain && retainAsPublished, ids)
 }
 
 function giveDirect(state: State, session: Session | undefined, body: Body, effects: Effects): number {

@@ -32,7 +32,29 @@ export function give(
   state.queuesMessages++
   state.queuesBytes += body.bytes
   if (connection === undefined) schedule(state, session)
-  effects.queued(clientId, connection, q)
+  effects.queued(clientId, connection, q, 1)
+}
+
+/** The same for the messages of a run, which expire together. */
+export function giveRun(
+  state: State,
+  session: Session,
+  bodies: readonly Body[],
+  terms: DeliveryTerms,
+  effects: Effects,
+): void {
+  let bytes = 0
+  for (const body of bodies) bytes += body.bytes
+  if (terms.qos === 0 || !fits(state, session, bodies.length, bytes)) {
+    for (const body of bodies) give(state, session, body, terms, '', effects)
+    return
+  }
+  const { connection, clientId, queue } = session
+  const q = queue.appendRun(bodies, terms)
+  state.queuesMessages += bodies.length
+  state.queuesBytes += bytes
+  if (connection === undefined) schedule(state, session)
+  effects.queued(clientId, connection, q, bodies.length)
 }
 
 /** Stands for the number of a message that was dropped before it got one. */
@@ -46,15 +68,14 @@ export function dropEntry(
   reason: 'expired' | 'queueFull' | 'sessionEnded' | 'passedOn',
   effects: Effects,
 ): void {
-  takeOut(state, session, entry)
+  takeOut(state, session, entry.q)
   effects.dropped(session.clientId, entry.q, reason)
 }
 
 /** Takes an entry out of a queue. */
-export function takeOut(state: State, session: Session, entry: Queued): void {
-  session.queue.settle(entry)
+export function takeOut(state: State, session: Session, q: number): void {
+  state.queuesBytes -= session.queue.settle(q)
   state.queuesMessages--
-  state.queuesBytes -= entry.bytes
 }
 
 /** Drops what surely was not sent and has expired, and finds out when the next one will. */
@@ -79,18 +100,24 @@ export function sweepExpired(state: State, session: Session, effects: Effects): 
 function makeRoom(state: State, session: Session, body: Body, effects: Effects): boolean {
   const { settings } = state
   const { queue } = session
-  const fits = () =>
-    queue.messages < settings.queueMessagesMax &&
-    queue.next - queue.base < SPAN_OF_QUEUE_MAX &&
-    queue.bytes + body.bytes <= settings.queueBytesMax &&
-    state.queuesBytes + body.bytes <= settings.queuesBytesMax
-  if (fits()) return true
+  if (fits(state, session, 1, body.bytes)) return true
   if (settings.queueFull === 'dropNewest' || session.connection !== undefined) return false
   if (body.bytes > settings.queueBytesMax) return false
   for (let oldest = queue.oldestUnsent(); oldest !== undefined; oldest = queue.oldestUnsent()) {
     state.counters.queueFull++
     dropEntry(state, session, oldest, 'queueFull', effects)
-    if (fits()) return true
+    if (fits(state, session, 1, body.bytes)) return true
   }
   return false
+}
+
+/** Whether so many messages of so many bytes together have room. */
+function fits(state: State, { queue }: Session, messages: number, bytes: number): boolean {
+  const { settings } = state
+  return (
+    queue.messages + messages <= settings.queueMessagesMax &&
+    queue.next - queue.base + messages <= SPAN_OF_QUEUE_MAX &&
+    queue.bytes + bytes <= settings.queueBytesMax &&
+    state.queuesBytes + bytes <= settings.queuesBytesMax
+  )
 }

@@ -97,6 +97,16 @@ export class QueuePart extends StateRecord {
     return ((this.#words[2 * at + 1] ?? 0) & USED) !== 0
   }
 
+  /** QoS of an entry; 0: there is none. */
+  qosOf(at: number): QoS {
+    const word = this.#words[2 * at + 1] ?? 0
+    return (word & USED) === 0 ? 0 : (((word >> QOS_SHIFT) & 3) as QoS)
+  }
+
+  isReceived(at: number): boolean {
+    return ((this.#words[2 * at + 1] ?? 0) & RECEIVED) !== 0
+  }
+
   entry(at: number): Queued | undefined {
     const word = this.#words[2 * at + 1] ?? 0
     if ((word & USED) === 0) return undefined
@@ -142,17 +152,26 @@ export class QueuePart extends StateRecord {
     this.#change(at)
   }
 
-  remove(at: number): void {
+  /** Takes an entry out; returns what its message counted for, bytes. */
+  remove(at: number): number {
     const { records, shelf } = this.owner
     const word = this.#words[2 * at + 1] as number
     const body = this.#bodies?.[at]
-    if (body !== undefined) release(records, body, this.owner)
-    else shelf.chunk(this.#words[2 * at] as number)?.release(word & SLOT)
+    let bytes = 0
+    if (body !== undefined) {
+      bytes = body.bytes
+      release(records, body, this.owner)
+    } else {
+      const chunk = shelf.chunk(this.#words[2 * at] as number) as Chunk
+      bytes = chunk.bytesAt(word & SLOT)
+      chunk.release(word & SLOT)
+    }
     if (this.#bodies !== undefined) this.#bodies[at] = undefined
     if ((word & EXTRA) !== 0) this.#extras?.delete(at)
     this.#words[2 * at + 1] = word & CHANGED
     this.used--
     this.#change(at)
+    return bytes
   }
 
   /**

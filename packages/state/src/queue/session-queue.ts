@@ -13,6 +13,7 @@
  * fixed whenever a connection of the session ends: what lies below may have reached the client, so it is sent again with
  * DUP = 1, never expires, is never dropped by a policy and, at QoS 2, never passes to another member of a shared group.
  */
+import type { QoS } from '@concordmq/protocol'
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { DeliveryTerms } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
@@ -122,6 +123,26 @@ export class SessionQueue implements PartOwner {
     return q
   }
 
+  /** Queues the messages of a run, which expire together; returns the number of the first. */
+  appendRun(bodies: readonly Body[], terms: DeliveryTerms): number {
+    this.records.touch(this.#owner)
+    const first = this.next
+    this.next += bodies.length
+    let part: QueuePart | undefined
+    for (let i = 0; i < bodies.length; i++) {
+      const q = first + i
+      const body = bodies[i] as Body
+      const at = q % PART_SIZE
+      if (part === undefined || at === 0) part = this.#partFor(q)
+      part.put(at, body, terms, '')
+      this.bytes += body.bytes
+    }
+    this.messages += bodies.length
+    const expiresUs = bodies[0]?.expiresUs ?? NEVER
+    if (expiresUs < this.expiryFloorUs) this.expiryFloorUs = expiresUs
+    return first
+  }
+
   /** Puts an entry in its place; used alone when the state is read. */
   enter(q: number, body: Body, terms: DeliveryTerms, share: string): void {
     this.#partFor(q).put(q % PART_SIZE, body, terms, share)
@@ -143,21 +164,32 @@ export class SessionQueue implements PartOwner {
     part.receive(q % PART_SIZE)
   }
 
-  /** Takes an entry out, for whatever reason. */
-  settle(entry: Queued): void {
+  /** QoS of an entry; 0: there is none under this number. */
+  qosOf(q: number): QoS {
+    return this.#part(Math.floor(q / PART_SIZE))?.qosOf(q % PART_SIZE) ?? 0
+  }
+
+  /** Whether PUBREC arrived for an entry. */
+  isReceived(q: number): boolean {
+    return this.#part(Math.floor(q / PART_SIZE))?.isReceived(q % PART_SIZE) ?? false
+  }
+
+  /** Takes an entry out, for whatever reason; returns what it counted for, bytes. */
+  settle(q: number): number {
     this.records.touch(this.#owner)
-    const number = Math.floor(entry.q / PART_SIZE)
+    const number = Math.floor(q / PART_SIZE)
     const part = this.#part(number) as QueuePart
     this.records.touch(part)
-    part.remove(entry.q % PART_SIZE)
+    const bytes = part.remove(q % PART_SIZE)
     if (part.used === 0) {
       this.records.remove(part)
       this.#parts?.delete(number)
       this.#last = undefined
     }
     this.messages--
-    this.bytes -= entry.bytes
-    if (entry.q === this.base) this.base = this.#firstFrom(entry.q + 1)
+    this.bytes -= bytes
+    if (q === this.base) this.base = this.#firstFrom(q + 1)
+    return bytes
   }
 
   /** The part that a number lies in, for whoever reads or saves the state. */

@@ -9,7 +9,9 @@ import { takeOut } from './giving.ts'
 export function acknowledge(state: State, command: AcknowledgeCommand): Outcome {
   const session = state.sessions.get(command.clientId)
   if (!isCurrent(session, command.connection)) return { type: 'stale' }
-  for (const settlement of command.settlements) if (!settle(state, session, settlement)) state.counters.idle++
+  for (const { q, count = 1, outcome } of command.settlements) {
+    for (let i = 0; i < count; i++) if (!settle(state, session, q + i, outcome)) state.counters.idle++
+  }
   return { type: 'done' }
 }
 
@@ -22,17 +24,17 @@ export function releaseReceipts(state: State, command: ReleaseCommand): Outcome 
   return { type: 'done' }
 }
 
-function settle(state: State, session: Session, { q, outcome }: Settlement): boolean {
-  const entry = session.queue.queued(q)
-  if (entry === undefined) return false
-  const { qos } = entry.terms
+function settle(state: State, session: Session, q: number, outcome: Settlement['outcome']): boolean {
+  const { queue } = session
+  const qos = queue.qosOf(q)
+  if (qos === 0) return false
   switch (outcome) {
     case 'acked':
       if (qos !== 1) return false
       break
     case 'received':
-      if (qos !== 2 || entry.state === 'received') return false
-      session.queue.receive(q)
+      if (qos !== 2 || queue.isReceived(q)) return false
+      queue.receive(q)
       return true
     case 'completed':
       if (qos !== 2) return false
@@ -40,6 +42,6 @@ function settle(state: State, session: Session, { q, outcome }: Settlement): boo
     case 'givenUp':
       break
   }
-  takeOut(state, session, entry)
+  takeOut(state, session, q)
   return true
 }

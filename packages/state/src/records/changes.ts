@@ -15,10 +15,16 @@ const UNSAVED = 2
 const LOGGED = 4
 /** A form is in the store: the end must be told there. */
 const STORED = 8
+/** In the list of unsaved records, unsaved or not. */
+const LISTED = 16
+/** So many forgotten records stay in that list, or as many as there are unsaved ones: they keep messages in memory. */
+const FORGOTTEN_MIN = 64
 
 export class Changes {
   #unlogged: StateRecord[] = []
-  #unsaved = new Set<StateRecord>()
+  /** Unsaved records and forgotten ones: a list takes a fifth of the time of a set, whose members need hash codes. */
+  #unsaved: StateRecord[] = []
+  #unsavedCount = 0
   #paused = false
   /** Counts what happened to durable records: equal before and after a command, it changed none. */
   version = 0
@@ -30,17 +36,14 @@ export class Changes {
 
   /** How many records the store does not have as the log has them. */
   get unsaved(): number {
-    return this.#unsaved.size
+    return this.#unsavedCount
   }
 
   /** The record is new, changes, or is gone. */
   mark(record: StateRecord): void {
     if (this.#paused) return
     this.version++
-    if (record.gone && (record.marks & (UNSAVED | STORED)) === UNSAVED) {
-      record.marks &= ~UNSAVED
-      this.#unsaved.delete(record)
-    }
+    if (record.gone && (record.marks & (UNSAVED | STORED)) === UNSAVED) this.#forget(record)
     if ((record.marks & UNLOGGED) !== 0) return
     record.marks |= UNLOGGED
     this.#unlogged.push(record)
@@ -67,9 +70,12 @@ export class Changes {
   /** The same for the store. */
   takeUnsaved(visit: (record: StateRecord) => void): void {
     const taken = this.#unsaved
-    this.#unsaved = new Set()
+    this.#unsaved = []
+    this.#unsavedCount = 0
     for (const record of taken) {
-      record.marks &= ~UNSAVED
+      const forgotten = (record.marks & UNSAVED) === 0
+      record.marks &= ~(UNSAVED | LISTED)
+      if (forgotten) continue
       if (record.gone) record.marks &= ~STORED
       else record.marks |= STORED
       visit(record)
@@ -97,7 +103,20 @@ export class Changes {
 
   #queueForStore(record: StateRecord): void {
     if ((record.marks & UNSAVED) !== 0) return
-    record.marks |= UNSAVED
-    this.#unsaved.add(record)
+    if ((record.marks & LISTED) === 0) this.#unsaved.push(record)
+    record.marks |= UNSAVED | LISTED
+    this.#unsavedCount++
+  }
+
+  /** The store need not hear of it. */
+  #forget(record: StateRecord): void {
+    record.marks &= ~UNSAVED
+    this.#unsavedCount--
+    if (this.#unsaved.length - this.#unsavedCount <= Math.max(FORGOTTEN_MIN, this.#unsavedCount)) return
+    this.#unsaved = this.#unsaved.filter((listed) => {
+      if ((listed.marks & UNSAVED) !== 0) return true
+      listed.marks &= ~LISTED
+      return false
+    })
   }
 }
