@@ -54,6 +54,7 @@ interface Row {
 }
 const rows: Row[] = []
 const samples: Record<string, unknown> = {}
+let topics = 0
 
 /** What mqload prints, as far as it is read here. */
 interface Report {
@@ -115,8 +116,8 @@ async function shareOfTransient(): Promise<void> {
   const pairs = Array.from({ length: rounds }, () => {
     const timing = ['--duration', options.seconds, '--warmup', '0.5', '--window', '1000', '--qos', '1']
     return {
-      transient: mqload(broker, 'pubsub', ...timing),
-      kept: mqload(broker, 'pubsub', '--kept', ...timing),
+      transient: pubsub(broker, ...timing),
+      kept: pubsub(broker, '--kept', ...timing),
     }
   })
   samples['share'] = pairs
@@ -134,9 +135,8 @@ async function shareOfTransient(): Promise<void> {
 async function pipelined(): Promise<void> {
   await using broker = await start('pipelined')
   const runs = Array.from({ length: rounds }, () =>
-    mqload(
+    pubsub(
       broker,
-      'pubsub',
       '--kept',
       '--pubs',
       '4',
@@ -166,9 +166,8 @@ async function timeToPuback(): Promise<void> {
   await using broker = await start('puback')
   const pairs = Array.from({ length: rounds }, () => ({
     diskUs: fdatasyncUs(1_000),
-    report: mqload(
+    report: pubsub(
       broker,
-      'pubsub',
       '--kept',
       '--ack-lat',
       '--qos',
@@ -259,6 +258,11 @@ function start(name: string, environment: Readonly<Record<string, string>> = {})
   const kept =
     options.durability === 'none' ? [] : ['--data-dir', join(directory, 'data'), '--durability', options.durability]
   return startBroker({ directory, flags: ['--allow-anonymous-login', ...kept], environment, readyWithinMs: 120_000 })
+}
+
+/** Under a topic of its own: the kept sessions of earlier runs are still there, and would get all of this one as well. */
+function pubsub(broker: BrokerProcess, ...args: readonly string[]): Report {
+  return mqload(broker, 'pubsub', '--prefix', `run${++topics}`, ...args)
 }
 
 function mqload(broker: BrokerProcess, ...args: readonly string[]): Report {

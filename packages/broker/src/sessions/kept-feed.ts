@@ -200,6 +200,7 @@ export class KeptFeed {
   }
 
   #sendEntry(q: number): void {
+    if (this.#sendPlain(q)) return
     const { outbox, session, v5, counters } = this.#o
     const entry = session.queue.entry(q)
     if (entry === undefined) {
@@ -255,6 +256,21 @@ export class KeptFeed {
       return
     }
     outbox.put(form)
+  }
+
+  /** Most entries: sent for the first time, of a message in memory that carries nothing but its payload. */
+  #sendPlain(q: number): boolean {
+    const { outbox, session, v5 } = this.#o
+    const { queue } = session
+    if (queue.mayHaveBeenSent(q)) return false
+    const message = queue.plain(q)?.message
+    if (message === undefined || message.properties !== undefined || message.expirySeconds !== undefined) return false
+    if (this.#o.screen?.() !== undefined || (v5 && wantsTimestamps(session, message.topic))) return false
+    if (!this.#o.mayReceive(message.topic)) {
+      this.#giveUp(q, ReasonCode.notAuthorized)
+      return true
+    }
+    return outbox.putPlain(message, { qos: queue.qosOf(q), retain: false, dup: false, v5 })
   }
 
   /** The messages of a chunk come into memory; the line goes on then. */

@@ -16,6 +16,8 @@ import type { ProtocolVersion, QoS } from '../packets/types.ts'
 /** Packets in one run; a longer series makes several. */
 export const RUN_PACKETS_MAX = 8192
 
+const BY_HAND_BYTES_MAX = 128
+
 const EMPTY = new Uint8Array(0)
 
 export class PublishRun {
@@ -66,8 +68,11 @@ export class PublishRun {
   copyPayload(i: number): Uint8Array {
     const from = this.payloads[i] as number
     const to = this.endOf(i)
+    const { buf } = this
     const copy = new Uint8Array(to - from + this.partsBytes)
-    copy.set(this.buf.subarray(from, to), 0)
+    // A view costs more than copying a few bytes by hand.
+    if (to - from <= BY_HAND_BYTES_MAX) for (let at = from; at < to; at++) copy[at - from] = buf[at] as number
+    else copy.set(buf.subarray(from, to), 0)
     if (this.parts !== undefined) {
       let at = to - from
       for (const part of this.parts) {

@@ -28,11 +28,12 @@ const properties = fc
     optional,
   )
   .filter((given) => Object.keys(given).length > 0)
+const headKeys = { topic: text, qos, retain: fc.boolean(), properties, expirySeconds: u32, publisher: text }
+const head = fc.record(headKeys, { requiredKeys: ['topic', 'qos', 'retain', 'publisher'] })
 const message = fc.record(
-  { topic: text, payload: bytes, qos, retain: fc.boolean(), properties, expirySeconds: u32, publisher: text },
+  { ...headKeys, payload: bytes },
   { requiredKeys: ['topic', 'payload', 'qos', 'retain', 'publisher'] },
 )
-const head = message.map(({ payload: _, ...rest }) => rest)
 const ofClient = { connection, clientId: text }
 const type = <T extends string>(name: T) => fc.constant(name)
 const order = fc.record({

@@ -54,6 +54,19 @@ export class Writer {
     this.raw(value)
   }
 
+  /** Leaves room for the length of what is written until `end`, in the form of `bytes`; returns where. */
+  begin(): number {
+    this.u32(0)
+    return this.length
+  }
+
+  end(begun: number): void {
+    const { length } = this
+    this.length = begun - 4
+    this.u32(length - begun)
+    this.length = length
+  }
+
   /** Bytes without a length. */
   raw(value: Uint8Array): void {
     this.#room(value.length)

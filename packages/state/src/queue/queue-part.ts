@@ -107,6 +107,13 @@ export class QueuePart extends StateRecord {
     return ((this.#words[2 * at + 1] ?? 0) & RECEIVED) !== 0
   }
 
+  /** The message of an entry that is in memory, without received mark, RETAIN and subscription identifiers. */
+  plainBody(at: number): Body | undefined {
+    return ((this.#words[2 * at + 1] ?? 0) & (RETAIN | RECEIVED | USED | EXTRA)) === USED
+      ? this.#bodies?.[at]
+      : undefined
+  }
+
   entry(at: number): Queued | undefined {
     const word = this.#words[2 * at + 1] ?? 0
     if ((word & USED) === 0) return undefined

@@ -18,6 +18,7 @@ import { NEVER } from '../deadlines/deadlines.ts'
 import type { DeliveryTerms } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
 import type { Chunk } from '../messages/chunk.ts'
+import type { PlacedMessage } from '../messages/message.ts'
 import type { Shelf } from '../messages/shelf.ts'
 import type { RecordTable } from '../records/record-table.ts'
 import type { StateRecord } from '../records/state-record.ts'
@@ -103,6 +104,11 @@ export class SessionQueue implements PartOwner {
   /** The entry under a number; undefined when it is settled or not given yet. Reading in order costs an index. */
   entry(q: number): QueueEntry | undefined {
     return this.queued(q)
+  }
+
+  /** The message under `q` if its entry says nothing else but its QoS: most do, and this makes no object. */
+  plain(q: number): PlacedMessage | undefined {
+    return this.#part(Math.floor(q / PART_SIZE))?.plainBody(q % PART_SIZE)
   }
 
   /** Whether `q` may have been sent by an earlier connection: it goes out with DUP = 1 [MQTT-3.3.1-1]. */

@@ -17,7 +17,6 @@ import type { State } from '../state.ts'
 export const How = { gone: 0, whole: 1, entries: 2 } as const
 
 const writer = new Writer()
-const part = new Writer()
 
 /** The group, or undefined when the log has everything. */
 export function takeDelta(state: State): Uint8Array | undefined {
@@ -48,22 +47,22 @@ function writeChange(record: StateRecord): void {
   } else if (record instanceof QueuePart) {
     writer.u8(How.entries)
     writeKey(record)
-    part.clear()
-    record.writeChanged(part)
-    writer.bytes(part.view())
+    const begun = writer.begin()
+    record.writeChanged(writer)
+    writer.end(begun)
   } else writeWhole(record)
 }
 
 function writeWhole(record: StateRecord): void {
   writer.u8(How.whole)
   writeKey(record)
-  part.clear()
-  record.writeValue(part)
-  writer.bytes(part.view())
+  const begun = writer.begin()
+  record.writeValue(writer)
+  writer.end(begun)
 }
 
 function writeKey(record: StateRecord): void {
-  part.clear()
-  record.writeKey(part)
-  writer.bytes(part.view())
+  const begun = writer.begin()
+  record.writeKey(writer)
+  writer.end(begun)
 }
