@@ -179,7 +179,11 @@ export class Player {
         return { type: 'publish', message: sent, connection, ...(sent.qos === 2 ? { receipt: step.receipt } : {}) }
       }
       case 'publishRun': {
-        const { payload: _, ...head } = toMessage({ ...step.published, retain: false }, step.broker ? '' : clientId)
+        const qos = step.published.qos === 0 ? 0 : 1
+        const { payload: _, ...head } = toMessage(
+          { ...step.published, qos, retain: false },
+          step.broker ? '' : clientId,
+        )
         const payloads = step.sizes.map((size) => new Uint8Array(size))
         return { type: 'publishRun', head, payloads, ...(step.broker ? {} : { connection }) }
       }

@@ -30,7 +30,7 @@ export interface PublishCommand {
 
 /**
  * Several messages of one client that differ only in their payload, and are not retained: they are published one behind the
- * other, and cost less than one command each.
+ * other, and cost less than one command each. At QoS 0 or 1, since each message of QoS 2 leaves a receipt of its own.
  */
 export interface PublishRunCommand {
   readonly type: 'publishRun'

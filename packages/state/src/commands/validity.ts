@@ -37,6 +37,8 @@ export function commandProblem(command: Command, settings: MachineSettings): str
       const { connection, head, payloads } = command
       if (!isList(payloads)) return 'list of payloads is empty or too long'
       if (head.retain) return 'messages of a run are not retained'
+      // Each message of QoS 2 has a receipt of its own.
+      if (head.qos === 2) return 'messages of a run are at QoS 2'
       return connectionProblem(connection) ?? messageProblem(head, settings)
     }
     case 'connect': {

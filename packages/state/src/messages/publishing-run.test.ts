@@ -31,7 +31,7 @@ test('publishRun does to every session what as many publish commands would do', 
     fc.property(
       fc.record({
         topic: fc.constantFrom('x/y', 'x/z', 'other', '$direct/a', 'a'),
-        qos: fc.constantFrom<0 | 1 | 2>(0, 1, 2),
+        qos: fc.constantFrom<0 | 1>(0, 1),
         shared: fc.boolean(),
         sizes: fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 12 }),
         expirySeconds: fc.option(fc.constant(5), { nil: undefined }),
@@ -92,17 +92,18 @@ test('publishRun takes as many messages as all queues together have room for, an
   assert.ok(h.machine.queuesBytes <= 40)
 })
 
-test('publishRun with RETAIN, without a payload, or with too many is malformed', () => {
+test('publishRun with RETAIN, at QoS 2, without a payload, or with too many is malformed', () => {
   const h = audience({}, false)
   const outcomes = [
     h.publishRun('x', payloadsOf(1), { retain: true }),
+    h.publishRun('x', payloadsOf(1), { qos: 2 }),
     h.publishRun('x', []),
     h.publishRun('x', new Array(LIST_MAX + 1).fill(new Uint8Array())),
     h.publishRun('x/#', payloadsOf(1)),
   ]
   assert.deepEqual(
     outcomes.map(({ type }) => type),
-    ['malformed', 'malformed', 'malformed', 'malformed'],
+    ['malformed', 'malformed', 'malformed', 'malformed', 'malformed'],
   )
   assert.deepEqual(h.take(), [])
 })
