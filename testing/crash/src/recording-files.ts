@@ -52,7 +52,8 @@ type Write = (
   position?: number | null,
 ) => Promise<{ bytesWritten: number }>
 
-function watched(handle: FileHandle, path: string): FileHandle {
+/** `synced`: each write is on the disk when it is done. */
+function watched(handle: FileHandle, path: string, { synced }: { readonly synced: boolean }): FileHandle {
   const write = handle.write.bind(handle) as unknown as Write
   const datasync = handle.datasync.bind(handle)
   const sync = handle.sync.bind(handle)
@@ -63,7 +64,10 @@ function watched(handle: FileHandle, path: string): FileHandle {
     const { size } = await handle.stat()
     const number = ++written
     note({ what: 'write', path, number, at: position ?? size, length: taken, sizeBefore: size })
-    return write(buffer, offset, taken, position)
+    if (synced && syncDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, syncDelayMs))
+    const done = await write(buffer, offset, taken, position)
+    if (synced) note({ what: 'sync', path, covers: number })
+    return done
   }
   const watchedSync = (body: () => Promise<void>) => async (): Promise<void> => {
     const how = failure()
@@ -82,6 +86,8 @@ const open = fsPromises.open.bind(fsPromises)
 fsPromises.open = async (path, ...rest) => {
   const handle = await open(path, ...rest)
   const name = String(path)
-  return name.startsWith(folder) && folder !== '' && (await handle.stat()).isFile() ? watched(handle, name) : handle
+  if (!name.startsWith(folder) || folder === '' || !(await handle.stat()).isFile()) return handle
+  const [flags] = rest
+  return watched(handle, name, { synced: typeof flags === 'number' && (flags & constants.O_DSYNC) !== 0 })
 }
 syncBuiltinESMExports()

@@ -13,6 +13,11 @@ export interface LogFile {
 export interface Files {
   /** Opens a file for writing, made empty if it does not exist. */
   open(path: string): Promise<LogFile>
+  /**
+   * The same, and each write is on the disk when it resolves; after a rejection nothing is known of it. Absent where that is
+   * no cheaper than to write and to sync.
+   */
+  openSynced?(path: string): Promise<LogFile>
   read(path: string): Promise<Uint8Array>
   /** So many bytes from `position` on, fewer where the file ends before. */
   readPart(path: string, position: number, bytes: number): Promise<Uint8Array>

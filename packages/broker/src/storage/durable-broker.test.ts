@@ -215,8 +215,9 @@ test('a newer and a foreign database are refused, and a damaged log names its pl
 test('a full disk refuses what must be kept, keeps what was acknowledged, and is done with when there is room', async () => {
   const directory = fresh()
   let full = false
+  const { openSynced: _, ...unsynced } = nodeFiles
   const files: Files = {
-    ...nodeFiles,
+    ...unsynced,
     async open(path) {
       const file = await nodeFiles.open(path)
       const failing = () =>

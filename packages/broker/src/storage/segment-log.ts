@@ -1,12 +1,12 @@
 /**
- * Writes the log: one group at a time, one write and one sync each; what arrives meanwhile is the next group.
+ * Writes the log: one group at a time, one synchronised write each; what arrives meanwhile is the next group.
  *
  *   write(payload) ─▶ room in the segment? ─no─▶ next segment (a spare one, or new)
- *                          └─▶ write ─▶ sync ─▶ done
+ *                          └─▶ write and sync ─▶ done
  *
  * Files are allocated ahead, because a sync that must also record a new length costs several times as much. A group that
- * cannot be written is tried again, behind the last group that is safe, until it succeeds: after a failed sync in a new
- * segment, since nobody knows what became of the old one's pages. Meanwhile `trouble` says what is wrong.
+ * cannot be written is tried again, behind the last group that is safe, until it succeeds: in a new segment, unless the disk
+ * is full, since nobody knows what became of the old one's pages. Meanwhile `trouble` says what is wrong.
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -142,22 +142,18 @@ export class SegmentLog {
     const open = this.#open
     const group = encodeGroup(payload, open.sequence, open.salt)
     await this.#allocate(open, open.end + bytes)
-    await open.file.write(group, open.end)
-    if (this.#o.sync) await this.#sync(open)
+    try {
+      await open.file.write(group, open.end)
+    } catch (error) {
+      // What a failed sync left in the cache may be lost though a second one succeeds: nothing more goes into this file. A full
+      // disk wrote nothing, and would get a new file at every try.
+      if (this.#o.sync && !isFull(error)) await this.rotate().catch(() => {})
+      throw error
+    }
     const place = { file: segmentName(open.number), offset: open.end }
     open.sequence++
     open.end += bytes
     return place
-  }
-
-  async #sync(open: Open): Promise<void> {
-    try {
-      await open.file.sync()
-    } catch (error) {
-      // What a failed sync left in the cache may be lost though a second one succeeds: nothing more goes into this file.
-      await this.rotate().catch(() => {})
-      throw error
-    }
   }
 
   async #begin(): Promise<Open> {
@@ -166,14 +162,11 @@ export class SegmentLog {
     const path = join(directory, segmentName(number))
     const spare = this.#spares.pop()
     if (spare !== undefined) await files.rename(spare, path)
-    const file = await files.open(path)
+    const file = sync ? await openSynced(files, path) : await files.open(path)
     try {
       const salt = randomBytes(16)
       await file.write(encodeSegmentHeader({ number, previousEnd: this.#lastEnd, salt }), 0)
-      if (sync) {
-        await file.sync()
-        await files.syncDirectory(directory)
-      }
+      if (sync) await files.syncDirectory(directory)
       const allocated = spare === undefined ? GROUPS_START : this.#o.segmentBytes
       return { number, path, file, salt, sequence: 0, end: GROUPS_START, allocated }
     } catch (error) {
@@ -205,4 +198,22 @@ export class SegmentLog {
       }
     })
   }
+}
+
+/** A file whose writes are on the disk when they resolve. */
+async function openSynced(files: Files, path: string): Promise<LogFile> {
+  if (files.openSynced !== undefined) return await files.openSynced(path)
+  const file = await files.open(path)
+  return {
+    async write(bytes, position) {
+      await file.write(bytes, position)
+      await file.sync()
+    },
+    sync: () => file.sync(),
+    close: () => file.close(),
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOSPC'
 }
