@@ -191,6 +191,16 @@ describe('crash model: what is planted is found', () => {
     finds(/although it was refused/u)
   })
 
+  test('no message that came although it was refused when it was sent again: the first one may have been taken', () => {
+    model = new CrashModel({ mayRefuse: true })
+    model.subscribing('s', 't')
+    send(1)
+    send(1)
+    model.refused('p', 1)
+    arrive(1, 1)
+    assert.deepEqual(model.violations, [])
+  })
+
   test('a refusal where the disk is well', () => {
     send(1)
     model.refused('p', 1)

@@ -143,10 +143,10 @@ export class CrashModel {
     else message.until = Math.min(message.until, ++this.#now)
   }
 
-  /** Refused with a reason code: it must not come. */
+  /** Refused with a reason code: it must not come, unless it was sent before and may have been taken then. */
   refused(name: string, number: number): void {
     const message = this.#publishers.get(name)?.sent.get(number)
-    if (message !== undefined) message.refused = true
+    if (message?.places.length === 1) message.refused = true
     this.refusedRequest(`${name}: ${number} was refused`)
   }
 
