@@ -9,7 +9,7 @@ import { publish } from '../../../../testing/testkit/src/wire.ts'
 import type { Broker } from '../api.ts'
 import { createBroker } from '../broker.ts'
 import { ConcordError } from '../errors.ts'
-import type { Files } from '../model/files.ts'
+import type { Files, LogFile } from '../model/files.ts'
 import { logDirectory, SEGMENTS_RECOVERED_MAX, storeFile } from './data-directory.ts'
 import { nodeFiles } from './files.ts'
 
@@ -99,7 +99,9 @@ test('wills of clients whose broker was killed are published once when it comes 
   const left = await connect(first.target, 5, { clientId: 'left', will: { topic: 'will/l', payload: 'no', qos: 1 } })
   left.send(Buffer.from([0xe0, 0]))
   await left.expectClosed()
-  await publishAcknowledged(watcher, 'none', 'barrier', 1)
+  // Acknowledged when the disk has it, and all before it: nobody waits for a DISCONNECT.
+  watcher.send(publish(5, 'none', 'barrier', { qos: 1, id: 1, retain: true }))
+  await watcher.expectPacket('PUBACK', { id: 1 })
   const copy = killed(directory)
   await first.broker.close({ graceMs: 0 })
   for (const directory of [copy, killed(copy)]) {
@@ -215,16 +217,13 @@ test('a newer and a foreign database are refused, and a damaged log names its pl
 test('a full disk refuses what must be kept, keeps what was acknowledged, and is done with when there is room', async () => {
   const directory = fresh()
   let full = false
-  const { openSynced: _, ...unsynced } = nodeFiles
-  const files: Files = {
-    ...unsynced,
-    async open(path) {
-      const file = await nodeFiles.open(path)
-      const failing = () =>
-        full ? Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' })) : undefined
-      return { ...file, write: (bytes, position) => failing() ?? file.write(bytes, position) }
-    },
+  const open = async (path: string): Promise<LogFile> => {
+    const file = await nodeFiles.open(path)
+    const failing = () =>
+      full ? Promise.reject(Object.assign(new Error('no space left'), { code: 'ENOSPC' })) : undefined
+    return { ...file, write: (bytes, position) => failing() ?? file.write(bytes, position) }
   }
+  const files: Files = { ...nodeFiles, open, openSynced: open }
   const { broker, target } = await start(directory, files)
   const client = await connect(target, 5, kept('c'))
   await client.subscribe('a', 1)
