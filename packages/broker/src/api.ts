@@ -112,7 +112,7 @@ export interface Broker {
   liftBan(ban: Pick<Ban, 'kind' | 'value'>): boolean
   /** Ready for clients: listeners open and not closing. */
   readonly ready: boolean
-  /** Hash over the replicated state, 32 bytes; only kept when the options have a `commandLog`. */
+  /** Hash over the replicated state, 32 bytes; only kept in a cluster, and when the options have a `commandLog`. */
   readonly stateHash: Uint8Array | undefined
   /**
    * No new connections; for `drainMs` (default 0) at most, clients may fetch what is queued and acknowledge it; DISCONNECT

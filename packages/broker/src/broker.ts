@@ -130,7 +130,6 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly counters = new Counters()
   readonly inspection: Inspection
   #settings: Settings
-  readonly #options: BrokerOptions
   readonly #logger: LimitedLogger
   readonly #access: Access
   readonly #hooks: HookPoints
@@ -140,6 +139,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #sequencer: Sequencer
   readonly #bft: BftSequencer | undefined
   readonly #topics: TopicIndex | undefined
+  readonly #routes: RouteTable<Connection>
   readonly #pipeline: Pipeline
   readonly #entrance: Entrance
   #shared: ConnectionShared
@@ -168,7 +168,6 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
     this.#node = settings.cluster?.log.node ?? NODE
-    this.#options = options
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
     this.#hooks = new HookPoints({ counters: this.counters, logger, timeoutMs: settings.embedding.hookTimeoutMs })
@@ -256,6 +255,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       changed: (filter) => routes.changed(filter),
     })
     const routes = routesOf(this.#driver, this.#access.guard, this.#inline, this.#topics)
+    this.#routes = routes
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
@@ -352,7 +352,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const replica = new Replica({
       machine: this.#driver.ordered,
       sequencer: this.#bft,
-      replaced: async () => {},
+      replaced: () => this.#routes.changedAll(),
       statusChanged: () => {},
     })
     await cluster.log.start(replica)
@@ -362,6 +362,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   /** A life of this node begins in the order, or ended there. */
   #serve(serves: boolean): void {
     if (serves && this.#bft !== undefined) this.#driver.begin(this.#node, this.#bft.incarnation)
+    else this.#driver.endAll(ReasonCode.useAnotherServer)
   }
 
   // ---------------------------------------------------------------- what embedders call
@@ -513,7 +514,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   get stateHash(): Uint8Array | undefined {
-    return this.#options.commandLog === undefined ? undefined : this.#driver.ordered.hash()
+    const { ordered } = this.#driver
+    return ordered.settings.hashing ? ordered.hash() : undefined
   }
 
   close(options: { readonly graceMs?: number; readonly drainMs?: number } = {}): Promise<void> {

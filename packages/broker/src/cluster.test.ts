@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect, open, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import { SharedLog, type SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
@@ -85,6 +88,7 @@ for (const qos of [0, 1, 2] as const) {
   })
 }
 
+const NOTHING = new Uint8Array(0)
 const expiry = (seconds: number): wire.Property => ['sessionExpiryInterval', seconds]
 const kept = (clientId: string, more: wire.ConnectOptions = {}): wire.ConnectOptions => ({
   clientId,
@@ -256,6 +260,69 @@ test('a node that was started anew ends the connections of its earlier life at o
   await subscriber.receive({ payload: 'gone' })
   assert.equal(nodes.length, 4)
   lost[Symbol.dispose]()
+})
+
+test('a node that has nothing catches up by a snapshot, and serves sessions and retained messages as of the agreed position', async () => {
+  const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 40 })
+  const [first, second] = targets as [Target, Target]
+  using subscriber = await connect(first, 5, kept('a'))
+  await subscriber.subscribe('t', 1)
+  await subscriber.drop()
+  using publisher = await connect(second, 5)
+  for (let i = 0; i < 50; i++) await publisher.publish('t', `${i}`, { qos: 1, retain: i === 49 })
+  await nodes[0]?.close({ graceMs: 0 })
+  const again = await createBroker({
+    access: { allowAnonymous: true },
+    sys: { intervalSeconds: 0 },
+    cluster: { log: log.restarted(0, { from: 1 }), nodeTimeoutMs: 1_000 },
+  })
+  brokers.push(again)
+  const { port } = await again.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
+  using back = await connectWhenServed({ host: '127.0.0.1', port }, kept('a'))
+  assert.equal(back.connack?.sessionPresent, true)
+  assert.deepEqual(
+    await received(back, 50),
+    Array.from({ length: 50 }, (_, i) => `${i}`),
+  )
+  await publisher.publish('t', 'more', { qos: 1 })
+  await back.receive({ payload: 'more' })
+})
+
+test('a node that was away keeps what its disk has, and goes on from there', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'concordmq-'))
+  try {
+    const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 41 })
+    const [, second] = targets as [Target, Target]
+    const open = async (): Promise<Broker> =>
+      await createBroker({
+        access: { allowAnonymous: true },
+        sys: { intervalSeconds: 0 },
+        storage: { directory },
+        cluster: { log: log.restarted(0), nodeTimeoutMs: 1_000 },
+      })
+    using publisher = await connect(second, 5)
+    using subscriber = await connect(second, 5, kept('a'))
+    await subscriber.subscribe('t', 1)
+    await subscriber.drop()
+    for (let life = 0; life < 3; life++) {
+      const broker = await open()
+      await until(() => log.nodes[0]?.position === log.entries.length)
+      await publisher.publish('t', `${life}`, { qos: 1 })
+      await until(() => log.nodes[0]?.position === log.entries.length)
+      await broker.close({ graceMs: 0 })
+      // While it is away.
+      await publisher.publish('t', `${life} away`, { qos: 1 })
+    }
+    const broker = await open()
+    brokers.push(broker)
+    const { port } = await broker.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
+    using back = await connectWhenServed({ host: '127.0.0.1', port }, kept('a'))
+    assert.deepEqual(await received(back, 6), ['0', '0 away', '1', '1 away', '2', '2 away'])
+    await until(() => Buffer.compare(broker.stateHash ?? NOTHING, nodes[1]?.stateHash ?? NOTHING) === 0)
+  } finally {
+    for (const broker of brokers.splice(0)) await broker.close({ graceMs: 0 })
+    await rm(directory, { recursive: true })
+  }
 })
 
 test('session expiry falls on one position on all nodes', async () => {

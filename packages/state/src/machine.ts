@@ -72,10 +72,12 @@ export class Machine {
 
   /**
    * Takes the state of another machine, which is not used any more, in the place of this one's: a node catches up by the snapshot
-   * of others. Listeners stay; what this machine had on disk has to be told to go.
+   * of others. Listeners stay; the disk is told what it had of this one.
    */
   replaceBy(other: Machine): void {
-    const { filters, shares } = this.#state
+    const { filters, shares, records, shelf } = this.#state
+    other.#state.records.changes?.supersede(records.durable())
+    other.#state.shelf.supersede(shelf)
     this.#state = other.#state
     this.#saver = other.#saver
     this.#bundles = other.#bundles

@@ -60,9 +60,9 @@ export class SharedLog {
     this.nodes[node]?.resume()
   }
 
-  /** The process of a node ended, and this is the log of the next one. */
-  restarted(node: number): NodeLog {
-    const next = new NodeLog(this, node, this.nodes.length)
+  /** The process of a node ended, and this is the log of the next one; `from`: it begins with a snapshot of that node. */
+  restarted(node: number, { from }: { readonly from?: number } = {}): NodeLog {
+    const next = new NodeLog(this, node, this.nodes.length, from)
     next.sequence = this.nodes[node]?.sequence ?? 0
     this.nodes[node] = next
     return next
@@ -116,8 +116,11 @@ export class NodeLog implements OrderedLog {
   #awake = false
   #waiting: (() => void)[] = []
 
-  constructor(log: SharedLog, node: number, nodes: number) {
+  readonly #from: number | undefined
+
+  constructor(log: SharedLog, node: number, nodes: number, from?: number) {
     this.#log = log
+    this.#from = from
     this.node = node
     this.nodes = Array.from({ length: nodes }, (_, i) => ({
       publicKey: new Uint8Array(65).fill(i),
@@ -129,6 +132,15 @@ export class NodeLog implements OrderedLog {
   async start(application: OrderedApplication): Promise<void> {
     this.#application = application
     this.#next = application.nextPosition
+    const source = this.#from === undefined ? undefined : this.#log.nodes[this.#from]
+    if (source?.application !== undefined) {
+      const position = source.position
+      const snapshot = source.application.checkpoint(0, position)
+      const { length } = await snapshot.hashes()
+      await application.install({ position, consensusUs: 0, chunks: length, read: (chunk) => snapshot.read(chunk) })
+      snapshot.release()
+      this.#next = position
+    }
     this.tell()
     this.wake()
   }
@@ -168,6 +180,11 @@ export class NodeLog implements OrderedLog {
 
   get isReachable(): boolean {
     return (this.#log.reachable & (1 << this.node)) !== 0
+  }
+
+  /** The next position that its application is handed. */
+  get position(): number {
+    return this.#next
   }
 
   get application(): OrderedApplication | undefined {

@@ -136,10 +136,15 @@ export class BftSequencer implements Sequencer, Order {
     return this.#nextPosition
   }
 
-  /** The machine has the state of a snapshot: all below this position is in it. */
+  /**
+   * The machine has the state of a snapshot: all below this position is in it. What this node did for its clients meanwhile is not
+   * known, so this life of it ends.
+   */
   skipTo(position: number): void {
     this.#nextPosition = position
     this.#appliedMs = this.#o.nowMs()
+    this.#o.journal.changed()
+    if (this.#incarnation > 0) this.#endLife()
   }
 
   // ---------------------------------------------------------------- what is submitted
@@ -311,8 +316,9 @@ export class BftSequencer implements Sequencer, Order {
         { event: 'order.restart', incarnation: this.#incarnation },
         'A later life of this node is in the order',
       )
+      const ended = this.#incarnation
       setImmediate(() => {
-        if (!this.#closed) this.#start(machine.incarnationOf(log.node) + 1)
+        if (!this.#closed && this.#incarnation === ended) this.#start(machine.incarnationOf(log.node) + 1)
       })
       return
     }
@@ -323,7 +329,7 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   #nodeFell(node: number, incarnation: number): void {
-    const { logger, log, serving } = this.#o
+    const { logger, log } = this.#o
     this.#goneMs.delete(node)
     if (node !== log.node) {
       logger.warn({ event: 'node.fell', node }, 'A node is gone: its connections count as lost')
@@ -331,10 +337,15 @@ export class BftSequencer implements Sequencer, Order {
     }
     if (incarnation !== this.#incarnation) return
     logger.error({ event: 'node.fallen' }, 'This node was given up by the others: its clients are disconnected')
-    serving(false)
+    this.#endLife()
+  }
+
+  #endLife(): void {
     this.#begun = false
+    this.#o.serving(false)
+    const ended = this.#incarnation
     setImmediate(() => {
-      if (!this.#closed && !this.#begun) this.#start(this.#incarnation + 1)
+      if (!this.#closed && this.#incarnation === ended) this.#start(ended + 1)
     })
   }
 

@@ -8,8 +8,8 @@ import { HeldSnapshot } from './held-snapshot.ts'
 export interface ReplicaOptions {
   readonly machine: Machine
   readonly sequencer: BftSequencer
-  /** The state was replaced by a snapshot: whatever follows from it is to be found anew, and the disk to be told. */
-  readonly replaced: () => Promise<void>
+  /** The state was replaced by a snapshot: whatever was found in it is to be found anew. */
+  readonly replaced: () => void
   readonly statusChanged: (status: Status) => void
 }
 
@@ -43,8 +43,8 @@ export class Replica implements OrderedApplication {
     const restored = Machine.restore(chunks, machine.settings)
     if ('malformed' in restored) throw new Error(`Cannot take over the state of the cluster: ${restored.malformed}`)
     machine.replaceBy(restored)
+    replaced()
     sequencer.skipTo(source.position)
-    await replaced()
   }
 
   statusChanged(status: Status): void {

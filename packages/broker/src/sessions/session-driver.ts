@@ -420,6 +420,14 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     on.expel(reasonCode)
   }
 
+  /** This life of the node is over in the order: whoever is connected here goes elsewhere. */
+  endAll(reasonCode: number): void {
+    for (const connection of [...this.#byCounter.values()]) {
+      this.#forget(connection)
+      connection.expel(reasonCode)
+    }
+  }
+
   sessionEnded(clientId: string, reason: 'expired' | 'cleanStart' | 'disconnect'): void {
     if (reason === 'expired') this.#o.counters.sessionsExpired++
     this.#o.watcher?.sessionEnded(clientId, reason)

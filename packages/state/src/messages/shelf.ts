@@ -97,6 +97,12 @@ export class Shelf implements ChunkOwner {
     if (this.#open === chunk) this.#open = undefined
   }
 
+  /** Takes the place of another shelf: what the store has of that one goes, and its numbers are not used again. */
+  supersede(other: Shelf): void {
+    this.#dropped.push(...other.#dropped, ...other.#chunks.keys())
+    this.#nextId = Math.max(this.#nextId, other.#nextId)
+  }
+
   takeDropped(): readonly number[] {
     const dropped = this.#dropped
     this.#dropped = []

@@ -82,6 +82,18 @@ export class Changes {
     }
   }
 
+  /** What the disk may have of another state, whose place this one takes: it ends there before anything of this one is told. */
+  supersede(records: Iterable<StateRecord>): void {
+    const ended: StateRecord[] = []
+    for (const record of records) {
+      record.marks = UNLOGGED | LOGGED | STORED
+      record.gone = true
+      ended.push(record)
+    }
+    this.version++
+    this.#unlogged = ended.concat(this.#unlogged)
+  }
+
   get isOn(): boolean {
     return !this.#paused
   }

@@ -105,6 +105,13 @@ export class RecordTable {
     }
   }
 
+  /** All records that are kept on disk. What is hashed is in a bucket, or marked. */
+  *durable(): IterableIterator<StateRecord> {
+    for (const bucket of this.#buckets.values())
+      for (const record of bucket) if (!record.gone && record.durable) yield record
+    for (const record of this.#marked) if (!record.gone && record.hashed === undefined && record.durable) yield record
+  }
+
   /** 32 bytes over all records. Costs what changed since it was last asked for. */
   hash(): Uint8Array {
     if (!this.hashing) throw new Error('Cannot hash this state: it was made with hashing: false')

@@ -69,3 +69,40 @@ test('what is held of a node, and how long it has been silent, is on disk', () =
     'published held 3.1 by -',
   ])
 })
+
+test('a state that a snapshot replaced is on disk whole, with nothing left of the one before', () => {
+  const behind = new ClusterHarness({ durable: true })
+  const ahead = new ClusterHarness({ durable: true })
+  const disk = new Disk()
+  for (const h of [behind, ahead]) {
+    h.start(0)
+    h.order(0, h.bundle(1, 1, h.connect(at(0, 1), 'a', { expiry: 100 }), h.subscribe(at(0, 1), 'a', '#')))
+    for (let i = 2; i < 8; i++) h.order(0, h.bundle(1, i, h.publish(`t/${i}`, { qos: 1 })))
+  }
+  behind.order(0, behind.bundle(1, 8, behind.connect(at(0, 2), 'gone', { expiry: 100 })))
+  const save = () => {
+    disk.log(behind.machine.takeDelta())
+    const taken = behind.machine.takeSave()
+    disk.apply(taken)
+    behind.machine.saved(taken)
+  }
+  save()
+  behind.order(0, behind.bundle(1, 9, behind.publish('unsaved', { qos: 1 })))
+  disk.log(behind.machine.takeDelta())
+  const acks = [0, 1, 2].map((q) => ({ q, outcome: 'acked' as const }))
+  ahead.order(0, ahead.bundle(1, 8, { type: 'acknowledge', connection: at(0, 1), clientId: 'a', settlements: acks }))
+  for (let i = 9; i < 30; i++) ahead.order(0, ahead.bundle(1, i, ahead.publish(`u/${i}`, { qos: 1, retain: true })))
+  const restored = Machine.restore(ahead.machine.snapshot(), ahead.settings)
+  if (!(restored instanceof Machine)) assert.fail(restored.malformed)
+  behind.machine.replaceBy(restored)
+  const check = () => {
+    const recovered = disk.recover(behind.settings)
+    if (!(recovered instanceof Machine)) assert.fail(recovered.malformed)
+    assert.deepEqual(recovered.hash(), ahead.machine.hash())
+    assert.deepEqual([...recovered.sessions.keys()], ['a'])
+  }
+  disk.log(behind.machine.takeDelta())
+  check()
+  save()
+  check()
+})
