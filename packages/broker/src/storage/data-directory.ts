@@ -5,7 +5,6 @@
  *   <directory>/log/00000001.log  what changed since
  */
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Machine, type MachineSettings, Recovery } from '@concordmq/state'
 import { ConcordError, reasonOf } from '../errors.ts'
@@ -15,6 +14,7 @@ import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { DiskJournal, readPayload } from './disk-journal.ts'
 import { type LogContents, readLog } from './log-reader.ts'
+import { makeDirectory } from './make-directory.ts'
 import { SegmentLog } from './segment-log.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
@@ -122,7 +122,7 @@ const NO_LOG: LogContents = {
 
 async function openStore(directory: string, sync: boolean): Promise<Store> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeDirectory(directory, 0o700)
   } catch (error) {
     throw new ConcordError('CMQ_DATA_UNUSABLE', `Cannot make the data directory ${directory}: ${reasonOf(error)}`, {
       cause: error,

@@ -1,7 +1,8 @@
 /** The file system of the machine, as the log uses it. */
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import type { Files, LogFile } from '../model/files.ts'
+import { makeDirectory } from './make-directory.ts'
 
 /**
  * On Linux a file may be open so that each write is as if `fdatasync` followed: one way to the thread pool in place of two.
@@ -24,7 +25,7 @@ export const nodeFiles: Files = {
     }
   },
   async list(directory) {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeDirectory(directory, 0o700)
     return await readdir(directory)
   },
   rename: (from, to) => rename(from, to),

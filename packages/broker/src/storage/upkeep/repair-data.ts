@@ -2,10 +2,11 @@
  * Makes damaged data whole by giving up exactly what is damaged. A copy of the directory is made first.
  */
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { cp, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConcordError, reasonOf } from '../../errors.ts'
 import { nodeFiles } from '../files.ts'
+import { makeDirectory } from '../make-directory.ts'
 import type { DataReport } from './data-report.ts'
 import { type Examination, examineData } from './examine-data.ts'
 import { foldData } from './fold-data.ts'
@@ -70,7 +71,7 @@ async function copyData(directory: string, backup: string, bytes: number): Promi
   if (resolve(backup).startsWith(`${resolve(directory)}/`)) throw unusable('it lies in the directory itself')
   const partial = `${backup}.partial`
   try {
-    await mkdir(parent, { recursive: true })
+    await makeDirectory(parent)
     const { bavail, bsize } = await statfs(parent)
     if (bavail * bsize < 2 * bytes) throw unusable(`${2 * bytes} bytes are needed, ${bavail * bsize} are free`)
     await rm(partial, { recursive: true, force: true })

@@ -8,15 +8,16 @@
  * While the mark is there no broker starts (`openData`). Before it nothing that a broker reads has changed.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { logDirectory, newStore, repairMark, storeFile } from '../data-directory.ts'
 import { nodeFiles } from '../files.ts'
+import { makeDirectory } from '../make-directory.ts'
 import { StoreFile } from '../store-file.ts'
 
 /** `build` fills the new store; what it throws leaves everything as it was. The caller holds the lock of the old one. */
 export async function replaceStore(directory: string, build: (store: StoreFile) => Promise<void>): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectory(directory, 0o700)
   const path = join(directory, newStore)
   await removeStore(path)
   const store = StoreFile.write(path, { sync: false })
