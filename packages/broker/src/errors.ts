@@ -62,6 +62,8 @@ export const errorKinds = {
     retryable: false,
   },
   CMQ_CLUSTER_DIRECTORY: { remedy: 'give this node a data directory of its own', retryable: false },
+  CMQ_PROOF_LATER: { remedy: 'ask again once the message is ordered and a quorum of nodes is there', retryable: true },
+  CMQ_PROOF_FORGOTTEN: { remedy: 'ask another node, or ask sooner and keep the proof', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },

@@ -27,6 +27,7 @@ export type {
 } from './api.ts'
 export { createBroker } from './broker.ts'
 export type { ClusterFigures, Consensus } from './cluster/consensus.ts'
+export { genesisOf } from './cluster/genesis.ts'
 export type { LinkFigures } from './cluster/links/links.ts'
 export { type ClusterNodeOptions, openClusterNode } from './cluster/open-cluster.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { after, describe, it } from 'node:test'
+import { ConcordError } from '../errors.ts'
 import { type HealthHandle, type HealthOptions, openHealth } from './health.ts'
 
 const open: HealthHandle[] = []
@@ -53,6 +54,24 @@ describe('openHealth()', () => {
       status: 'ok',
       checks: { alive: true },
     })
+  })
+
+  it('hands out proofs of positions, and says why there is none', async () => {
+    const handle = await serve({
+      proof: async (position) => {
+        if (position === 7) return '{"position":7}\n'
+        if (position > 7) throw new ConcordError('CMQ_PROOF_LATER', 'Cannot prove position 8 now: nothing has it yet')
+        throw new ConcordError('CMQ_PROOF_FORGOTTEN', 'Cannot prove position 6: this node keeps it no more')
+      },
+    })
+    assert.deepEqual(await get(handle, '/proof/7'), { status: 200, type: 'application/json', text: '{"position":7}\n' })
+    assert.equal((await get(handle, '/proof/8')).status, 503)
+    const forgotten = await get(handle, '/proof/6')
+    assert.equal(forgotten.status, 404)
+    assert.match(forgotten.text, /^Cannot prove position 6: this node keeps it no more;/u)
+    for (const path of ['/proof/', '/proof/x', '/proof/-1', '/proof/1.5', '/proof/7/8', '/proof/99999999999999999'])
+      assert.equal((await get(handle, path)).status, 404)
+    assert.equal((await get(await serve(), '/proof/7')).status, 404)
   })
 
   it('refuses other paths and methods', async () => {

@@ -1,7 +1,8 @@
 /**
  * Health for load balancers and orchestrators: `/healthz` says that the process turns (liveness: never tied to the cluster,
  * or a partition would restart every node), `/readyz` that clients may come. The names other brokers use answer the same.
- * No login: probes carry none, and nothing here is worth one.
+ * No login: probes carry none, and nothing here is worth one. `/proof/<position>` is, since a proof holds messages, so it is for
+ * this machine alone.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { bind, boundAddress } from '../connections/addresses.ts'
@@ -13,6 +14,8 @@ export interface HealthOptions {
   /** Further conditions of readiness by name, shown by `?verbose`; all must be true. */
   readonly checks?: () => Readonly<Record<string, boolean>>
   readonly host: string
+  /** The text that proves a position of the log; without it there is no log to prove. */
+  readonly proof?: (position: number) => Promise<string>
   /** 0 picks a free port. */
   readonly port: number
   /** How many ports to try, upwards from `port`. Default 1: a taken port is `CMQ_ADDRESS_IN_USE`. */
@@ -86,9 +89,13 @@ function handleOf(server: Server): HealthHandle {
   }
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, { broker, checks }: HealthOptions): void {
+function answer(request: IncomingMessage, response: ServerResponse, { broker, checks, proof }: HealthOptions): void {
   const [path = '', query = ''] = (request.url ?? '').split('?', 2)
   const probe = probes.get(path)
+  const position = /^\/proof\/(\d{1,16})$/u.exec(path)?.[1]
+  if (position !== undefined && proof !== undefined && request.method === 'GET') {
+    return void answerProof(request, response, { position: Number(position), proof })
+  }
   if (probe === undefined) return reply(response, 404, 'Not found\n')
   if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, 'Method not allowed\n')
   const all: Readonly<Record<string, boolean>> =
@@ -102,6 +109,24 @@ function answer(request: IncomingMessage, response: ServerResponse, { broker, ch
     `${JSON.stringify({ status: well ? 'ok' : 'unavailable', checks: all })}\n`,
     'application/json',
   )
+}
+
+async function answerProof(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { position, proof }: { readonly position: number; readonly proof: (position: number) => Promise<string> },
+): Promise<void> {
+  if (!isLoopback(request.socket.remoteAddress)) return reply(response, 403, 'Proofs are for this machine alone\n')
+  try {
+    reply(response, 200, await proof(position), 'application/json')
+  } catch (error) {
+    const status = !(error instanceof ConcordError) ? 500 : error.retryable ? 503 : 404
+    reply(response, status, `${error instanceof Error ? error.message : String(error)}\n`)
+  }
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(?:::ffff:)?127\.|^::1$/u.test(address)
 }
 
 function reply(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {

@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Epoch, OrderedBatch, OrderedMessage, Status } from '@concordmq/consensus'
+import { type Epoch, type OrderedBatch, type OrderedMessage, type Status, verifyProof } from '@concordmq/consensus'
 import type { OrderedApplication, Placement } from '../model/ordered-log.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { freeAddresses, type LogLine, makeKeys, makeTestEpoch, recordingLogger } from './cluster.testkit.ts'
 import { Consensus, type ConsensusOptions } from './consensus.ts'
+import { Verifier } from './host/cryptography.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 
@@ -86,12 +87,12 @@ class TestCluster {
   readonly directory = mkdtempSync(join(tmpdir(), 'concordmq-cluster-'))
   readonly nodes: ClusterNode[] = []
   readonly keys: KeyObject[]
-  readonly #genesis: Epoch
+  readonly genesis: Epoch
   readonly #choice: TransportChoice
 
   private constructor(keys: KeyObject[], genesis: Epoch, choice: TransportChoice) {
     this.keys = keys
-    this.#genesis = genesis
+    this.genesis = genesis
     this.#choice = choice
   }
 
@@ -122,13 +123,13 @@ class TestCluster {
 
   #options(index: number, lines: LogLine[]): ConsensusOptions {
     return {
-      genesis: this.#genesis,
+      genesis: this.genesis,
       privateKey: this.keys[index] as KeyObject,
       directory: join(this.directory, String(index)),
       durability: 'fsync',
       files: nodeFiles,
       transport: this.#choice,
-      ...splitAddress(this.#genesis.nodes[index]?.address ?? ''),
+      ...splitAddress(this.genesis.nodes[index]?.address ?? ''),
       settingsDigest: new Uint8Array(32),
       programVersion: '0.1.0',
       logger: recordingLogger(lines),
@@ -186,6 +187,30 @@ for (const choice of ['tls', 'quic'] as const) {
     }
   })
 }
+
+test('every node proves the positions of the log, with the keys of the book alone', async () => {
+  const cluster = await TestCluster.start(4, 'tls')
+  try {
+    const [first] = cluster.nodes as [ClusterNode]
+    const placement = await submit(first.consensus, Buffer.from('bid 17'))
+    assert.equal(placement.type, 'placed')
+    const { position } = placement
+    await Promise.all(cluster.nodes.map(({ recorder }) => recorder.until(position + 1, 'the message on every node')))
+    const proofs = await Promise.all(cluster.nodes.map(({ consensus }) => consensus.proof(position)))
+    for (const proof of proofs) {
+      const verified = verifyProof(cluster.genesis, proof, (bytes) => createHash('sha256').update(bytes).digest())
+      assert.ok(verified.ok, verified.ok ? '' : verified.problem)
+      const { message, signatures } = verified.value
+      assert.equal(Buffer.from(message.bytes).toString(), 'bid 17')
+      assert.equal(message.position, position)
+      const verifier = new Verifier()
+      assert.ok(signatures.length >= 4 && signatures.every((signature) => verifier.verify(signature)))
+    }
+    await assert.rejects(first.consensus.proof(1_000_000), { code: 'CMQ_PROOF_LATER', retryable: true })
+  } finally {
+    await cluster.stop()
+  }
+})
 
 test('a node that was stopped has what it missed when it is back, and takes part again', async () => {
   const cluster = await TestCluster.start(4, 'tls')

@@ -4,14 +4,15 @@
  */
 import { createPublicKey, type KeyObject, randomBytes, randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { Engine, type Epoch, MessageKind, type Status, type WalRecord } from '@concordmq/consensus'
+import { Engine, type Epoch, type LogProof, MessageKind, type Status, type WalRecord } from '@concordmq/consensus'
 import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
-import { Driver } from './host/driver.ts'
+import { Driver, type Submission } from './host/driver.ts'
+import { Proofs } from './host/proofs.ts'
 import { type OpenedWal, Wal } from './host/wal.ts'
 import { WallClock } from './host/wall-clock.ts'
 import { type Members, membersOf } from './identity/members.ts'
@@ -85,6 +86,7 @@ export class Consensus implements OrderedLog {
   readonly #doubtful: boolean
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
+  readonly #proofs: Proofs
   #members: Members
   #engine: Engine | undefined
   #driver: Driver | undefined
@@ -105,6 +107,9 @@ export class Consensus implements OrderedLog {
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
     this.#members = members
     this.#verifier.setNodes(options.genesis.n)
+    this.#proofs = new Proofs(options.genesis, (done) =>
+      this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
+    )
   }
 
   /**
@@ -185,10 +190,10 @@ export class Consensus implements OrderedLog {
       logger,
       nowUs,
       members: () => this.#members,
-      epochBegan: ({ epoch }) => this.#epochBegan(epoch),
+      epochBegan: ({ epoch, links }) => this.#epochBegan(epoch, links),
       statusChanged: (status) => this.#statusChanged(status),
-      certified: () => {},
-      emitted: () => {},
+      certified: ({ certificate }) => this.#proofs.certified(certificate),
+      emitted: (batch) => this.#proofs.add(batch),
       failed: (error) => this.#fail(error),
     })
     this.#driver = driver
@@ -197,21 +202,34 @@ export class Consensus implements OrderedLog {
   }
 
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
-    if (this.#driver !== undefined) this.#driver.submit(bytes, MessageKind.payload, { done, kept })
-    else if (done !== undefined) queueMicrotask(() => done({ type: 'refused', why: 'stopped' }))
+    this.#submit(bytes, MessageKind.payload, { done, kept })
   }
 
   applied(position: number): void {
     this.#driver?.input({ type: 'applied', position, nowUs: this.#clock.nowUs() })
   }
 
+  /**
+   * What proves offline that a message has this position, by a quorum of the nodes: `proofText` of `@concordmq/consensus` writes
+   * it down, `verifyProof` checks it. Rejects with `CMQ_PROOF_LATER` or `CMQ_PROOF_FORGOTTEN`.
+   */
+  proof(position: number): Promise<LogProof> {
+    return this.#proofs.prove(position)
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
     this.#driver?.stop()
+    this.#proofs.stop()
     await this.#links?.close()
     await this.#wal.close()
     await releaseDirectory(this.#claim)
+  }
+
+  #submit(bytes: Uint8Array, kind: MessageKind, submission: Submission): void {
+    if (this.#driver !== undefined) this.#driver.submit(bytes, kind, submission)
+    else if (submission.done !== undefined) queueMicrotask(() => submission.done?.({ type: 'refused', why: 'stopped' }))
   }
 
   async #openLinks(driver: Driver, nowUs: () => number): Promise<void> {
@@ -253,7 +271,8 @@ export class Consensus implements OrderedLog {
     void this.stop().then(() => this.#o.onFailure(reason))
   }
 
-  #epochBegan(epoch: Epoch): void {
+  #epochBegan(epoch: Epoch, links: readonly Uint8Array[]): void {
+    this.#proofs.entered(links)
     this.#members = membersIn(epoch, this.#o, this.#members.instance)
     this.#application?.epochChanged()
     this.#links?.replaceMembers(this.#members).catch((error: unknown) => {

@@ -3,14 +3,11 @@
  * follows from the book; so nodes with different books are in different networks, and refuse each other.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { constantsFor, type Epoch, makeEpoch } from '@concordmq/consensus'
-import { ConcordError, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { type Logger, silentLogger } from '../telemetry/logger.ts'
 import { Consensus } from './consensus.ts'
-import { nodeCryptography } from './host/cryptography.ts'
-import { pointOf } from './identity/node-keys.ts'
+import { genesisOf } from './genesis.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 
@@ -49,11 +46,11 @@ export interface ClusterNodeOptions {
  * ```
  */
 export async function openClusterNode(options: ClusterNodeOptions): Promise<Consensus> {
-  const { book, privateKey, network = 'concordmq' } = options
+  const { book, privateKey, network } = options
   const publicKey = createPublicKey(privateKey)
   const own = book.find((entry) => entry.publicKey.equals(publicKey))
   return await Consensus.open({
-    genesis: genesisOf(book, network, privateKey),
+    genesis: genesisOf(book, network),
     privateKey,
     directory: options.directory,
     durability: options.durability ?? 'fsync',
@@ -65,20 +62,4 @@ export async function openClusterNode(options: ClusterNodeOptions): Promise<Cons
     logger: options.logger ?? silentLogger,
     onFailure: options.onFailure ?? (() => {}),
   })
-}
-
-function genesisOf(book: ClusterNodeOptions['book'], network: string, privateKey: KeyObject): Epoch {
-  const record = {
-    number: 0,
-    networkId: Buffer.from(network, 'utf8'),
-    nodes: book.map(({ publicKey, address }) => ({ publicKey: pointOf(publicKey), address })),
-    constants: constantsFor(book.length),
-    operators: { threshold: 0, keys: [] },
-    previousHash: new Uint8Array(32),
-  }
-  try {
-    return makeEpoch(record, nodeCryptography(privateKey))
-  } catch (error) {
-    throw new ConcordError('CMQ_CLUSTER', `Cannot use the address book: ${reasonOf(error)}`, { cause: error })
-  }
 }

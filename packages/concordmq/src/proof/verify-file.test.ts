@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { createPublicKey } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { genesisOf } from '@concordmq/broker'
 import { proofText } from '@concordmq/consensus'
 import { type ProvenLog, type ProvenNode, provenLog, provenNode } from '../../../../testing/testkit/src/proven-log.ts'
 import { formatAddressBook } from '../identity/address-book.ts'
-import { genesisOf } from '../identity/genesis.ts'
 import { at, run } from '../program.testkit.ts'
 
 const nodes = [0, 1, 2, 3].map((i) => provenNode(`10.0.0.${i}:19793`))
@@ -17,7 +17,7 @@ function entriesOf(of: readonly ProvenNode[]) {
 }
 
 function logOf(of: readonly ProvenNode[], network?: string): ProvenLog {
-  const genesis = genesisOf(entriesOf(of), network === undefined ? {} : { network })
+  const genesis = genesisOf(entriesOf(of), network)
   return provenLog(genesis, of, provenNode('10.0.0.9:19793'))
 }
 

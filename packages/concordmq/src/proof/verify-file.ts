@@ -3,12 +3,12 @@
  * No node is asked. What is wrong is said; nothing is half valid.
  */
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto'
+import { genesisOf } from '@concordmq/broker'
 import { type ProofSignature, type ProvenMessage, readProofText, verifyProof } from '@concordmq/consensus'
-import { CommandError, configurationError } from '../command-error.ts'
+import { CommandError, configurationError, errorCode } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { readText } from '../files/read-text.ts'
 import { parseAddressBook } from '../identity/address-book.ts'
-import { genesisOf } from '../identity/genesis.ts'
 import { keyId } from '../identity/secret-key.ts'
 
 export interface VerifyOptions {
@@ -34,10 +34,10 @@ export function verifyFile(path: string, { book, network, json }: VerifyOptions)
 
 function makeGenesis(entries: ReturnType<typeof parseAddressBook>, book: string, network: string | undefined) {
   try {
-    return genesisOf(entries, network === undefined ? {} : { network })
+    return genesisOf(entries, network)
   } catch (error) {
-    if (error instanceof RangeError) throw configurationError(`Cannot use the address book ${book}: ${error.message}`)
-    throw error
+    if (errorCode(error) !== 'CMQ_CLUSTER' || !(error instanceof Error)) throw error
+    throw configurationError(`${book}: ${error.message}`)
   }
 }
 

@@ -3,7 +3,8 @@
  * named in the log, because a second node on one machine must start without a flag. An address that was asked for is not
  * replaced.
  */
-import { type Broker, type HealthHandle, type Logger, openHealth } from '@concordmq/broker'
+import { type Broker, type Consensus, type HealthHandle, type Logger, openHealth } from '@concordmq/broker'
+import { proofText } from '@concordmq/consensus'
 import { CommandError, errorCode } from '../command-error.ts'
 import { readAddress } from '../config/host-port.ts'
 import type { Configuration } from '../config/settings.ts'
@@ -14,13 +15,20 @@ const triesMax = 100
 
 export async function openHealthServer(
   { settings, origins }: Configuration,
-  { broker, logger }: { readonly broker: Broker; readonly logger: Logger },
+  {
+    broker,
+    cluster,
+    logger,
+  }: { readonly broker: Broker; readonly cluster: Consensus | undefined; readonly logger: Logger },
 ): Promise<HealthHandle | undefined> {
   const text = settings['http.addr']
   if (text === 'off') return undefined
   const { host, port } = readAddress(text)
   try {
-    const server = await openHealth({ broker, host, port, portTriesMax: origins.has('http.addr') ? 1 : triesMax })
+    const proofs =
+      cluster === undefined ? {} : { proof: async (position: number) => proofText(await cluster.proof(position)) }
+    const portTriesMax = origins.has('http.addr') ? 1 : triesMax
+    const server = await openHealth({ broker, host, port, portTriesMax, ...proofs })
     if (port !== 0 && server.port !== port) {
       logger.info({ event: 'http.moved', wanted: text }, `port ${port} is taken, using the next free one`)
     }

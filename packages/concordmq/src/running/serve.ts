@@ -92,7 +92,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
   let unwatch: (() => void) | undefined
   try {
     await openListeners(broker, { plan, logger, listeners })
-    health = await openHealthServer(plan.configuration, { broker, logger: log.logger('concordmq::http') })
+    health = await openHealthServer(plan.configuration, { broker, cluster, logger: log.logger('concordmq::http') })
     control = await openControl(plan, {
       broker,
       cluster,

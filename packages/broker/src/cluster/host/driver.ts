@@ -48,9 +48,9 @@ export interface DriverOptions {
   readonly failed: (error: Error) => void
 }
 
-interface Submission {
-  readonly done: ((placement: Placement) => void) | undefined
-  readonly kept: (() => void) | undefined
+export interface Submission {
+  readonly done?: ((placement: Placement) => void) | undefined
+  readonly kept?: (() => void) | undefined
 }
 
 export class Driver {

@@ -1,0 +1,31 @@
+/**
+ * The first epoch of a network, as its address book says it (consensus.md section 3). All that nodes and offline verifiers must
+ * agree on follows from the book and the network's name alone, so they need share no other file.
+ */
+import { hash, type KeyObject } from 'node:crypto'
+import { constantsFor, type Epoch, makeEpoch } from '@concordmq/consensus'
+import { ConcordError, reasonOf } from '../errors.ts'
+import { pointOf } from './identity/node-keys.ts'
+
+/** The network's name, unless the operator gives another. */
+export const defaultNetwork = 'concordmq'
+
+/** Of a book in its own order. Throws `CMQ_CLUSTER` when nodes could not run it. */
+export function genesisOf(
+  book: readonly { readonly publicKey: KeyObject; readonly address: string }[],
+  network: string = defaultNetwork,
+): Epoch {
+  const record = {
+    number: 0,
+    networkId: Buffer.from(network, 'utf8'),
+    nodes: book.map(({ publicKey, address }) => ({ publicKey: pointOf(publicKey), address })),
+    constants: constantsFor(book.length),
+    operators: { threshold: 0, keys: [] },
+    previousHash: new Uint8Array(32),
+  }
+  try {
+    return makeEpoch(record, { sha256: (bytes) => hash('sha256', bytes, 'buffer') })
+  } catch (error) {
+    throw new ConcordError('CMQ_CLUSTER', `Cannot use the address book: ${reasonOf(error)}`, { cause: error })
+  }
+}

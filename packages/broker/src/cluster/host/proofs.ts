@@ -1,0 +1,111 @@
+/**
+ * Proofs of positions for whoever asks this node (consensus.md section 10). A position that no checkpoint covers yet costs one
+ * message in the log, which asks all nodes for a checkpoint; who asks meanwhile waits for the same one.
+ */
+import { hash } from 'node:crypto'
+import { type Epoch, type LogProof, type OrderedBatch, ProofArchive } from '@concordmq/consensus'
+import { ConcordError } from '../../errors.ts'
+import type { Placement } from '../../model/ordered-log.ts'
+
+/** Memory for the newest part of the log, of which proofs are made. */
+export const proofBytesMax = 32 * 1024 * 1024
+/** Who waits for a checkpoint at once. */
+export const proofsWaitingMax = 100
+/** A checkpoint needs a quorum of nodes; without one there is no proof. */
+const PROOF_DEADLINE_MS = 10_000
+
+interface Waiting {
+  readonly position: number
+  readonly resolve: (proof: LogProof) => void
+  readonly reject: (error: ConcordError) => void
+  readonly timer: NodeJS.Timeout
+}
+
+export class Proofs {
+  readonly #archive: ProofArchive
+  readonly #request: (done: (placement: Placement) => void) => void
+  #waiting: Waiting[] = []
+  #requested = false
+
+  /** `request` puts a message that asks for a checkpoint into the log. */
+  constructor(genesis: Epoch, request: (done: (placement: Placement) => void) => void) {
+    this.#archive = new ProofArchive(genesis, (bytes) => hash('sha256', bytes, 'buffer'), proofBytesMax)
+    this.#request = request
+  }
+
+  add(batch: OrderedBatch): void {
+    this.#archive.add(batch)
+  }
+
+  entered(links: readonly Uint8Array[]): void {
+    this.#archive.entered(links)
+  }
+
+  certified(certificate: Uint8Array): void {
+    this.#archive.certified(certificate)
+    this.#requested = false
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const waiter of waiting) {
+      const answer = this.#archive.prove(waiter.position)
+      if (answer.type === 'uncovered') this.#waiting.push(waiter)
+      else {
+        clearTimeout(waiter.timer)
+        if (answer.type === 'proof') waiter.resolve(answer.proof)
+        else waiter.reject(refusal(answer.type, waiter.position))
+      }
+    }
+    if (this.#waiting.length > 0) this.#ask()
+  }
+
+  /**
+   * The proof of a position. Rejects with `CMQ_PROOF_FORGOTTEN` when this node keeps that part of the log no more, and with
+   * `CMQ_PROOF_LATER`, retryable, when there is no message yet or no checkpoint in time.
+   */
+  prove(position: number): Promise<LogProof> {
+    const answer = this.#archive.prove(position)
+    if (answer.type === 'proof') return Promise.resolve(answer.proof)
+    if (answer.type !== 'uncovered') return Promise.reject(refusal(answer.type, position))
+    if (this.#waiting.length >= proofsWaitingMax) {
+      return Promise.reject(later(position, `${proofsWaitingMax} others wait for a checkpoint`))
+    }
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#giveUp(position, resolve), PROOF_DEADLINE_MS)
+      this.#waiting.push({ position, resolve, reject, timer })
+      if (!this.#requested) this.#ask()
+    })
+  }
+
+  /** Nobody is answered any more. */
+  stop(): void {
+    for (const { position, reject, timer } of this.#waiting) {
+      clearTimeout(timer)
+      reject(later(position, 'the node stops'))
+    }
+    this.#waiting = []
+  }
+
+  #ask(): void {
+    this.#requested = true
+    this.#request((placement) => {
+      // Not taken: the next one who wants a proof asks again.
+      if (placement.type === 'refused') this.#requested = false
+    })
+  }
+
+  #giveUp(position: number, resolve: Waiting['resolve']): void {
+    const waiter = this.#waiting.find((candidate) => candidate.resolve === resolve)
+    this.#waiting = this.#waiting.filter((candidate) => candidate !== waiter)
+    this.#requested = false
+    waiter?.reject(later(position, `no checkpoint within ${PROOF_DEADLINE_MS / 1000} s`))
+  }
+}
+
+function refusal(type: 'ahead' | 'forgotten', position: number): ConcordError {
+  if (type === 'ahead') return later(position, 'nothing has it yet')
+  return new ConcordError('CMQ_PROOF_FORGOTTEN', `Cannot prove position ${position}: this node keeps it no more`)
+}
+
+function later(position: number, reason: string): ConcordError {
+  return new ConcordError('CMQ_PROOF_LATER', `Cannot prove position ${position} now: ${reason}`)
+}
