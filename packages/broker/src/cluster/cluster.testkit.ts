@@ -78,6 +78,7 @@ export async function openNode(
   members: Members,
   choice: TransportChoice,
   address = members.self.address,
+  frameCostUs = 1,
 ): Promise<TestNode> {
   const lines: LogLine[] = []
   const frames: TestNode['frames'] = []
@@ -91,7 +92,7 @@ export async function openNode(
     frame(from, frame) {
       frames.push({ from, frame: Uint8Array.from(frame) })
       queueMicrotask(happened)
-      return 1
+      return frameCostUs
     },
     link(peer, up) {
       changes.push(`${up ? '+' : '-'}${peer}`)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { KeyObject } from 'node:crypto'
 import { test } from 'node:test'
 import { freeAddresses, makeKeys, makeMembers, makeTestEpoch, openNode, type TestNode } from '../cluster.testkit.ts'
 import { encodeFrame } from './frames.ts'
@@ -40,3 +41,61 @@ for (const choice of ['tls', 'quic'] as const satisfies TransportChoice[]) {
     }
   })
 }
+
+test('one cluster mixes transports: nodes with both, with QUIC only and with TLS only', async () => {
+  const keys = makeKeys(4)
+  const addresses = await freeAddresses(4)
+  const epoch = makeTestEpoch({ keys, addresses })
+  const choices = ['auto', 'auto', 'quic', 'tls'] as const
+  const nodes = await Promise.all(keys.map((key, i) => openNode(makeMembers(epoch, key), choices[i] ?? 'auto')))
+  try {
+    const [first, second] = nodes
+    for (const node of [first, second])
+      await node?.until(() => node.links.figures().every(({ up }) => up), 'links to all three peers')
+    assert.deepEqual(first?.links.transports, ['quic', 'tls'])
+    assert.deepEqual(
+      first?.links.figures().map(({ transport }) => transport),
+      ['quic', 'quic', 'tls'],
+    )
+  } finally {
+    await closeAll(nodes)
+  }
+})
+
+test('books may name nodes by IPv6 address and by host name', async () => {
+  const keys = makeKeys(2)
+  const [six] = await freeAddresses(1, '[::1]')
+  const [four] = await freeAddresses(1)
+  const named = `localhost:${four?.split(':').at(-1)}`
+  const epoch = makeTestEpoch({ keys, addresses: [six ?? '', named] })
+  for (const choice of ['tls', 'quic'] as const) {
+    const nodes = await Promise.all([
+      openNode(makeMembers(epoch, keys[0] as KeyObject), choice),
+      openNode(makeMembers(epoch, keys[1] as KeyObject), choice, four),
+    ])
+    try {
+      for (const node of nodes) await node.until(() => node.links.figures()[0]?.up === true, `a link over ${choice}`)
+    } finally {
+      await closeAll(nodes)
+    }
+  }
+})
+
+test('a node that went away and came back is linked again, and both ends say so', async () => {
+  const keys = makeKeys(2)
+  const epoch = makeTestEpoch({ keys, addresses: await freeAddresses(2) })
+  const [own, other] = keys as [KeyObject, KeyObject]
+  for (const choice of ['tls', 'quic'] as const) {
+    const node = await openNode(makeMembers(epoch, own), choice)
+    const peer = await openNode(makeMembers(epoch, other), choice)
+    await node.until(() => node.links.figures()[0]?.up === true, 'the link')
+    await peer.links.close()
+    await node.until(() => node.changes.at(-1) === '-1', 'the end of the link')
+    const again = await openNode(makeMembers(epoch, other), choice)
+    try {
+      await node.until(() => node.changes.at(-1) === '+1', 'another link')
+    } finally {
+      await closeAll([node, again])
+    }
+  }
+})

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { test } from 'node:test'
-import { connect } from 'node:tls'
 import { freeAddresses, makeKeys, makeMembers, makeTestEpoch, openNode, type TestNode } from '../cluster.testkit.ts'
-import { ownCertificate } from '../identity/certificates.ts'
 import type { Members } from '../identity/members.ts'
 import { encodeFrame, FrameType } from './frames.ts'
 import { encodeChallenge, encodeHello } from './hello.ts'
 import { loadQuic } from './quic-transport.ts'
-import { ALPN, splitAddress } from './transport.ts'
+import { rawTls, withTarget } from './raw-peer.testkit.ts'
+import { ALPN } from './transport.ts'
 
 const said = (node: TestNode, level: string, pattern: RegExp): boolean =>
   node.lines.some((line) => line.level === level && pattern.test(line.message))
@@ -92,50 +91,6 @@ for (const choice of ['tls', 'quic'] as const) {
       await node?.until(() => said(node, 'info', /Cannot reach node 1 .*node 1 \(key .* was expected/), 'the line')
     })
   })
-}
-
-interface Raw {
-  write(bytes: Uint8Array): void
-  readonly received: Buffer[]
-  readonly closed: Promise<void>
-  close(): void
-}
-
-/** A TLS connection with the certificate of a key, or none. */
-async function rawTls(address: string, key: KeyObject | undefined, keyId: string): Promise<Raw> {
-  const own = key === undefined ? undefined : await ownCertificate({ keyId }, key)
-  const { host, port } = splitAddress(address)
-  const socket = connect({
-    host,
-    port,
-    rejectUnauthorized: false,
-    ALPNProtocols: [ALPN],
-    ...(own === undefined ? {} : { cert: own.certificate, key: own.privateKey }),
-  })
-  const received: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => received.push(chunk))
-  socket.on('error', () => {})
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
-  await new Promise<void>((resolve) => {
-    socket.once('secureConnect', () => resolve())
-    socket.once('close', () => resolve())
-  })
-  return { write: (bytes) => void socket.write(bytes), received, closed, close: () => void socket.destroy() }
-}
-
-/** A node alone, and the identity of its peer to play with. */
-async function withTarget(body: (target: TestNode, self: Members, peer: Members) => Promise<void>): Promise<void> {
-  const keys = makeKeys(2)
-  const [own, other] = keys as [KeyObject, KeyObject]
-  const addresses = [(await freeAddresses(1))[0] ?? '', '127.0.0.1:1']
-  const epoch = makeTestEpoch({ keys, addresses })
-  const self = makeMembers(epoch, own)
-  const node = await openNode(self, 'tls')
-  try {
-    await body(node, self, makeMembers(epoch, other))
-  } finally {
-    await node.links.close()
-  }
 }
 
 test('a connection without certificate, or with one of another kind of key, is closed', async () => {
