@@ -463,6 +463,14 @@ describe('a new connection', () => {
     assert.equal(script.session.publications, 0)
   })
 
+  test('takes PUBCOMP 0x92 for the end of a handshake whose first PUBCOMP was lost (section 3.7.2.1)', () => {
+    const script = new Script({ cleanStart: false }, lostInFlight())
+    script.server({ type: PacketType.connack, sessionPresent: true, reasonCode: 0 })
+    script.server({ type: PacketType.pubcomp, packetId: 2, reasonCode: 0x92 })
+    const published = script.told.filter(([what]) => what === 'published')
+    assert.deepEqual(published, [['published', 2, 0]])
+  })
+
   test('holds back what it sends again when the new Receive Maximum is smaller', () => {
     const script = new Script({ cleanStart: false }, lostInFlight())
     script.sent()

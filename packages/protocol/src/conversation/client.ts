@@ -350,7 +350,9 @@ export class ClientConversation {
     const early = this.#resend.indexOf(outgoing, this.#resent)
     if (early < 0) this.#unacknowledged--
     else this.#resend.splice(early, 1)
-    this.#effects.published(outgoing.operation, reasonCode, properties)
+    // Section 3.7.2.1: 0x92 is no error in recovery. The server had PUBREL before, and its PUBCOMP was lost.
+    const isOver = type === PacketType.pubcomp && reasonCode === ReasonCode.packetIdentifierNotFound
+    this.#effects.published(outgoing.operation, isOver ? ReasonCode.success : reasonCode, properties)
     this.#drain()
     return undefined
   }
