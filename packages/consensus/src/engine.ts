@@ -10,8 +10,9 @@
  */
 import { blockMessages, decodeBlock } from './bytes/block-codec.ts'
 import { Domain } from './bytes/domain.ts'
-import { decodeFrame, encodeBlockFrame, encodeFrame, type Frame } from './bytes/frames.ts'
+import { decodeFrame, encodeBlockFrame, encodeFrame, type Frame, nonceBytes } from './bytes/frames.ts'
 import { sameBytes } from './bytes/order.ts'
+import { Writer } from './bytes/writer.ts'
 import type { Agreement } from './core/agreement.ts'
 import { Amnesia } from './core/amnesia.ts'
 import type { Taken } from './core/checkpoints.ts'
@@ -71,6 +72,8 @@ export class Engine {
   readonly #clock = new Clock()
   readonly #outbox = new Outbox()
   readonly #random: Random
+  /** Of this start. */
+  readonly #nonce: Uint8Array
   readonly #submissions: Submissions
   readonly #output: OrderedOutput
   readonly #journal: Journal
@@ -96,10 +99,11 @@ export class Engine {
     this.#submissions = new Submissions(this.#tunables, genesis.constants)
     this.#output = new OrderedOutput(genesis, cryptography, this.#outbox, options.appliedPosition)
     this.#journal = new Journal(this.#outbox, this.#submissions)
+    this.#nonce = nonceOf(this.#random, cryptography)
     const context = this.#contextOf(genesis)
     this.#run = this.#runOf(context, freshState(genesis, context.domain, 0))
     this.#joining = this.#joiningOf(context)
-    this.#amnesia = new Amnesia(context, this.#run.agreement, false)
+    this.#amnesia = this.#amnesiaOf(context)
   }
 
   /**
@@ -185,10 +189,11 @@ export class Engine {
     this.#run.agreement.advance()
     const plan = this.#plan()
     if (plan !== undefined && plan.atUs <= this.#clock.nowUs) this.#run.agreement.maker.make(plan.round, this.#need)
+    const isBehind = this.#isBehind()
     this.#run.catchingUp.tick(this.#need)
-    const round = this.#amnesia.tick()
+    this.#joining.tick(isBehind)
+    const round = this.#amnesia.tick(isBehind ? 0 : this.#run.context.peers.connected)
     if (round !== undefined) this.#remembered(round)
-    this.#joining.tick(this.#isBehind())
     this.#run.agreement.fetcher.tick()
     this.#run.agreement.fetcher.flush()
     this.#run.stall.tick(this.#run.agreement.committer.nextStep, this.#submissions.openMessages > 0)
@@ -202,10 +207,10 @@ export class Engine {
   #start(): void {
     const { context, agreement } = this.#run
     const { epoch } = context
-    if (this.#options.amnesia) this.#journal.doubt({ epoch: epoch.number, round: 0 })
-    if (this.#journal.inDoubt) {
+    if (this.#options.amnesia || this.#journal.inDoubt) {
+      this.#journal.doubt({ epoch: epoch.number, round: 0 })
       agreement.maker.roundMin = MUTE
-      this.#amnesia = new Amnesia(context, agreement, true)
+      this.#amnesia = this.#amnesiaOf(context)
       this.#outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
     }
     this.#tellEpoch()
@@ -250,7 +255,9 @@ export class Engine {
       case 'ownLastRequest':
         return this.#amnesia.asked(from, frame.nonce)
       case 'ownLast':
-        return this.#amnesia.answered(from, frame, arrivalUs)
+        // Who is in a later epoch signs for that one.
+        if (!this.#isBehind()) this.#amnesia.answered(from, frame, arrivalUs)
+        return
       case 'hello':
       case 'ping':
       case 'pong':
@@ -337,6 +344,7 @@ export class Engine {
       this.#outbox.push({ type: 'kept', id })
     }
     const { agreement } = this.#run
+    this.#journal.durable(barrier)
     const block = agreement.maker.durable(barrier)
     if (block === undefined) return
     this.#outbox.send('all', encodeBlockFrame(block))
@@ -446,7 +454,7 @@ export class Engine {
     const isNext = epoch !== this.#run.context.epoch
     this.#run = this.#runOf(context, state)
     this.#joining = this.#joiningOf(context)
-    this.#amnesia = new Amnesia(context, this.#run.agreement, this.#journal.inDoubt)
+    this.#amnesia = this.#amnesiaOf(context)
     if (this.#journal.inDoubt) this.#run.agreement.maker.roundMin = MUTE
     if (!isNext) return this.#run.catchingUp.sendStatus('all')
     this.#peerEpochs = []
@@ -477,10 +485,11 @@ export class Engine {
     const { maker } = this.#run.agreement
     if (same) this.#carryOver(before)
     this.#tellPlacedBefore(logSize, consensusUs)
-    this.#journal.checkpoint({ epoch: epoch.number, step, position: logSize, ...maker.used, state: bytes })
+    const end = links.find((link) => sameBytes(link.certificate.content, certificate.content))
+    const ending = end && { number: epoch.number + 1, nodes: end.nodes, constants: end.constants, signatures: [] }
+    this.#journal.checkpoint({ epoch: epoch.number, step, position: logSize, ...maker.used, ending, state: bytes })
     this.#run.checkpoints.adopt(certificate)
-    const end = links.find((link) => link.certificate.checkpoint.epoch === epoch.number)
-    if (end !== undefined && sameBytes(end.certificate.content, certificate.content)) this.#enter(end)
+    if (end !== undefined) this.#enter(end)
   }
 
   /** Blocks that were here before a snapshot of the same epoch came, as far as they are above it. */
@@ -513,11 +522,12 @@ export class Engine {
 
   /** Begins where the log allows it, and tells again what is behind that. */
   #replay(records: Iterable<WalRecord>): void {
-    const { base, links } = planReplay(records, this.#options.appliedPosition)
+    const { isBroken, base, links } = planReplay(records, this.#options.appliedPosition)
+    if (isBroken) this.#journal.inDoubt = true
     if (base !== undefined) this.#resume(base, links)
     for (const record of records) {
       this.#outbox.usedMark(record.mark)
-      this.#replayRecord(record)
+      if (!isBroken) this.#replayRecord(record)
     }
     this.#run.agreement.reports.resume()
   }
@@ -538,6 +548,8 @@ export class Engine {
     this.#submissions.enter(epoch.constants)
     this.#begin(context, state)
     this.#run.agreement.maker.resume(base)
+    const { step, position } = this.#run.resumeAt(base)
+    if (position === this.#options.appliedPosition) this.#outbox.push({ type: 'checkpoint', step, position })
   }
 
   #replayRecord({ kind, mark, bytes }: WalRecord): void {
@@ -612,11 +624,15 @@ export class Engine {
   #runOf(context: EpochContext, state: EpochState): EpochRun {
     const sink: EpochSink = {
       placed: (messages) => this.#tellPlaced(messages),
-      checkpointed: (run, taken, bytes) => this.#checkpointed(run, taken, bytes),
+      checkpointed: (run, taken) => this.#checkpointed(run, taken),
       certified: (run, certificate) => this.#certified(run, certificate),
       diverged: (step) => this.#halt(step),
     }
     return new EpochRun(context, state, this.#output, sink)
+  }
+
+  #amnesiaOf(context: EpochContext): Amnesia {
+    return new Amnesia(context, this.#run.agreement, { active: this.#journal.inDoubt, nonce: this.#nonce })
   }
 
   #joiningOf(context: EpochContext): Joining {
@@ -635,12 +651,12 @@ export class Engine {
     }
   }
 
-  #checkpointed(run: EpochRun, taken: Taken, state: Uint8Array): void {
-    const { step, position } = taken
+  #checkpointed(run: EpochRun, { step, position, state }: Taken): void {
     if (position >= this.#options.appliedPosition) this.#outbox.push({ type: 'checkpoint', step, position })
     if (this.#outbox.replaying) return
     const epoch = run.context.epoch.number
-    this.#journal.checkpoint({ epoch, step, position, ...run.agreement.maker.used, state })
+    const { ending } = run
+    this.#journal.checkpoint({ epoch, step, position, ...run.agreement.maker.used, ending, state })
   }
 
   #certified(run: EpochRun, certificate: Certificate): void {
@@ -653,4 +669,11 @@ export class Engine {
       this.#enter({ certificate, nodes: ending.nodes, constants: ending.constants })
     } else this.#before = undefined
   }
+}
+
+/** Nobody else's, and another one at every start. */
+function nonceOf(random: Random, cryptography: Cryptography): Uint8Array {
+  const writer = new Writer(nonceBytes)
+  for (let i = 0; i < nonceBytes / 4; i++) writer.u32(random.below(0x1_0000_0000))
+  return cryptography.sha256(writer.view()).slice(0, nonceBytes)
 }

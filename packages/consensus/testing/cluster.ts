@@ -23,6 +23,8 @@ export interface ClusterOptions {
   readonly tunables?: Partial<Tunables>
   /** One way, µs; the network draws between these, per frame. */
   readonly delayUs?: readonly [number, number]
+  /** What a frame takes longer than that, µs. */
+  readonly moreUs?: (from: number, to: number) => number
   /** What a sync takes, µs. */
   readonly syncUs?: number
 }
@@ -115,7 +117,7 @@ export class Cluster {
   readonly nodes: TestNode[] = []
   /** Whether a frame from one node to another is lost; for partitions. */
   cut: (from: number, to: number) => boolean = () => false
-  /** Sees every effect before it is carried out; true: it is left out. */
+  /** Sees every effect before it is carried out; true: it is left out, since the watcher does otherwise. */
   watch: (node: number, effect: Effect) => boolean = () => false
   readonly #options: ClusterOptions
   readonly #events: Event[] = []
@@ -174,6 +176,17 @@ export class Cluster {
       next.run()
     }
     return true
+  }
+
+  /** Brings a frame from one node to another, as the network does. */
+  deliver(from: number, to: number, frame: Uint8Array): void {
+    const [least, most] = this.#options.delayUs ?? [1000, 1000]
+    const delay = least + this.random() * (most - least) + (this.#options.moreUs?.(from, to) ?? 0)
+    this.#later(to, delay, () => {
+      const sender = indexIn(this.#node(to).epoch, from)
+      if (sender === undefined) return
+      this.input(to, { type: 'frame', from: sender, bytes: frame.slice(), arrivalUs: this.nowUs })
+    })
   }
 
   at(afterUs: number, run: () => void): void {
@@ -347,13 +360,7 @@ export class Cluster {
     for (let peer = 0; peer < this.nodes.length; peer++) {
       const index = indexIn(own.epoch, peer)
       if (peer === from || index === undefined || (to !== 'all' && to !== index) || this.cut(from, peer)) continue
-      const [least, most] = this.#options.delayUs ?? [1000, 1000]
-      const delay = least + this.random() * (most - least)
-      this.#later(peer, delay, () => {
-        const sender = indexIn(this.#node(peer).epoch, from)
-        if (sender === undefined) return
-        this.input(peer, { type: 'frame', from: sender, bytes: frame.slice(), arrivalUs: this.nowUs })
-      })
+      this.deliver(from, peer, frame)
     }
   }
 

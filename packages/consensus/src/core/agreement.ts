@@ -83,7 +83,7 @@ export class Agreement {
 
   /** From the begin of an epoch, or from a snapshot of it. */
   constructor(context: EpochContext, state: EpochState, sink: EmissionSink) {
-    const { epoch, clock } = context
+    const { epoch } = context
     this.context = context
     this.state = state
     this.#sink = sink
@@ -91,7 +91,7 @@ export class Agreement {
     this.committer = state.committer
     this.#fair = state.fair
     this.table = new BlockTable(epoch.n)
-    this.reports = new Reports(epoch, this.table, clock)
+    this.reports = new Reports(context, this.table)
     this.maker = new Maker(context, this.graph, this.committer, this.table, this.reports)
     this.fetcher = new Fetcher(context, (name) => this.#isWanted(name))
     this.intake = new Intake(context, this.table, this.graph, (block, from, arrivalUs) =>

@@ -8,17 +8,22 @@
  */
 import { decodeBlock, encodeBlock } from '../bytes/block-codec.ts'
 import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
-import { encodeFrame, type Frame, nonceBytes, ownLastContent } from '../bytes/frames.ts'
+import { encodeFrame, type Frame, ownLastContent } from '../bytes/frames.ts'
 import { sameBytes } from '../bytes/order.ts'
-import { Writer } from '../bytes/writer.ts'
 import type { Block } from '../model/block.ts'
 import type { Agreement } from './agreement.ts'
 import type { EpochContext } from './context.ts'
 import { readBlockRecord } from './records.ts'
 
 const ASK_US = 1_000_000
-/** A peer's question is answered so often at most, µs. */
+/** A peer gets a new answer so often at most, µs: each keeps this node awake for some rounds. */
 const ANSWER_US = 60_000_000
+
+interface Told {
+  readonly nonce: Uint8Array
+  readonly frame: Uint8Array
+  readonly atUs: number
+}
 
 export class Amnesia {
   /** Whether this node still has to find out. */
@@ -28,16 +33,22 @@ export class Amnesia {
   readonly #nonce: Uint8Array
   /** The newest own blocks of peers; round 0: none. */
   readonly #answers = new Map<number, Block | undefined>()
-  readonly #answeredAtUs = new Map<number, number>()
+  /** What peers were answered last. */
+  readonly #told = new Map<number, Told>()
   #askedAtUs = Number.NEGATIVE_INFINITY
   /** Highest round that this node told anybody of. */
   #toldRound = 0
 
-  constructor(context: EpochContext, agreement: Agreement, active: boolean) {
+  /** `nonce`: of this start of the node, 32 bytes; the same in all epochs, so that an answer is repeated and not refused. */
+  constructor(
+    context: EpochContext,
+    agreement: Agreement,
+    given: { readonly active: boolean; readonly nonce: Uint8Array },
+  ) {
     this.#context = context
     this.#agreement = agreement
-    this.active = active
-    this.#nonce = nonceOf(context)
+    this.active = given.active
+    this.#nonce = given.nonce
   }
 
   /** Whether somebody who lost its log waits for steps that this node has to help with. */
@@ -49,13 +60,19 @@ export class Amnesia {
     return this.active ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
   }
 
-  /** Asks who has not answered; once enough is known, answers from which round on blocks may be made. */
-  tick(): number | undefined {
+  /**
+   * Asks who has not answered, of these peers (bit i: peer i); once enough is known, answers from which round on blocks may be
+   * made.
+   */
+  tick(peers: number): number | undefined {
     if (!this.active) return undefined
     const { clock, outbox, epoch } = this.#context
     if (clock.nowUs >= this.#askedAtUs + ASK_US) {
       this.#askedAtUs = clock.nowUs
-      outbox.send('all', encodeFrame({ type: 'ownLastRequest', nonce: this.#nonce }))
+      const frame = encodeFrame({ type: 'ownLastRequest', nonce: this.#nonce })
+      for (let peer = 0; peer < epoch.n; peer++) {
+        if (((peers >>> peer) & 1) === 1 && !this.#answers.has(peer)) outbox.send(peer, frame)
+      }
     }
     const counted = [...this.#answers.values()].filter((block) => block === undefined || this.#isHere(block))
     if (counted.length < epoch.q) return undefined
@@ -65,12 +82,13 @@ export class Amnesia {
     return highest + 2
   }
 
-  /** A peer lost its log. It is told of the newest own block, once a minute. */
+  /** A peer lost its log. It is told of the newest own block; the same again if it asks again. */
   asked(peer: number, nonce: Uint8Array): void {
     const { clock, outbox, self } = this.#context
     if (this.active || self < 0) return
-    const answered = this.#answeredAtUs.get(peer)
-    if (answered !== undefined && clock.nowUs < answered + ANSWER_US) return
+    const told = this.#told.get(peer)
+    if (told !== undefined && sameBytes(told.nonce, nonce)) return outbox.send(peer, told.frame)
+    if (told !== undefined && clock.nowUs < told.atUs + ANSWER_US) return
     const { maker, table } = this.#agreement
     if (maker.last === 0) return this.#answer(peer, nonce, undefined)
     const known = table.versions(maker.shown, self)
@@ -100,11 +118,12 @@ export class Amnesia {
 
   #answer(peer: number, nonce: Uint8Array, block: Block | undefined): void {
     const { clock, outbox, epoch, cryptography } = this.#context
-    this.#answeredAtUs.set(peer, clock.nowUs)
     this.#toldRound = Math.max(this.#toldRound, block?.round ?? 0)
     const signature = cryptography.sign(signedBytes('ownlast', epoch.hash, ownLastContent(nonce, peer, block)))
     const encoded = block === undefined ? new Uint8Array(0) : encodeBlock(block)
-    outbox.send(peer, encodeFrame({ type: 'ownLast', nonce, asker: peer, block: encoded, signature }))
+    const frame = encodeFrame({ type: 'ownLast', nonce, asker: peer, block: encoded, signature })
+    this.#told.set(peer, { nonce: nonce.slice(), frame, atUs: clock.nowUs })
+    outbox.send(peer, frame)
   }
 
   #decode(bytes: Uint8Array): Block | undefined {
@@ -116,12 +135,4 @@ export class Amnesia {
     const { graph } = this.#agreement
     return block.round <= graph.collectedRound || graph.find(block) !== undefined
   }
-}
-
-/** Nobody else's, and another one at every start. */
-function nonceOf({ random, cryptography, self }: EpochContext): Uint8Array {
-  const writer = new Writer(nonceBytes)
-  writer.u8(self & 0xff)
-  for (let i = 0; i < 4; i++) writer.u32(random.below(0xffff_ffff))
-  return cryptography.sha256(writer.view()).subarray(0, nonceBytes)
 }

@@ -92,6 +92,7 @@ export class CatchingUp {
 
   linkDown(peer: number): void {
     this.#serving.drop(peer)
+    this.statuses[peer] = undefined
     if (this.#range?.peer === peer) this.#range = undefined
   }
 

@@ -33,6 +33,8 @@ export interface Taken {
   readonly step: number
   readonly position: number
   readonly consensusUs: number
+  /** The engine's snapshot, whole and in chunks. */
+  readonly state: Uint8Array
   readonly engine: Chunked
   readonly leafCount: number
   readonly logRoot: Uint8Array
@@ -86,12 +88,22 @@ export class Checkpoints {
   ): Taken | undefined {
     if (!this.#schedule.due(step, { epochEnds: ending !== undefined })) return undefined
     this.#schedule.taken(step)
+    return this.take({ step, consensusUs }, ending, write())
+  }
+
+  /** Takes the checkpoint behind a step, of which `state` is the engine's snapshot; also the one that a replay begins at. */
+  take(
+    { step, consensusUs }: { readonly step: number; readonly consensusUs: number },
+    ending: Reconfiguration | undefined,
+    state: Uint8Array,
+  ): Taken {
     const { cryptography } = this.#context
     const taken: Taken = {
       step,
       position: this.#output.next,
       consensusUs,
-      engine: inChunks(write(), cryptography),
+      state,
+      engine: inChunks(state, cryptography),
       leafCount: this.#output.tree.leafCount,
       logRoot: this.#output.tree.root(),
       nextBookHash: ending === undefined ? NO_HASH : nextBookHash((bytes) => cryptography.sha256(bytes), ending),
@@ -108,9 +120,10 @@ export class Checkpoints {
   appState(step: number, hashes: Uint8Array): void {
     const taken = this.#taken.find((other) => other.step === step)
     if (taken === undefined || taken.appHash !== undefined) return
-    const { epoch, cryptography, outbox } = this.#context
+    const { epoch, self, cryptography, outbox } = this.#context
     taken.appHashes = hashes
     taken.appHash = cryptography.sha256(hashes)
+    if (self < 0) return
     const checkpoint: Checkpoint = {
       epoch: epoch.number,
       step,

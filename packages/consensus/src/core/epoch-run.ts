@@ -15,6 +15,7 @@ import { Checkpoints, type Taken } from './checkpoints.ts'
 import type { EpochContext } from './context.ts'
 import { control } from './control.ts'
 import type { OrderedOutput } from './ordered-output.ts'
+import type { CheckpointRecord } from './records.ts'
 import { Serving } from './serving.ts'
 import { type EpochState, writeState } from './snapshot.ts'
 import { Stall } from './stall.ts'
@@ -23,8 +24,8 @@ import { Stall } from './stall.ts'
 export interface EpochSink {
   /** Messages of this node have their places. */
   placed(messages: readonly OrderedMessage[]): void
-  /** A checkpoint was taken behind a step; `state` is the engine's snapshot. */
-  checkpointed(run: EpochRun, taken: Taken, state: Uint8Array): void
+  /** A checkpoint was taken behind a step. */
+  checkpointed(run: EpochRun, taken: Taken): void
   certified(run: EpochRun, certificate: Certificate): void
   diverged(step: number): void
 }
@@ -63,6 +64,13 @@ export class EpochRun implements EmissionSink {
     return this.agreement.need || this.#state.schedule.pending || this.ending !== undefined
   }
 
+  /** The run begins behind a checkpoint of before a restart. What is not certified yet can still become so. */
+  resumeAt({ step, ending, state }: CheckpointRecord): Taken {
+    this.ending = ending
+    if (ending !== undefined) this.agreement.endStep = step
+    return this.checkpoints.take({ step, consensusUs: this.#state.fair.consensusUs }, ending, state)
+  }
+
   emit(emission: Emission, block: Block, at: { step: number; jailed: number }): number {
     const messages = this.#output.place(emission, block, at)
     if (messages.length > 0) this.#state.schedule.emitted(block.body.length)
@@ -79,12 +87,9 @@ export class EpochRun implements EmissionSink {
 
   stepDone(step: number): boolean {
     const consensusUs = this.#state.fair.consensusUs
-    let state: Uint8Array | undefined
-    const taken = this.checkpoints.stepDone({ step, consensusUs }, this.ending, () => {
-      state = writeState(this.#state, this.#output)
-      return state
-    })
-    if (taken !== undefined && state !== undefined) this.#sink.checkpointed(this, taken, state)
+    const write = (): Uint8Array => writeState(this.#state, this.#output)
+    const taken = this.checkpoints.stepDone({ step, consensusUs }, this.ending, write)
+    if (taken !== undefined) this.#sink.checkpointed(this, taken)
     return this.ending !== undefined
   }
 }

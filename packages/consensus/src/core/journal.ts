@@ -24,6 +24,8 @@ interface Base {
   readonly position: number
   /** Of the first record that goes with the checkpoint. */
   readonly mark: number
+  /** It is on disk when this barrier is. */
+  readonly barrier: number
 }
 
 export class Journal {
@@ -37,6 +39,7 @@ export class Journal {
   certificate: Uint8Array | undefined
   #bases: Base[] = []
   #forgotten = 0
+  #durable = 0
 
   constructor(outbox: Outbox, submissions: Submissions) {
     this.#outbox = outbox
@@ -45,7 +48,7 @@ export class Journal {
 
   /** A checkpoint that the log already has. */
   restored(position: number, mark: number): void {
-    this.#bases.push({ position, mark })
+    this.#bases.push({ position, mark, barrier: 0 })
   }
 
   /** An epoch begins: what came before in the log belongs to the one before. */
@@ -57,7 +60,7 @@ export class Journal {
   /** An earlier log is lost or in doubt, or no more: then own blocks of the epoch begin with `round`. */
   doubt(record: DoubtRecord): void {
     this.inDoubt = record.round === 0
-    this.#outbox.persist([this.#outbox.record(RecordKind.doubt, doubtRecord(record))])
+    this.#outbox.persistThen([this.#outbox.record(RecordKind.doubt, doubtRecord(record))])
   }
 
   checkpoint(record: Omit<CheckpointRecord, 'since'>): void {
@@ -72,8 +75,12 @@ export class Journal {
     }
     const since = records[0]!.mark
     records.push(this.#outbox.record(RecordKind.checkpoint, checkpointRecord({ ...record, since })))
-    this.#bases.push({ position: record.position, mark: since })
-    this.#outbox.persist(records)
+    this.#bases.push({ position: record.position, mark: since, barrier: this.#outbox.persistThen(records) })
+  }
+
+  /** Everything up to this barrier is on disk. */
+  durable(barrier: number): void {
+    this.#durable = barrier
   }
 
   /** A quorum agreed. */
@@ -82,10 +89,15 @@ export class Journal {
     this.#outbox.persist([this.#outbox.record(RecordKind.certificate, certificate)])
   }
 
-  /** Lets go of what no replay and no peer needs: the application is at `applied`, blocks from `markMin` on are served. */
+  /**
+   * Lets go of what no replay and no peer needs: the application is at `applied`, blocks from `markMin` on are served. A
+   * checkpoint that is not on disk yet takes the place of nothing.
+   */
   forget(applied: number, markMin: number): void {
     let newest = -1
-    for (const [i, base] of this.#bases.entries()) if (base.position <= applied) newest = i
+    for (const [i, { position, barrier }] of this.#bases.entries()) {
+      if (position <= applied && barrier <= this.#durable) newest = i
+    }
     if (newest === -1) return
     this.#bases = this.#bases.slice(newest)
     const below = Math.min(this.#bases[0]!.mark, markMin)

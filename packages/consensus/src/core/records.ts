@@ -4,9 +4,13 @@
  *
  * Not here, against the specification: STEP. A replay decides the same steps again.
  */
+
 import { Reader } from '../bytes/reader.ts'
+import { decodeReconfiguration, encodeReconfiguration, type Reconfiguration } from '../bytes/reconfiguration.ts'
 import { Writer } from '../bytes/writer.ts'
 import type { Block, BlockMessage, MessageKind } from '../model/block.ts'
+
+const NOTHING = new Uint8Array(0)
 
 export const RecordKind = {
   /** A block of anyone, as it was accepted or about to be reported: arrival u64 | block. */
@@ -80,6 +84,8 @@ export interface CheckpointRecord {
   readonly roundMin: number
   /** Mark of the first record that goes with this one. */
   readonly since: number
+  /** The change of the book that ends the epoch with this step; undefined: it goes on. */
+  readonly ending: Reconfiguration | undefined
   /** The engine's snapshot (`snapshot.ts`). */
   readonly state: Uint8Array
 }
@@ -93,6 +99,7 @@ export function checkpointRecord(record: CheckpointRecord): Uint8Array {
   writer.u64(record.lastTsUs)
   writer.u64(record.roundMin)
   writer.u64(record.since)
+  writer.bytes(record.ending === undefined ? NOTHING : encodeReconfiguration(record.ending))
   writer.raw(record.state)
   return writer.take()
 }
@@ -107,6 +114,7 @@ export function readCheckpointRecord(bytes: Uint8Array): CheckpointRecord {
     lastTsUs: reader.u64(),
     roundMin: reader.u64(),
     since: reader.u64(),
+    ending: decodeReconfiguration(reader.bytes(reader.left)),
     state: reader.raw(reader.left),
   }
 }

@@ -8,6 +8,11 @@ import type { WalRecord } from '../model/effect.ts'
 import { type CheckpointRecord, RecordKind, readCheckpointRecord } from './records.ts'
 
 export interface ReplayPlan {
+  /**
+   * What is left of the log does not lead to what the application has, since that lost what it had said to keep. Others have
+   * to give a snapshot.
+   */
+  readonly isBroken: boolean
   /** Undefined: from the first epoch's begin. */
   readonly base: CheckpointRecord | undefined
   /** Those that lead from the first epoch to the base's. */
@@ -17,8 +22,10 @@ export interface ReplayPlan {
 /** The application must have passed the checkpoint, or what it lacks would not be emitted again. */
 export function planReplay(records: Iterable<WalRecord>, appliedPosition: number): ReplayPlan {
   let base: CheckpointRecord | undefined
+  let firstMark: number | undefined
   const links = new Map<number, { readonly link: EpochLink; readonly bytes: Uint8Array }>()
-  for (const { kind, bytes } of records) {
+  for (const { kind, mark, bytes } of records) {
+    firstMark ??= mark
     if (kind === RecordKind.checkpoint) {
       const record = readCheckpointRecord(bytes)
       if (record.position <= appliedPosition) base = record
@@ -32,5 +39,5 @@ export function planReplay(records: Iterable<WalRecord>, appliedPosition: number
     const step = links.get(epoch)
     if (step !== undefined) path.push(step)
   }
-  return { base, links: path }
+  return { isBroken: base === undefined && firstMark !== undefined && firstMark > 1, base, links: path }
 }

@@ -9,6 +9,7 @@ import { authorCount } from '../graph/vertex.ts'
 import type { Epoch } from '../model/epoch.ts'
 import type { BlockTable, Known } from './block-table.ts'
 import type { Clock } from './clock.ts'
+import type { EpochContext } from './context.ts'
 
 export interface QueuedReport {
   readonly known: Known
@@ -17,6 +18,7 @@ export interface QueuedReport {
 
 export class Reports {
   readonly #epoch: Epoch
+  readonly #self: number
   readonly #table: BlockTable
   readonly #clock: Clock
   #queue: QueuedReport[] = []
@@ -25,10 +27,11 @@ export class Reports {
   /** Reports queued again because their block was collected, in all. */
   late = 0
 
-  constructor(epoch: Epoch, table: BlockTable, clock: Clock) {
+  constructor({ epoch, self, clock }: EpochContext, table: BlockTable) {
     this.#epoch = epoch
-    this.#table = table
+    this.#self = self
     this.#clock = clock
+    this.#table = table
   }
 
   get length(): number {
@@ -37,15 +40,13 @@ export class Reports {
 
   /** A unit of a peer is here. `arrivalUs`: when its last byte came, wall clock. */
   received(known: Known, arrivalUs: number): void {
-    if (known.settled || known.report !== 'none' || known.mine) return
+    if (!this.#isReportable(known)) return
     if (known.first || this.#hasWitnesses(known)) this.#append(known, arrivalUs)
   }
 
   /** A block that came reports a unit; `held` units that were not the first version may be reported now. */
   witnessed(known: Known, nowUs: number): void {
-    if (known.held && known.report === 'none' && !known.mine && !known.settled && this.#hasWitnesses(known)) {
-      this.#append(known, nowUs)
-    }
+    if (known.held && this.#isReportable(known) && this.#hasWitnesses(known)) this.#append(known, nowUs)
   }
 
   /** Takes the reports for an own block of `round`, at most `max`. What left the window is dropped. */
@@ -109,6 +110,11 @@ export class Reports {
     known.report = 'queued'
     this.#table.opened(known)
     this.#queue.push({ known, recvUs: this.#clock.stamp(arrivalUs) })
+  }
+
+  /** Own units are not reported, also those that this node forgot it made. */
+  #isReportable(known: Known): boolean {
+    return known.author !== this.#self && known.report === 'none' && !known.settled
   }
 
   /** Its author and those whose blocks report it are at least w. */

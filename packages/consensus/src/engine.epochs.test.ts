@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Cluster, keyOf, signature } from '../testing/cluster.ts'
+import { assertOrdered, assertSilent } from '../testing/expectations.ts'
+import { signedBytes } from './bytes/domain.ts'
+import { FrameType } from './bytes/frames.ts'
+import { encodeReconfiguration, reconfigurationContent } from './bytes/reconfiguration.ts'
+import { MessageKind } from './model/block.ts'
+
+const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
+const OPERATOR = 100
+
+/** Submits a change to a book of these nodes, signed by `operator`. */
+function change(cluster: Cluster, at: number, nodes: readonly number[], operator = OPERATOR): void {
+  const { epoch } = cluster.nodes[at]!
+  const content = {
+    number: epoch.number + 1,
+    nodes: nodes.map((node) => ({ publicKey: keyOf(node), address: `127.0.0.1:${node + 1}` })),
+    constants: epoch.constants,
+  }
+  const signed = signature(keyOf(operator), signedBytes('reconfig', epoch.hash, reconfigurationContent(content)))
+  const bytes = encodeReconfiguration({ ...content, signatures: [{ operator: 0, signature: signed }] })
+  cluster.input(at, { type: 'submit', id: 0, kind: MessageKind.reconfiguration, bytes, nowUs: cluster.nowUs })
+}
+
+function traffic(cluster: Cluster, count: number, nodes: readonly number[], text: string): void {
+  for (let i = 0; i < count; i++) {
+    cluster.submit(nodes[i % nodes.length] as number, `${text}${i}`)
+    cluster.run(cluster.random() * 3000)
+  }
+}
+
+describe('Engine when the book changes', () => {
+  it('takes a fifth node in, which gets the log so far as a snapshot', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 1, delayUs: [200, 1500], constants: small })
+    traffic(cluster, 30, [0, 1, 2, 3], 'before')
+    change(cluster, 1, [0, 1, 2, 3, 4])
+    traffic(cluster, 30, [0, 1, 2, 3], 'during')
+    cluster.run(1_000_000)
+    assert.deepEqual(
+      cluster.nodes.map(({ engine }) => engine.status.epoch),
+      [1, 1, 1, 1, 1],
+    )
+    traffic(cluster, 30, [0, 1, 2, 3, 4], 'after')
+    assertOrdered(cluster, 91)
+    assertSilent(cluster)
+  })
+
+  it('goes on without a node that was removed, which is heard no more', () => {
+    const cluster = new Cluster({ n: 5, seed: 2, delayUs: [200, 1500], constants: small })
+    traffic(cluster, 20, [0, 1, 2, 3, 4], 'before')
+    change(cluster, 0, [0, 2, 3, 4])
+    cluster.run(1_000_000)
+    assert.equal(cluster.nodes[1]?.engine.status.mode, 'joining')
+    cluster.submit(1, 'too late')
+    assert.deepEqual(cluster.nodes[1]?.refused, ['stopped'])
+    traffic(cluster, 20, [0, 2, 3, 4], 'after')
+    assertOrdered(cluster, 41, [0, 2, 3, 4])
+    assertSilent(cluster)
+  })
+
+  it('loses nothing and repeats nothing when only one node sees at first that an epoch is over', () => {
+    const cluster = new Cluster({ n: 4, seed: 3, delayUs: [200, 1500], constants: small })
+    traffic(cluster, 10, [0, 1, 2, 3], 'before')
+    // Votes for the last checkpoint reach the first node only.
+    cluster.watch = (node, effect) => {
+      if (effect.type !== 'send' || effect.frame[0] !== FrameType.checkpointVote) return false
+      if (node !== 0) cluster.deliver(node, 0, effect.frame)
+      return true
+    }
+    change(cluster, 0, [0, 1, 2, 3])
+    traffic(cluster, 40, [0, 1, 2, 3], 'during')
+    cluster.watch = () => false
+    cluster.run(5_000_000)
+    assert.deepEqual(
+      cluster.nodes.map(({ engine }) => engine.status.epoch),
+      [1, 1, 1, 1],
+    )
+    traffic(cluster, 10, [0, 1, 2, 3], 'after')
+    assertOrdered(cluster, 61)
+    assert.equal(new Set(cluster.texts(0)).size, 61)
+    assertSilent(cluster)
+  })
+
+  it('follows two changes that happened while it was away', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 4, delayUs: [200, 1500], constants: small })
+    traffic(cluster, 10, [0, 1, 2, 3], 'before')
+    cluster.crash(3)
+    change(cluster, 0, [0, 1, 2, 3, 4])
+    cluster.run(1_000_000)
+    traffic(cluster, 10, [0, 1, 2, 4], 'first')
+    change(cluster, 0, [0, 1, 2, 3])
+    cluster.run(1_000_000)
+    traffic(cluster, 10, [0, 1, 2], 'second')
+    cluster.restart(3)
+    cluster.run(5_000_000)
+    assert.equal(cluster.nodes[3]?.engine.status.epoch, 2)
+    traffic(cluster, 10, [0, 1, 2, 3], 'after')
+    assertOrdered(cluster, 42, [0, 1, 2, 3])
+    assertSilent(cluster)
+  })
+
+  it('restarts in a later epoch from its own log', () => {
+    const cluster = new Cluster({ n: 4, seed: 5, delayUs: [200, 1500], constants: small })
+    change(cluster, 0, [0, 1, 2, 3])
+    cluster.run(1_000_000)
+    traffic(cluster, 30, [0, 1, 2, 3], 'one')
+    cluster.run(1_000_000)
+    cluster.crash(2)
+    cluster.restart(2)
+    assert.equal(cluster.nodes[2]?.engine.status.epoch, 1)
+    cluster.submit(2, 'after')
+    assertOrdered(cluster, 32)
+    assertSilent(cluster)
+  })
+
+  it('takes a snapshot when the application lost what it had said to keep', () => {
+    const cluster = new Cluster({ n: 4, seed: 7, delayUs: [200, 1500], constants: small })
+    change(cluster, 0, [0, 1, 2, 3])
+    cluster.run(1_000_000)
+    traffic(cluster, 200, [0, 1, 2, 3], 'one')
+    cluster.run(1_000_000)
+    cluster.crash(2)
+    cluster.nodes[2]!.log.length = 3
+    cluster.restart(2)
+    cluster.run(5_000_000)
+    assert.equal(cluster.nodes[2]?.installs, 1)
+    cluster.submit(2, 'after')
+    assertOrdered(cluster, 202)
+    assertSilent(cluster)
+  })
+
+  it('ignores a change that no operator signed', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 6, delayUs: [200, 1500] })
+    change(cluster, 0, [0, 1, 2, 3, 4], 0)
+    assertOrdered(cluster, 1, [0, 1, 2, 3])
+    assertSilent(cluster)
+    assert.equal(cluster.nodes[0]?.engine.status.epoch, 0)
+  })
+})

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Cluster } from '../testing/cluster.ts'
+import { assertOrdered, assertSilent, forbidForks } from '../testing/expectations.ts'
+
+/** Windows so small that checkpoints come and rounds are collected within a test. */
+const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
+
+function cluster(seed: number, n = 4): Cluster {
+  const made = new Cluster({ n, seed, delayUs: [200, 1500], constants: small })
+  forbidForks(made)
+  return made
+}
+
+function traffic(on: Cluster, count: number, nodes: readonly number[]): void {
+  for (let i = 0; i < count; i++) {
+    on.submit(nodes[i % nodes.length] as number, `m${i}`)
+    on.run(on.random() * 5000)
+  }
+}
+
+describe('Engine after a restart', () => {
+  it('never makes a second block of a round, whatever the disk had not synced', () => {
+    for (let seed = 1; seed <= 3; seed++) {
+      const nodes = cluster(seed)
+      for (let i = 0; i < 25; i++) {
+        nodes.submit(0, `m${i}`)
+        nodes.run(nodes.random() * 3000)
+        nodes.crash(1)
+        nodes.run(nodes.random() * 3000)
+        nodes.restart(1)
+      }
+      assertOrdered(nodes, 25)
+      assertSilent(nodes)
+    }
+  })
+
+  it('begins at a checkpoint, and its log shrinks', () => {
+    for (const n of [1, 4]) {
+      const nodes = cluster(11, n)
+      traffic(
+        nodes,
+        350,
+        Array.from({ length: n }, (_, i) => i),
+      )
+      assertOrdered(nodes, 350)
+      assert.ok((nodes.nodes[0]?.wal[0]?.mark as number) > 1, 'old records are still there')
+      nodes.crash(0)
+      nodes.run(10_000)
+      nodes.restart(0)
+      nodes.submit(0, 'after')
+      assertOrdered(nodes, 351)
+      assertSilent(nodes)
+    }
+  })
+
+  it('goes on when all nodes restart at once', () => {
+    for (let seed = 21; seed <= 22; seed++) {
+      const nodes = cluster(seed)
+      traffic(nodes, 100, [0, 1, 2, 3])
+      assertOrdered(nodes, 100)
+      for (let node = 0; node < 4; node++) nodes.crash(node)
+      nodes.run(1000)
+      for (let node = 0; node < 4; node++) nodes.restart(node)
+      nodes.submit(2, 'after')
+      assertOrdered(nodes, 101)
+      assertSilent(nodes)
+    }
+  })
+
+  it('is caught up by nodes that had fallen silent', () => {
+    const nodes = cluster(31)
+    traffic(nodes, 10, [0, 1, 2, 3])
+    nodes.crash(3)
+    nodes.submit(0, 'missed')
+    assertOrdered(nodes, 11, [0, 1, 2])
+    nodes.run(1_000_000)
+    nodes.restart(3)
+    assertOrdered(nodes, 11)
+    assertSilent(nodes)
+  })
+
+  it('orders what was promised to be kept, though it was in no block', () => {
+    const nodes = cluster(41)
+    nodes.cut = () => true
+    const bytes = new TextEncoder().encode('kept')
+    nodes.input(0, { type: 'submit', id: 1, kind: 1, bytes, keep: true, nowUs: nodes.nowUs })
+    nodes.run(10_000)
+    nodes.crash(0)
+    nodes.cut = () => false
+    nodes.restart(0)
+    assertOrdered(nodes, 1)
+    assert.deepEqual(nodes.texts(1), ['kept'])
+    assertSilent(nodes)
+  })
+
+  it('takes a snapshot when its peers no longer have the blocks it lacks', () => {
+    for (let seed = 51; seed <= 52; seed++) {
+      const nodes = cluster(seed, seed % 2 === 0 ? 4 : 7)
+      nodes.crash(1)
+      traffic(nodes, 400, [0, 2, 3])
+      nodes.restart(1)
+      for (let i = 0; i < 40; i++) {
+        nodes.submit(i % 4, `n${i}`)
+        nodes.run(nodes.random() * 5000)
+      }
+      assertOrdered(nodes, 440)
+      assert.equal(nodes.nodes[1]?.installs, 1)
+      assertSilent(nodes)
+    }
+  })
+})
+
+describe('Engine that lost its log', () => {
+  it('learns from the others which blocks it made, then makes new ones', () => {
+    for (let seed = 61; seed <= 62; seed++) {
+      const nodes = cluster(seed, seed % 2 === 0 ? 4 : 7)
+      traffic(nodes, 60, [0, 1, 2, 3])
+      nodes.crash(1, { loseDisk: true })
+      nodes.run(3000)
+      nodes.restart(1, { amnesia: true })
+      assert.equal(nodes.nodes[1]?.engine.status.mode, 'joining')
+      assert.ok(nodes.runUntil(() => nodes.nodes[1]?.engine.status.mode === 'active', 10_000_000))
+      nodes.submit(1, 'after')
+      assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('after')), 10_000_000))
+      assertSilent(nodes)
+      assertOrdered(nodes, nodes.texts(0).length)
+    }
+  })
+
+  it('is not heard before it knows, and remembers over another crash that it does not know', () => {
+    const nodes = cluster(71)
+    traffic(nodes, 20, [0, 1, 2, 3])
+    nodes.crash(1, { loseDisk: true })
+    nodes.cut = (from, to) => from === 1 || to === 1
+    nodes.restart(1, { amnesia: true })
+    nodes.submit(1, 'refused')
+    nodes.run(100_000)
+    assert.deepEqual(nodes.nodes[1]?.refused, ['busy'])
+    nodes.crash(1)
+    nodes.restart(1)
+    assert.equal(nodes.nodes[1]?.engine.status.mode, 'joining')
+    nodes.cut = () => false
+    assert.ok(nodes.runUntil(() => nodes.nodes[1]?.engine.status.mode === 'active', 10_000_000))
+  })
+
+  it('halts where no quorum of others could tell it (n=3)', () => {
+    const nodes = new Cluster({ n: 3, seed: 81 })
+    nodes.crash(1, { loseDisk: true })
+    nodes.restart(1, { amnesia: true })
+    assert.equal(nodes.nodes[1]?.engine.status.mode, 'halted')
+  })
+})
