@@ -1,0 +1,121 @@
+/**
+ * A subscriber that writes down what it is given, each message once however often it is sent: after a change of node it
+ * recognises by DUP and packet identifier what it had before. It answers at once.
+ */
+import type { Received } from '../../testkit/src/wire.ts'
+import * as wire from '../../testkit/src/wire.ts'
+import { type Places, RoamingClient } from './roaming-client.ts'
+
+export interface SubscriberOptions {
+  readonly places: Places
+  readonly node: number
+  readonly name: string
+  readonly filter: string
+  /** Its session outlives its connections, and resumes on other nodes. */
+  readonly kept: boolean
+  readonly arrived?: (payload: string) => void
+}
+
+/** What of a padded payload says who sent it and which one it is. */
+function nameOf(payload: Buffer): string {
+  return payload.subarray(0, payload.lastIndexOf(0x3a)).toString('latin1')
+}
+
+export class Subscriber {
+  readonly name: string
+  /** `TOPIC NAME:NUMBER` of each message, in the order of arrival. */
+  readonly messages: string[] = []
+  readonly subscribed: Promise<void>
+  readonly violations: string[] = []
+  readonly #o: SubscriberOptions
+  readonly #client: RoamingClient
+  #subscribed: (() => void) | undefined
+  /** The message that last came with an identifier, and whether its QoS 2 exchange is open. */
+  readonly #byId = new Map<number, string>()
+  readonly #open = new Set<number>()
+  readonly #waiting: { readonly message: string; readonly resolve: () => void }[] = []
+
+  readonly #counting: { readonly count: number; readonly resolve: () => void }[] = []
+
+  constructor(options: SubscriberOptions) {
+    this.#o = options
+    this.name = options.name
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.subscribed = promise
+    this.#subscribed = resolve
+    this.#client = new RoamingClient({
+      places: options.places,
+      node: options.node,
+      connect: options.kept
+        ? { clientId: options.name, cleanStart: false, properties: [['sessionExpiryInterval', 86_400]] }
+        : { clientId: options.name },
+      acknowledges: true,
+      connected: (client, connack) => {
+        if (this.#subscribed !== undefined) client.send(wire.subscribe(5, 1, [[options.filter, 2]]))
+        else if (options.kept && !connack.sessionPresent) this.violations.push(`${this.name}: its session is gone`)
+      },
+      received: (packet) => this.#received(packet),
+    })
+  }
+
+  get node(): number {
+    return this.#client.node
+  }
+
+  get connections(): number {
+    return this.#client.connections
+  }
+
+  /** When a message of this name has come, or if it has. */
+  async until(message: string): Promise<void> {
+    if (this.messages.includes(message)) return
+    await new Promise<void>((resolve) => {
+      this.#waiting.push({ message, resolve })
+    })
+  }
+
+  /** When so many messages have come. */
+  async whenHas(count: number): Promise<void> {
+    if (this.messages.length >= count) return
+    await new Promise<void>((resolve) => {
+      this.#counting.push({ count, resolve })
+    })
+  }
+
+  close(): void {
+    this.#client.close()
+  }
+
+  #received(packet: Received): void {
+    const { type, id, qos, dup } = packet
+    if (type === 'SUBACK') {
+      if (packet.reasons[0] !== 2) this.violations.push(`${this.name}: SUBACK with ${packet.reasons.join()}`)
+      this.#subscribed?.()
+      this.#subscribed = undefined
+    } else if (type === 'PUBREL') this.#open.delete(id)
+    else if (type === 'DISCONNECT') this.violations.push(`${this.name}: DISCONNECT with ${packet.reason}`)
+    else if (type === 'PUBLISH') {
+      const message = `${packet.topic} ${nameOf(packet.payload)}`
+      if (qos > 0 && dup && this.#byId.get(id) === message) return
+      if (qos === 2 && this.#open.has(id)) {
+        if (this.#byId.get(id) !== message)
+          this.violations.push(`${this.name}: ${message} came with an identifier in use`)
+        return
+      }
+      if (qos === 2) this.#open.add(id)
+      if (qos > 0) this.#byId.set(id, message)
+      this.#note(message)
+    }
+  }
+
+  #note(message: string): void {
+    this.messages.push(message)
+    this.#o.arrived?.(message)
+    for (let i = this.#counting.length - 1; i >= 0; i--) {
+      if ((this.#counting[i]?.count ?? 0) <= this.messages.length) this.#counting.splice(i, 1)[0]?.resolve()
+    }
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      if (this.#waiting[i]?.message === message) this.#waiting.splice(i, 1)[0]?.resolve()
+    }
+  }
+}
