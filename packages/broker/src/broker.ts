@@ -94,6 +94,8 @@ const GRACE_MS = 5000
 const SUBSCRIBE_STEPS_MAX = 1_000_000
 /** In a cluster: largest packet that is taken, bytes. A block of the order is 1 MiB. */
 const ORDERED_PACKET_BYTES_MAX = 960 * 1024
+/** A broker that is alone never stalls. */
+const ALONE = { onStall: 'local', stallAcknowledge: true } as const
 const DRAIN_CHECK_MS = 10
 /** What `retained()` lists unless told otherwise. */
 const RETAINED_MAX = 1000
@@ -216,8 +218,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       guard: this.#access.guard,
       outboxLimits,
       nowMs: monotonicMs,
-      routePlaced: (placed, publisher) => this.#pipeline.routePlaced(placed, publisher),
-      routeRun: (run, placed) => this.#pipeline.routeRun(run, placed),
+      routePlaced: (placed, publisher, had) => this.#pipeline.routePlaced(placed, publisher, had),
+      routeRun: (run, placed, had) => this.#pipeline.routeRun(run, placed, had),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
       watcher: watcherOf(this.#hooks),
       topics: this.#topics,
@@ -260,6 +262,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
       order: this.#bft,
+      stall: settings.cluster ?? ALONE,
       driver: this.#driver,
       routes,
       counters: this.counters,
@@ -306,6 +309,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       node: this.#node,
       incarnation: () => this.#bft?.incarnation ?? this.#incarnation,
       serves: () => this.#bft?.serves ?? true,
+      stalled: () => this.#bft?.stalled ?? false,
+      onStall: settings.cluster?.onStall ?? ALONE.onStall,
       hooks: this.#hooks,
       authenticator: this.#authenticatorOf(options),
     })

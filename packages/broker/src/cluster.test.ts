@@ -8,7 +8,7 @@ import { SharedLog, type SharedLogOptions } from '../../../testing/testkit/src/s
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
-import type { BrokerOptions } from './config/options.ts'
+import type { BrokerOptions, ClusterOptions } from './config/options.ts'
 
 const brokers: Broker[] = []
 after(async () => {
@@ -26,6 +26,7 @@ async function cluster(
   nodes: number,
   options: BrokerOptions = {},
   logOptions: SharedLogOptions = {},
+  clusterOptions: Omit<ClusterOptions, 'log'> = {},
 ): Promise<Cluster> {
   const log = new SharedLog(nodes, logOptions)
   const own: Broker[] = []
@@ -35,7 +36,7 @@ async function cluster(
       access: { allowAnonymous: true },
       sys: { intervalSeconds: 0 },
       ...options,
-      cluster: { log: node, nodeTimeoutMs: 1_000 },
+      cluster: { log: node, nodeTimeoutMs: 1_000, ...clusterOptions },
     })
     brokers.push(broker)
     own.push(broker)
@@ -322,6 +323,85 @@ test('a node that was away keeps what its disk has, and goes on from there', asy
   } finally {
     for (const broker of brokers.splice(0)) await broker.close({ graceMs: 0 })
     await rm(directory, { recursive: true })
+  }
+})
+
+for (const how of ['run', 'retained'] as const) {
+  test(`while nothing is ordered, transient subscribers here get a ${how} message at once, marked, and not again afterwards`, async () => {
+    const { targets, log } = await cluster(4, {}, { seed: 50 })
+    const [first, second] = targets as [Target, Target]
+    using here = await connect(first, 5)
+    using there = await connect(second, 5)
+    using session = await connect(first, 5, kept('s'))
+    for (const client of [here, there, session]) await client.subscribe('t', 1)
+    using publisher = await connect(first, 5)
+    log.stall()
+    const retain = how === 'retained'
+    // Acknowledged because this node's disk has it.
+    await publisher.publish('t', 'one', { qos: 1, retain })
+    const one = await here.receive({ payload: 'one' })
+    assert.deepEqual(wire.propertyOf(one, 'userProperty'), ['concord-ordered', 'false'])
+    publisher.send(wire.publish(5, 't', 'two', { qos: 2, id: 2, retain }))
+    await here.receive({ payload: 'two' })
+    await publisher.expectNothing()
+    await there.expectNothing()
+    await session.expectNothing()
+    // It takes effect now, though what the client published has no place.
+    await publisher.subscribe('other', 1)
+    using late = await connect(first, 5)
+    await late.subscribe('t', 1, retain ? undefined : [])
+    log.heal()
+    await publisher.expectPacket('PUBREC', { id: 2 })
+    for (const client of [there, session, late]) {
+      for (const payload of ['one', 'two']) {
+        assert.equal(wire.propertyOf(await client.receive({ payload }), 'userProperty'), undefined)
+      }
+    }
+    await publisher.publish('t', 'three', { qos: 1 })
+    for (const client of [here, there, session, late]) await client.receive({ payload: 'three' })
+  })
+}
+
+test('while nothing is ordered, no session is resumed or kept, and a transient one begins', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 51 })
+  const [first] = targets as [Target]
+  const before = await connect(first, 5, kept('a'))
+  await before.disconnect()
+  log.stall()
+  for (const options of [kept('a'), kept('new'), { clientId: 'a', cleanStart: false }]) {
+    using refused = await open(first, 5)
+    refused.send(wire.connect(5, options))
+    await refused.expectConnectRefused(0x88)
+  }
+  using client = await connect(first, 5, { clientId: 'b' })
+  await client.subscribe('t', 1)
+  client.send(wire.publish(5, 't', 'here', { qos: 0 }))
+  await client.receive({ payload: 'here' })
+  log.heal()
+  client.send(wire.publish(5, 't', 'all', { qos: 0 }))
+  await client.receive({ payload: 'all' })
+})
+
+test('onStall queue lets messages wait; refuse answers 0x97, and closes before 5.0', async () => {
+  for (const onStall of ['queue', 'refuse'] as const) {
+    const { targets, log } = await cluster(4, {}, { seed: 52 }, { onStall })
+    const [first] = targets as [Target]
+    using subscriber = await connect(first, 5)
+    await subscriber.subscribe('t', 1)
+    using publisher = await connect(first, 5)
+    using older = await connect(first, 4, { clientId: 'older' })
+    log.stall()
+    publisher.send(wire.publish(5, 't', 'x', { qos: 1, id: 1 }))
+    if (onStall === 'refuse') {
+      await publisher.expectPacket('PUBACK', { id: 1, reason: 0x97 })
+      older.send(wire.publish(4, 't', 'x', { qos: 1, id: 1 }))
+      await older.expectClosed()
+      continue
+    }
+    await subscriber.expectNothing()
+    log.heal()
+    await subscriber.receive({ payload: 'x' })
+    await publisher.expectPacket('PUBACK', { id: 1, reason: 0 })
   }
 })
 

@@ -32,7 +32,7 @@ import type { Guard } from './access/permissions.ts'
 import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
-import { timestampBytes } from './delivery/broker-timestamps.ts'
+import { timestampBytes, userPropertyBytes } from './delivery/broker-timestamps.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { type MessageTerms, messageForm } from './delivery/message-form.ts'
 import type { Outbox } from './delivery/outbox.ts'
@@ -47,6 +47,8 @@ import type { Counters } from './telemetry/counters.ts'
 export interface PipelineOptions {
   /** In a cluster: every message takes this way, and reaches subscribers when it comes back. */
   readonly order: Order | undefined
+  /** What becomes of messages while nothing is ordered. */
+  readonly stall: { readonly onStall: 'local' | 'queue' | 'refuse'; readonly stallAcknowledge: boolean }
   readonly driver: SessionDriver<Connection>
   readonly routes: RouteTable<Connection>
   readonly counters: Counters
@@ -166,30 +168,35 @@ export class Pipeline {
   }
 
   /** A run that came out of the order of a cluster, for the transient sessions of this node; `from` another node's client, too. */
-  routeRun(run: PublishRun, { connection, publisher }: PlacedRun): void {
+  routeRun(run: PublishRun, { connection, publisher }: PlacedRun, had: ReadonlySet<unknown> | undefined): void {
     const { driver, routes } = this.#o
     const route = routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
+    const { targets } = route
+    // Whoever had it while nothing was ordered is passed over.
+    if (had !== undefined) route.targets = targets.filter(({ subscriber }) => !had.has(subscriber))
     this.#fanOut(driver.byId(connection), publisher, run, route)
+    route.targets = targets
   }
 
   /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
-  routePlaced(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+  routePlaced(placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>): void {
     const { routes, driver } = this.#o
     const bytes = Buffer.from(placed.message.topic)
     const route = routes.lookup(bytes, 0, bytes.length)
     if (route.inline) this.#o.inline.offer(placed.message)
-    if (route.targets.length === 0) return
+    const wanting = had === undefined ? route.targets : route.targets.filter(({ subscriber }) => !had.has(subscriber))
+    if (wanting.length === 0) return
     const { hooks } = this.#o
     if (!hooks.outgoing || !hooks.uses('selectSubscribers')) {
-      this.#routeTo(route.targets, placed, publisher)
+      this.#routeTo(wanting, placed, publisher)
       return
     }
-    const clientIds = route.targets.map(({ subscriber }) => subscriber.clientId)
+    const clientIds = wanting.map(({ subscriber }) => subscriber.clientId)
     const plain = messageForm(placed, true, PLAIN[placed.message.qos], driver.now())
     const selected = new Set(select(hooks, messageAt(plain, 0, true), clientIds))
     hooks.selected = true
     try {
-      const targets = route.targets.filter(({ subscriber }) => selected.has(subscriber.clientId))
+      const targets = wanting.filter(({ subscriber }) => selected.has(subscriber.clientId))
       this.#routeTo(targets, placed, publisher)
     } finally {
       hooks.selected = false
@@ -464,9 +471,13 @@ export class Pipeline {
 
   /** Answers leave when the messages have their places; so do the copies, to this client's own subscriptions too. */
   #publishInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order): void {
+    if (order.stalled && this.#o.stall.onStall === 'refuse') {
+      this.#refuseUnkept(from, run)
+      return
+    }
     const isPlain = !run.retain && !run.hasProperties && this.#o.messageExpiryMax() === 0
     if (run.qos === 2 && !from.kept) this.#publishOnceInOrder(from, run, route, isPlain ? order : undefined)
-    else if (isPlain) this.#submitInOrder(from, run, order)
+    else if (isPlain) this.#submitInOrder(from, run, route, order)
     else this.#each(run, (single) => this.#submit(from, single, route))
     if (order.full && from.stop()) order.whenRoom(() => from.goOn())
   }
@@ -476,14 +487,14 @@ export class Pipeline {
     let fresh = 0
     while (fresh < run.count && this.#receipt(from, run.packetId(fresh))) fresh++
     if (fresh === run.count && order !== undefined) {
-      this.#submitInOrder(from, run, order)
+      this.#submitInOrder(from, run, route, order)
       return
     }
     let i = 0
     this.#each(run, (single) => {
       const isNew = i < fresh || (i > fresh && this.#receipt(from, single.packetId(0)))
       i++
-      if (isNew && order !== undefined) this.#submitInOrder(from, single, order)
+      if (isNew && order !== undefined) this.#submitInOrder(from, single, route, order)
       else if (isNew) this.#submit(from, single, route)
       else {
         // A resend without DUP was counted as a message of its own.
@@ -493,19 +504,48 @@ export class Pipeline {
     })
   }
 
-  #submitInOrder(from: Connection, run: PublishRun, order: Order): void {
+  /** While nothing is ordered: to the transient subscribers of this node at once, marked; undefined: it has to wait. */
+  #dispatchHere(from: Connection, run: PublishRun, route: Route<Connection>): Set<Connection> | undefined {
+    const { order, stall, nowMs } = this.#o
+    if (order?.stalled !== true || stall.onStall !== 'local' || this.#direct(route)) return undefined
+    const had = new Set<Connection>()
+    const terms = { nowMs: nowMs(), retain: false, alias: 0, aliasOnly: false, extra: UNORDERED }
+    for (const whole of route.targets) {
+      const target = targetFor(whole, from)
+      if (target === undefined) continue
+      const { subscriber, subscriptionIds = NO_IDS } = target
+      const qos = Math.min(run.qos, target.qos) as QoS
+      subscriber.outbox.give(encodeRun(run, subscriber.v5, qos, { ...terms, subscriptionIds }))
+      had.add(subscriber)
+    }
+    return had
+  }
+
+  #submitInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order): void {
     const { qos, count, dup } = run
     const author = { counter: from.id?.counter ?? 0, publisher: from.clientId, receipts: qos === 2 && from.kept }
-    from.submitted()
+    const had = this.#dispatchHere(from, run, route)
+    // What its subscribers here have had counts as ordered for what this client does next.
+    const isWaiting = had === undefined
+    if (isWaiting) from.submitted()
     if (qos === 0) {
-      order.submitRun(run, author, () => from.ordered())
+      order.submitRun(run, author, () => isWaiting && from.ordered(), had && { had, kept() {} })
       return
     }
     from.answerRunWhen(run, (ready) => {
-      order.submitRun(run, author, (outcome) => {
-        this.#answerInOrder(from, { qos, count, dup }, outcome, ready)
-        from.ordered()
-      })
+      let answered = false
+      const kept = (): void => {
+        if (qos !== 1 || !this.#o.stall.stallAcknowledge || answered) return
+        answered = true
+        from.conversation.settledIn(count)
+        ready({ firstByte: PUBACK, reasonCode: 0, taken: count, refusal: undefined })
+      }
+      const answer = (outcome: Outcome | RunOutcome): void => {
+        if (!answered) this.#answerInOrder(from, { qos, count, dup }, outcome, ready)
+        answered = true
+        if (isWaiting) from.ordered()
+      }
+      order.submitRun(run, author, answer, had && { had, kept })
     })
   }
 
@@ -559,15 +599,19 @@ export class Pipeline {
       ...(qos === 2 && from.kept && { receipt: packetId }),
     }
     // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
+    const { order } = this.#o
     driver.runPayloads = run.retain ? undefined : [command.message.payload]
     driver.runPlaced = 0
     const { dup } = run
-    from.submitted()
+    const had = order === undefined ? undefined : this.#dispatchHere(from, run, route)
+    if (had === undefined) from.submitted()
+    let told = false
     const answer = (
       outcome: Outcome,
       ready: (firstByte: number, packetId: number, reasonCode: number) => void,
     ): void => {
-      from.ordered()
+      if (had === undefined) from.ordered()
+      if (told) return
       // A resend without DUP was counted as a message of its own.
       if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
       // Stale: the connection is no longer the session's, and nobody waits for an answer.
@@ -595,7 +639,19 @@ export class Pipeline {
       if (reasonCode >= 0x80 && !from.kept) from.receipts?.delete(packetId)
       ready(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
     }
-    if (qos > 0) {
+    if (order !== undefined) {
+      const begin = (ready: (firstByte: number, packetId: number, reasonCode: number) => void): void => {
+        const kept = (): void => {
+          if (qos !== 1 || !this.#o.stall.stallAcknowledge || told) return
+          told = true
+          from.conversation.settledIn(1)
+          ready(PUBACK, packetId, 0)
+        }
+        order.submitPublish(command, (outcome) => answer(outcome, ready), had && { had, kept })
+      }
+      if (qos > 0) from.answerWhen(begin)
+      else begin(nothing)
+    } else if (qos > 0) {
       from.answerWhen((ready) => driver.sequencer.submit(command, (outcome) => answer(outcome, ready)))
     } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
     driver.runPayloads = undefined
@@ -736,6 +792,8 @@ export class Pipeline {
 function nothing(): void {}
 
 const NO_IDS: readonly number[] = []
+/** The user property `concord-ordered` = `false`, encoded. */
+const UNORDERED = userPropertyBytes('concord-ordered', 'false')
 const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: false, subscriptionIds: NO_IDS })) as [
   MessageTerms,
   MessageTerms,

@@ -58,6 +58,7 @@ export class ClusterHarness {
       const topic = new TextDecoder().decode(run.topicBuf.subarray(run.topicStart, run.topicEnd))
       this.lines.push(`run ${topic} ${payloads.join()} ${position}.${index} by ${publisher}`)
     },
+    applying: () => {},
     answered: (node, { number }, item, outcome) =>
       void this.lines.push(`answered ${node} ${number}.${item} ${outcome.type}`),
     nodeFell: (node, incarnation) => void this.lines.push(`nodeFell ${node} ${incarnation}`),

@@ -132,6 +132,8 @@ const brokerSchema = z.strictObject({
     .strictObject({
       log: functions('an OrderedLog', ['start', 'submit', 'applied', 'stop']),
       nodeTimeoutMs: z.int().min(100).default(NODE_TIMEOUT_MS),
+      onStall: z.enum(['local', 'queue', 'refuse']).default('local'),
+      stallAcknowledge: z.boolean().default(true),
     })
     .optional(),
   storage: section(optionKeys.storage, storageParts).prefault({}),

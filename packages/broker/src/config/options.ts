@@ -51,6 +51,14 @@ export interface ClusterOptions {
   readonly log: OrderedLog
   /** How long a node is silent before its clients count as lost, milliseconds; the same on all nodes. Default 10,000. */
   readonly nodeTimeoutMs?: number
+  /**
+   * What becomes of messages while too few nodes are there to order them. `local` (default): given at once to the transient
+   * sessions of this node, marked with the user property `concord-ordered` = `false`, and ordered later for everybody else.
+   * `queue`: they wait. `refuse`: PUBACK and PUBREC 0x97; before 5.0 the connection is closed.
+   */
+  readonly onStall?: 'local' | 'queue' | 'refuse'
+  /** With `local`: whether QoS 1 is acknowledged when this node's disk has it. Default true. */
+  readonly stallAcknowledge?: boolean
 }
 
 export interface AccessOptions {

@@ -49,6 +49,9 @@ export interface EntranceOptions {
   readonly incarnation: () => number
   /** False: the order does not have this node yet, or any more. */
   readonly serves: () => boolean
+  /** Nothing is ordered at the moment, and what is done about it. */
+  readonly stalled: () => boolean
+  readonly onStall: 'local' | 'queue' | 'refuse'
   readonly hooks: HookPoints
   /** What the program gave in place of the broker's users, as the only hook of its own. */
   readonly authenticator: HookPoints | undefined
@@ -392,6 +395,14 @@ export class Entrance {
       this.#refuse(connection, packet, ReasonCode.quotaExceeded, 'the disk takes nothing at the moment')
       return
     }
+    const stalled = this.#o.stalled() && this.#o.onStall !== 'queue'
+    // What a session is, and whose, cannot be decided without the others; one that begins and ends here can.
+    const mayBegin =
+      sessionExpirySeconds === 0 && (packet.cleanStart || driver.ordered.session(clientId)?.kept !== true)
+    if (stalled && (this.#o.onStall === 'refuse' || !mayBegin)) {
+      this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'too few nodes of the cluster are there')
+      return
+    }
     const full = this.#o.gate.refusesUser({ clientId, principal }, driver.byClient(clientId))
     if (full !== undefined) {
       this.#refuse(connection, packet, full.reasonCode, full.why)
@@ -443,7 +454,7 @@ export class Entrance {
       if (outcome.kept) driver.feed(connection)
       connection.answered()
     }
-    driver.enter(connection, command, { entered, kept })
+    driver.enter(connection, command, { entered, kept, provisional: stalled })
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
   }

@@ -31,7 +31,12 @@ export function timestampProperty(timeUs: number): UserProperty {
 
 /** The same as bytes of a property, for forms that are put together in bytes. */
 export function timestampBytes(timeUs: number): Uint8Array {
-  const parts = timestampProperty(timeUs).map((text) => Buffer.from(text))
+  return userPropertyBytes(...timestampProperty(timeUs))
+}
+
+/** A user property as bytes. */
+export function userPropertyBytes(name: string, value: string): Uint8Array {
+  const parts = [name, value].map((text) => Buffer.from(text))
   return Buffer.concat([
     USER_PROPERTY,
     ...parts.flatMap((part) => [Buffer.from([part.length >> 8, part.length & 255]), part]),

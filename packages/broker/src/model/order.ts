@@ -1,13 +1,30 @@
 /** The order of a cluster, as the pipeline uses it beyond what every sequencer does (`ordering/bft-sequencer.ts`). */
 import type { PublishRun } from '@concordmq/protocol'
-import type { Outcome, RunAuthor, RunOutcome } from '@concordmq/state'
+import type { Outcome, PublishCommand, RunAuthor, RunOutcome } from '@concordmq/state'
+
+/** What was given to subscribers of this node before it had its place, since nothing was ordered (architecture section 3.5). */
+export interface DispatchedHere {
+  /** Who had it, and is passed over when it has its place. */
+  readonly had: ReadonlySet<unknown>
+  /** This node's disk has it: it enters the order whatever happens to the process. */
+  kept(): void
+}
 
 export interface Order {
   /**
    * Submits a run of messages of a client of this node, without RETAIN and properties. `answer` is called when all of them have
    * their places, or nobody waits for them any more (`stale`). The run is good only until this returns.
    */
-  submitRun(run: PublishRun, author: RunAuthor, answer: (outcome: Outcome | RunOutcome) => void): void
+  submitRun(
+    run: PublishRun,
+    author: RunAuthor,
+    answer: (outcome: Outcome | RunOutcome) => void,
+    here?: DispatchedHere,
+  ): void
+  /** The same for one message with whatever it carries. */
+  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void
+  /** Nothing is ordered at the moment: too few nodes are there. */
+  readonly stalled: boolean
   /** As much is submitted and has no place yet as may be: publishers wait. */
   readonly full: boolean
   /** Calls back when it is no longer full. */

@@ -17,22 +17,30 @@ import {
   type BundleHead,
   BundleWriter,
   type Command,
+  type ConnectionId,
   type Effects,
   HELD_BUNDLES_MAX,
   HELD_BYTES_MAX,
   type Machine,
   type Outcome,
+  type PlacedMessage,
+  type PlacedRun,
+  type PublishCommand,
   type RunAuthor,
   type RunOutcome,
 } from '@concordmq/state'
 import type { Journal } from '../model/journal.ts'
-import type { Order } from '../model/order.ts'
+import type { DispatchedHere, Order } from '../model/order.ts'
 import type { OrderedLog, OrderedUnit, Placement } from '../model/ordered-log.ts'
 import type { Sequencer } from '../model/sequencer.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
 /** What the driver of the machine's effects does beyond those of a single node. */
-export type ClusterEffects = Effects & Pick<BundleEffects, 'run'>
+export interface ClusterEffects extends Effects {
+  /** `had`: who got it before it had its place. */
+  run(run: PublishRun, placed: PlacedRun, had: ReadonlySet<unknown> | undefined): void
+  published(placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>): void
+}
 
 export interface BftSequencerOptions {
   readonly machine: Machine
@@ -71,6 +79,8 @@ interface Bundle {
   readonly number: number
   readonly bytes: Uint8Array
   readonly answers: readonly (Answer | undefined)[]
+  /** By item. */
+  readonly here: ReadonlyMap<number, DispatchedHere> | undefined
 }
 
 const STALE: Outcome = { type: 'stale' }
@@ -80,6 +90,10 @@ export class BftSequencer implements Sequencer, Order {
   readonly #effects: BundleEffects
   readonly #writer = new BundleWriter()
   #open: (Answer | undefined)[] = []
+  #openHere: Map<number, DispatchedHere> | undefined
+  /** Who had what is being applied. */
+  #had: ReadonlySet<unknown> | undefined
+  #stalled = false
   #number = 0
   #incarnation = 0
   /** The `start` of this life is applied. */
@@ -107,7 +121,7 @@ export class BftSequencer implements Sequencer, Order {
     // Position 0 is a position of the log, and the place of a machine that has none.
     this.#nextPosition = machine.position === 0 && machine.timeUs === 0 ? 0 : machine.position + 1
     this.#effects = {
-      published: (placed, publisher) => effects.published(placed, publisher),
+      published: (placed, publisher) => effects.published(placed, publisher, this.#had),
       queued: (...entry) => effects.queued(...entry),
       deliver: (...delivery) => effects.deliver(...delivery),
       connectionEnded: (...end) => effects.connectionEnded(...end),
@@ -115,7 +129,8 @@ export class BftSequencer implements Sequencer, Order {
       dropped: (clientId, q, reason) => effects.dropped(clientId, q, reason),
       retainedExpired: (topic) => effects.retainedExpired?.(topic),
       willPublished: (clientId, will) => effects.willPublished?.(clientId, will),
-      run: (run, placed) => effects.run(run, placed),
+      run: (run, placed) => effects.run(run, placed, this.#had),
+      applying: (node, head, item) => this.#applying(node, head, item),
       answered: (node, head, item, outcome) => this.#answered(node, head, item, outcome),
       nodeFell: (node, incarnation) => this.#nodeFell(node, incarnation),
     }
@@ -165,9 +180,18 @@ export class BftSequencer implements Sequencer, Order {
     )
   }
 
-  submitRun(run: PublishRun, author: RunAuthor, answer: Answer): void {
+  submitRun(run: PublishRun, author: RunAuthor, answer: Answer, here?: DispatchedHere): void {
     this.#writer.run(run, author)
-    this.#add(answer)
+    this.#add(answer, here)
+  }
+
+  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void {
+    this.#writer.command(command)
+    this.#add((outcome) => answer(outcome as Outcome), here)
+  }
+
+  get stalled(): boolean {
+    return this.#stalled
   }
 
   get full(): boolean {
@@ -217,10 +241,15 @@ export class BftSequencer implements Sequencer, Order {
     this.#underWayBytes = 0
     this.#retries.length = 0
     this.#open = []
+    this.#openHere = undefined
     for (const answer of answers) answer?.(STALE)
   }
 
-  #add(answer: Answer | undefined): void {
+  #add(answer: Answer | undefined, here?: DispatchedHere): void {
+    if (here !== undefined) {
+      this.#openHere ??= new Map()
+      this.#openHere.set(this.#open.length, here)
+    }
     this.#open.push(answer)
     if (!this.#begun || this.#closed) return
     if (this.#writer.length >= BUNDLE_BYTES && this.#underWay.size < BUNDLES_MAX) this.#send()
@@ -230,14 +259,18 @@ export class BftSequencer implements Sequencer, Order {
   #endTurn(): void {
     this.#flush = undefined
     const { size } = this.#underWay
-    const isDue = size < BUNDLES_EAGER || (this.#writer.length >= BUNDLE_BYTES && size < BUNDLES_MAX)
+    const isDue =
+      size < BUNDLES_EAGER ||
+      this.#openHere !== undefined ||
+      (this.#writer.length >= BUNDLE_BYTES && size < BUNDLES_MAX)
     // Else it leaves when one of those on their way is applied.
     if (this.#open.length > 0 && this.#begun && isDue) this.#send()
   }
 
   /** The open bundle leaves, and another is opened. */
   #send(): void {
-    const bundle = { number: this.#number, bytes: this.#writer.take(), answers: this.#open }
+    const bundle = { number: this.#number, bytes: this.#writer.take(), answers: this.#open, here: this.#openHere }
+    this.#openHere = undefined
     this.#underWay.set(bundle.number, bundle)
     this.#underWayBytes += bundle.bytes.length
     this.#open = []
@@ -247,7 +280,11 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   #submitBundle(bundle: Bundle): void {
-    this.#o.log.submit(bundle.bytes, (placement) => this.#placed(bundle, placement))
+    const { here, bytes } = bundle
+    const kept = (): void => {
+      for (const dispatched of here?.values() ?? []) dispatched.kept()
+    }
+    this.#o.log.submit(bytes, (placement) => this.#placed(bundle, placement), here === undefined ? undefined : kept)
   }
 
   #placed(bundle: Bundle, placement: Placement): void {
@@ -299,8 +336,14 @@ export class BftSequencer implements Sequencer, Order {
     this.#o.journal.whenKept(() => this.#o.log.applied(position), STALE)
   }
 
+  #applying(node: number, head: BundleHead, item: number): void {
+    if (node !== this.#o.log.node || head.incarnation !== this.#incarnation) return
+    this.#had = this.#underWay.get(head.number)?.here?.get(item)?.had
+  }
+
   #answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void {
     if (node !== this.#o.log.node || head.incarnation !== this.#incarnation) return
+    this.#had = undefined
     const bundle = this.#underWay.get(head.number)
     if (bundle === undefined) return
     if (head.number === 0 && item === 0) this.#begins(outcome as Outcome)
@@ -358,6 +401,7 @@ export class BftSequencer implements Sequencer, Order {
 
   statusChanged(status: Status): void {
     const { log, machine, nowMs } = this.#o
+    this.#stalled = status.mode === 'stalled'
     for (let node = 0; node < log.nodes.length; node++) {
       const life = machine.node(node)
       const isGone = node !== log.node && (status.connected & (1 << node)) === 0

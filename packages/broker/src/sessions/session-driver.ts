@@ -80,9 +80,9 @@ export interface SessionDriverOptions {
   readonly outboxLimits: OutboxLimits
   readonly nowMs: () => number
   /** A message took its place and no run carried it: route it to this node's transient sessions. */
-  readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined) => void
+  readonly routePlaced: (placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>) => void
   /** The same for a run that came out of the order of a cluster. */
-  readonly routeRun: (run: PublishRun, placed: PlacedRun) => void
+  readonly routeRun: (run: PublishRun, placed: PlacedRun, had: ReadonlySet<unknown> | undefined) => void
   /** Messages of kept sessions that lie on disk. */
   readonly contents: ContentReader
   /** Retained messages of this node alone (`$SYS`), for a filter. */
@@ -174,8 +174,24 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   enter(
     connection: C,
     command: ConnectCommand,
-    { entered, kept }: { readonly entered: (how: Entering) => void; readonly kept: (how: Entering) => void },
+    {
+      entered,
+      kept,
+      provisional = false,
+    }: {
+      readonly entered: (how: Entering) => void
+      readonly kept: (how: Entering) => void
+      /** A transient session is let in although nothing is ordered now. */
+      readonly provisional?: boolean
+    },
   ): void {
+    if (provisional) {
+      this.#enterProvisionally(connection, command)
+      const transient = { type: 'connected', sessionPresent: false, kept: false } as const
+      entered(transient)
+      kept(transient)
+      return
+    }
     let how: Entering = { type: 'refused', reasonCode: ReasonCode.unspecifiedError }
     this.sequencer.submit(
       command,
@@ -193,6 +209,17 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
         entered(how)
       },
     )
+  }
+
+  #enterProvisionally(connection: C, command: ConnectCommand): void {
+    this.#byCounter.set(command.connection.counter, connection)
+    this.#byClient.set(command.clientId, connection)
+    this.sequencer.submit(command, undefined, (outcome) => {
+      if (outcome.type === 'connected' || !this.#byCounter.has(command.connection.counter)) return
+      this.#o.counters.commandsIgnored++
+      this.#forget(connection)
+      connection.expel(outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.useAnotherServer)
+    })
   }
 
   /** The local session of a transient connection, made when it first needs one: most publishers never do. */
@@ -370,16 +397,16 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
 
   // ---------------------------------------------------------------- effects of the ordered machine
 
-  published(placed: PlacedMessage, publisher: ConnectionId | undefined): void {
+  published(placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>): void {
     const { message } = placed
     if (message.retain) this.#o.topics?.retain(message.topic, message.payload.length > 0)
     // The same object, not equal bytes: only the machine of this process, told just now, has it.
     if (message.payload === this.runPayloads?.[this.runPlaced]) this.runPlaced++
-    else this.#o.routePlaced(placed, publisher)
+    else this.#o.routePlaced(placed, publisher, had)
   }
 
-  run(run: PublishRun, placed: PlacedRun): void {
-    this.#o.routeRun(run, placed)
+  run(run: PublishRun, placed: PlacedRun, had: ReadonlySet<unknown> | undefined): void {
+    this.#o.routeRun(run, placed, had)
   }
 
   queued(_clientId: string, connection: ConnectionId | undefined, first: number, count: number): void {

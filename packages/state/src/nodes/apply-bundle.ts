@@ -110,6 +110,7 @@ export class BundleApplier {
     const whole = eachItem(bytes, (item) => {
       const at = i++
       if (at < from) return
+      effects.applying(node, head, at)
       const outcome = item.isRun
         ? this.#runItem(node, head, bytes, item, effects, late)
         : this.#commandItem(node, head, bytes, item, effects, late)

@@ -28,6 +28,8 @@ export interface BundleEffects extends Effects {
    * until this returns. Nodes route it to their own transient sessions.
    */
   run(run: PublishRun, placed: PlacedRun): void
+  /** An item of a bundle is about to be applied: what follows until `answered` is its doing. */
+  applying(node: number, head: BundleHead, item: number): void
   /** An item of a bundle was applied, in the order of the items: its author answers whoever waits for it. */
   answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void
   /** A node fell: nothing of its present life counts any more. After the effects of its connections' ends. */
