@@ -58,6 +58,7 @@ import { Backlog } from './delivery/backlog.ts'
 import { asksForTimestamps } from './delivery/broker-timestamps.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
+import { asksForPositions } from './delivery/order-positions.ts'
 import type { OutboxLimits } from './delivery/outbox.ts'
 import { Pressure } from './delivery/pressure.ts'
 import { Incoming } from './embedding/incoming.ts'
@@ -615,6 +616,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const timestamps = asksForTimestamps(packet.properties)
+    const positions = this.#bft !== undefined && asksForPositions(packet.properties)
     const work: Work = { left: SUBSCRIBE_STEPS_MAX }
     const problems = packet.subscriptions.map(
       (request, i) =>
@@ -624,7 +626,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     )
     const orders = packet.subscriptions
       .filter((_request, i) => problems[i] === 0)
-      .map((request) => orderOf(request, limits.maximumQoS, id, { timestamps }))
+      .map((request) => orderOf(request, limits.maximumQoS, id, { timestamps, positions }))
     const finish = (codes: readonly number[]): void => {
       let granted = 0
       for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
@@ -890,12 +892,12 @@ function routesOf(
     {
       matches(topic: string, visit: (match: Match<Connection>) => void) {
         const match = (
-          { qos, noLocal, retainAsPublished, subscriptionId, timestamps = false }: TopicSubscription,
+          { qos, noLocal, retainAsPublished, subscriptionId, timestamps = false, positions = false }: TopicSubscription,
           clientId: string,
         ): void => {
           const subscriber = driver.byClient(clientId)
           if (subscriber === undefined || guard.asked?.mayReceive(subscriber, topic) === false) return
-          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId, timestamps })
+          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId, timestamps, positions })
         }
         const indexed = topics?.subscribers(topic)
         if (indexed === undefined) local.subscriptions.match(topic, match)

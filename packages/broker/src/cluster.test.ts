@@ -405,6 +405,33 @@ test('onStall queue lets messages wait; refuse answers 0x97, and closes before 5
   }
 })
 
+test('a subscription that asks for it is told the place of each message, the same on all nodes, whatever the session', async () => {
+  const { targets } = await cluster(4, {}, { seed: 60 })
+  const [first, second, third] = targets as [Target, Target, Target]
+  using a = await connect(first, 5)
+  using b = await connect(second, 5, kept('b'))
+  using c = await connect(third, 5)
+  const asks: wire.Property = ['userProperty', ['concord-order', '1']]
+  for (const client of [a, b]) await client.subscribe('t/#', 1, [asks])
+  await c.subscribe('t/#', 1)
+  using publisher = await connect(third, 5)
+  for (let i = 0; i < 20; i++)
+    publisher.send(wire.publish(5, 't/1', `${i}`, { qos: 1, id: i + 1, retain: i % 7 === 0 }))
+  const placesOf = async (client: RawClient): Promise<string[]> => {
+    const places: string[] = []
+    for (let i = 0; i < 20; i++) {
+      const message = await client.receive({ payload: `${i}` })
+      places.push(JSON.stringify(wire.propertiesOf(message, 'userProperty')))
+    }
+    return places
+  }
+  const places = await placesOf(a)
+  assert.deepEqual(await placesOf(b), places)
+  assert.equal(new Set(places).size, 20)
+  assert.match(places[0] ?? '', /^\[\["concord-position","\d+\.\d+"\],\["concord-time","\d{16}"\]\]$/)
+  assert.deepEqual(new Set(await placesOf(c)), new Set(['[]']))
+})
+
 test('session expiry falls on one position on all nodes', async () => {
   const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 30 })
   const [first, second] = targets as [Target, Target]

@@ -35,6 +35,7 @@ import type { Connection } from './connections/connection.ts'
 import { timestampBytes, userPropertyBytes } from './delivery/broker-timestamps.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { type MessageTerms, messageForm } from './delivery/message-form.ts'
+import { positionBytes } from './delivery/order-positions.ts'
 import type { Outbox } from './delivery/outbox.ts'
 import type { Pressure } from './delivery/pressure.ts'
 import { messageAt, select } from './delivery/screening.ts'
@@ -80,6 +81,8 @@ const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)
 export class Pipeline {
   readonly #o: PipelineOptions
   readonly #forms = new RunForms()
+  /** Place of the first message of the run that is delivered; undefined: it has none yet. */
+  #placed: PlacedRun | undefined
 
   constructor(options: PipelineOptions) {
     this.#o = options
@@ -168,13 +171,16 @@ export class Pipeline {
   }
 
   /** A run that came out of the order of a cluster, for the transient sessions of this node; `from` another node's client, too. */
-  routeRun(run: PublishRun, { connection, publisher }: PlacedRun, had: ReadonlySet<unknown> | undefined): void {
+  routeRun(run: PublishRun, placed: PlacedRun, had: ReadonlySet<unknown> | undefined): void {
+    const { connection, publisher } = placed
     const { driver, routes } = this.#o
     const route = routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
     const { targets } = route
     // Whoever had it while nothing was ordered is passed over.
     if (had !== undefined) route.targets = targets.filter(({ subscriber }) => !had.has(subscriber))
+    this.#placed = placed
     this.#fanOut(driver.byId(connection), publisher, run, route)
+    this.#placed = undefined
     route.targets = targets
   }
 
@@ -217,8 +223,8 @@ export class Pipeline {
       const retain = placed.message.retain && target.retainAsPublished
       const { v5 } = subscriber
       if (v5 && target.subscriptionIds !== undefined) {
-        const { subscriptionIds, timestamps = false } = target
-        const terms = { qos, retain, dup: false, subscriptionIds, timestamps }
+        const { subscriptionIds, timestamps = false, positions = false } = target
+        const terms = { qos, retain, dup: false, subscriptionIds, timestamps, positions }
         subscriber.outbox.give(messageForm(placed, true, terms, now))
         continue
       }
@@ -400,6 +406,11 @@ export class Pipeline {
 
   /** A 5.0 subscriber with subscription identifiers or topic aliases: encoded for it alone. */
   #giveOwn(to: Connection, target: Target<Connection>, run: PublishRun, route: Route<Connection>, qos: QoS): void {
+    const placed = target.positions === true ? this.#placed : undefined
+    if (placed !== undefined) {
+      this.#givePlaced(to, target, run, placed)
+      return
+    }
     const { outbox } = to
     const nowMs = this.#o.nowMs()
     const subscriptionIds = target.subscriptionIds ?? NO_IDS
@@ -421,6 +432,21 @@ export class Pipeline {
       form = encodeRun(run, true, qos, { nowMs, retain: false, subscriptionIds, alias: 0, aliasOnly: false, extra })
     }
     outbox.give(form)
+  }
+
+  /** Each message with its place, by itself. */
+  #givePlaced({ outbox }: Connection, target: Target<Connection>, run: PublishRun, placed: PlacedRun): void {
+    const { position, timeUs } = placed
+    const terms = { nowMs: this.#o.nowMs(), retain: false, alias: 0, aliasOnly: false }
+    const { subscriptionIds = NO_IDS, timestamps } = target
+    const qos = Math.min(run.qos, target.qos) as QoS
+    let { index } = placed
+    this.#each(run, (single) => {
+      const place = positionBytes({ position, index: index++, timeUs })
+      const stamp = this.#extra(timestamps)
+      const extra = stamp === undefined ? place : Buffer.concat([stamp, place])
+      outbox.give(encodeRun(single, true, qos, { ...terms, subscriptionIds, extra }))
+    })
   }
 
   #extra(timestamps: true | undefined): Uint8Array | undefined {

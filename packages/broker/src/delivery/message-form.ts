@@ -7,6 +7,7 @@ import { encodePublish, type Properties, type PublishPacket, type QoS } from '@c
 import type { PlacedMessage } from '@concordmq/state'
 import { timestampProperty } from './broker-timestamps.ts'
 import type { Form } from './form.ts'
+import { positionProperties } from './order-positions.ts'
 
 /** The broker's two clocks at one moment: the order's time, and a monotonic one for deadlines. */
 export interface Now {
@@ -23,6 +24,8 @@ export interface MessageTerms {
   readonly subscriptionIds: readonly number[]
   /** With the time at which the broker received it. */
   readonly timestamps?: boolean
+  /** With its place in the order. */
+  readonly positions?: boolean
 }
 
 const NO_OFFSETS = new Int32Array(0)
@@ -47,8 +50,12 @@ export function messageForm(placed: PlacedMessage, v5: boolean, terms: MessageTe
       // [MQTT-3.3.2-6] what is left of the lifetime
       ...(left !== undefined && { messageExpiryInterval: Math.max(1, left) }),
       ...(terms.subscriptionIds.length > 0 && { subscriptionIdentifiers: terms.subscriptionIds }),
-      ...(terms.timestamps === true && {
-        userProperties: [...(message.properties?.userProperties ?? []), timestampProperty(placed.timeUs)],
+      ...((terms.timestamps === true || terms.positions === true) && {
+        userProperties: [
+          ...(message.properties?.userProperties ?? []),
+          ...(terms.timestamps === true ? [timestampProperty(placed.timeUs)] : []),
+          ...(terms.positions === true ? positionProperties(placed) : []),
+        ],
       }),
     }
   }

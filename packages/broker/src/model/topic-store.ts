@@ -16,6 +16,8 @@ export interface TopicSubscription {
   readonly subscriptionId: number
   /** Deliveries carry when the broker received the message. Absent: they do not. */
   readonly timestamps?: boolean
+  /** Deliveries carry their place in the order of the cluster. Absent: they do not. */
+  readonly positions?: boolean
 }
 
 export interface TopicSubscriber extends TopicSubscription {

@@ -23,6 +23,8 @@ export interface Target<S> {
   readonly subscriptionIds: readonly number[] | undefined
   /** Any of them asked for time stamps; then `subscriptionIds` is not undefined, so that who has neither is told by one look. */
   readonly timestamps?: true
+  /** The same for places in the order. */
+  readonly positions?: true
   /** What is left for messages of the subscriber itself when some asked for No Local; undefined: nothing differs. */
   readonly own: Target<S> | 'nothing' | undefined
 }
@@ -35,6 +37,7 @@ export interface Match<S> {
   readonly retainAsPublished: boolean
   readonly subscriptionId: number
   readonly timestamps?: boolean
+  readonly positions?: boolean
 }
 
 export interface Route<S> {
@@ -244,13 +247,15 @@ function merged<S>(matches: readonly Match<S>[]): Target<S> {
   }
   ids.sort((a, b) => a - b)
   const timestamps = matches.some((match) => match.timestamps === true)
+  const positions = matches.some((match) => match.positions === true)
   return {
     subscriber: (matches[0] as Match<S>).subscriber,
     qos,
     retainAsPublished: matches.some((match) => match.retainAsPublished),
-    subscriptionIds: ids.length > 0 || timestamps ? ids : undefined,
+    subscriptionIds: ids.length > 0 || timestamps || positions ? ids : undefined,
     own: undefined,
     ...(timestamps && { timestamps }),
+    ...(positions && { positions }),
   }
 }
 

@@ -26,9 +26,16 @@ export class TopicIndex {
   subscribe(
     filter: string,
     clientId: string,
-    { qos, noLocal, retainAsPublished, subscriptionId, timestamps }: TopicSubscription,
+    { qos, noLocal, retainAsPublished, subscriptionId, timestamps, positions }: TopicSubscription,
   ): void {
-    const options = { qos, noLocal, retainAsPublished, subscriptionId, ...(timestamps === true && { timestamps }) }
+    const options = {
+      qos,
+      noLocal,
+      retainAsPublished,
+      subscriptionId,
+      ...(timestamps === true && { timestamps }),
+      ...(positions === true && { positions }),
+    }
     this.#try((store) => store.subscribe(filter, clientId, options))
   }
 

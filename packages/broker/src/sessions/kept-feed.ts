@@ -21,6 +21,7 @@ import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import { Fifo } from '../delivery/fifo.ts'
 import { bytesOf, type Form, withRemainingExpiry } from '../delivery/form.ts'
 import { messageForm, type Now } from '../delivery/message-form.ts'
+import { wantsPositions } from '../delivery/order-positions.ts'
 import type { Outbox, OutboxLimits, Settled } from '../delivery/outbox.ts'
 import type { ContentReader } from '../storage/content-reader.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -235,12 +236,13 @@ export class KeptFeed {
     const { qos, retain, subscriptionIds } = entry.terms
     const { message } = placed
     const timestamps = v5 && wantsTimestamps(this.#o.session, message.topic)
+    const positions = v5 && wantsPositions(this.#o.session, message.topic)
     const bare = message.properties === undefined && message.expirySeconds === undefined && subscriptionIds.length === 0
-    if (bare && !timestamps && this.#o.screen?.() === undefined) {
+    if (bare && !timestamps && !positions && this.#o.screen?.() === undefined) {
       if (outbox.putPlain(message, { qos, retain, dup, v5 })) return
     }
     const now = this.#o.now()
-    const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds, timestamps }, now)
+    const whole = messageForm(placed, v5, { qos, retain, dup, subscriptionIds, timestamps, positions }, now)
     const screen = this.#o.screen?.()
     const form = screen === undefined ? whole : screen(whole)
     if (form === undefined) {
@@ -265,7 +267,8 @@ export class KeptFeed {
     if (queue.mayHaveBeenSent(q)) return false
     const message = queue.plain(q)?.message
     if (message === undefined || message.properties !== undefined || message.expirySeconds !== undefined) return false
-    if (this.#o.screen?.() !== undefined || (v5 && wantsTimestamps(session, message.topic))) return false
+    if (this.#o.screen?.() !== undefined) return false
+    if (v5 && (wantsTimestamps(session, message.topic) || wantsPositions(session, message.topic))) return false
     if (!this.#o.mayReceive(message.topic)) {
       this.#giveUp(q, ReasonCode.notAuthorized)
       return true

@@ -38,6 +38,7 @@ import type { Guard, PermissionClient } from '../access/permissions.ts'
 import { wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import type { Form } from '../delivery/form.ts'
 import { messageForm, type Now, secondsLeft } from '../delivery/message-form.ts'
+import { wantsPositions } from '../delivery/order-positions.ts'
 import type { Outbox, OutboxLimits } from '../delivery/outbox.ts'
 import type { Sequencer } from '../model/sequencer.ts'
 import type { TopicIndex } from '../routing/topic-index.ts'
@@ -425,8 +426,15 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     if (on === undefined || !this.mayReceive(on, placed.message.topic)) return
     if (on.feed?.dropsZero(placed.message) === true) return
     const { qos, retain, subscriptionIds } = terms
-    const timestamps = wantsTimestamps(this.ordered.session(clientId), placed.message.topic)
-    const form = messageForm(placed, on.v5, { qos, retain, dup: false, subscriptionIds, timestamps }, this.now())
+    const session = this.ordered.session(clientId)
+    const timestamps = wantsTimestamps(session, placed.message.topic)
+    const positions = wantsPositions(session, placed.message.topic)
+    const form = messageForm(
+      placed,
+      on.v5,
+      { qos, retain, dup: false, subscriptionIds, timestamps, positions },
+      this.now(),
+    )
     if (on.feed !== undefined) on.feed.giveZero(form, placed.message.topic)
     else on.outbox.give(form)
   }
@@ -487,8 +495,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       return
     }
     const { qos, retain, subscriptionIds } = entry.terms
-    const timestamps = wantsTimestamps(this.ordered.session(clientId), entry.placed.message.topic)
-    const given = { qos, retain, dup: false, subscriptionIds, timestamps }
+    const session = this.ordered.session(clientId)
+    const timestamps = wantsTimestamps(session, entry.placed.message.topic)
+    const positions = wantsPositions(session, entry.placed.message.topic)
+    const given = { qos, retain, dup: false, subscriptionIds, timestamps, positions }
     on.outbox.give(messageForm(entry.placed, on.v5, given, this.now()), q)
   }
 
@@ -504,6 +514,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const retained = found.concat(this.#o.nodeRetained(order.filter))
     const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
     const timestamps = order.timestamps === true
+    const positions = order.positions === true
     connection.outbox.giveSeries(
       {
         count: retained.length,
@@ -516,7 +527,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
           if (!this.mayReceive(connection, placed.message.topic)) return undefined
           const qos = Math.min(order.qos, placed.message.qos) as QoS
           // [MQTT-3.3.1-8] the RETAIN flag says that it is a retained message
-          return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds, timestamps }, now)
+          return messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds, timestamps, positions }, now)
         },
       },
       this.#o.nowMs(),
@@ -546,6 +557,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
         dup: false,
         subscriptionIds,
         timestamps: order.timestamps === true,
+        positions: order.positions === true,
       } as const
       const form = messageForm(placed, connection.v5, terms, now)
       connection.feed?.giveZero(form, topic)
@@ -662,7 +674,10 @@ export function orderOf(
   request: SubscriptionRequest,
   qosMax: QoS,
   subscriptionId: number,
-  { timestamps }: { readonly timestamps: boolean } = { timestamps: false },
+  { timestamps, positions }: { readonly timestamps: boolean; readonly positions: boolean } = {
+    timestamps: false,
+    positions: false,
+  },
 ): SubscriptionOrder {
   return {
     filter: request.filter,
@@ -672,5 +687,6 @@ export function orderOf(
     retainHandling: request.retainHandling,
     subscriptionId,
     ...(timestamps && { timestamps }),
+    ...(positions && { positions }),
   }
 }

@@ -225,14 +225,18 @@ function readConnection(reader: Reader): ConnectionId {
 
 function writeSubscription(writer: Writer, order: SubscriptionOrder): void {
   writer.string(order.filter)
-  const flags = (order.noLocal ? 4 : 0) | (order.retainAsPublished ? 8 : 0) | (order.timestamps === true ? 64 : 0)
+  const flags =
+    (order.noLocal ? 4 : 0) |
+    (order.retainAsPublished ? 8 : 0) |
+    (order.timestamps === true ? 64 : 0) |
+    (order.positions === true ? 128 : 0)
   writer.u8(order.qos | flags | (order.retainHandling << 4))
   writer.u32(order.subscriptionId)
 }
 
 function readSubscription(reader: Reader): SubscriptionOrder {
   const filter = reader.string()
-  const options = reader.upTo(127, 'subscription options')
+  const options = reader.u8()
   const retainHandling = (options >> 4) & 3
   if ((options & 3) === 3) reader.fail('subscription has QoS 3')
   if (retainHandling === 3) reader.fail('retain handling is 3')
@@ -244,6 +248,7 @@ function readSubscription(reader: Reader): SubscriptionOrder {
     retainHandling: retainHandling as 0 | 1 | 2,
     subscriptionId: reader.u32(),
     ...((options & 64) !== 0 && { timestamps: true }),
+    ...((options & 128) !== 0 && { positions: true }),
   }
 }
 

@@ -84,6 +84,8 @@ export interface SubscriptionOrder {
   readonly subscriptionId: number
   /** Deliveries carry when the broker received the message (row F33). Absent: they do not. */
   readonly timestamps?: boolean
+  /** Deliveries carry their place in the order of the cluster. Absent: they do not. */
+  readonly positions?: boolean
 }
 
 export interface SubscribeCommand {

@@ -248,7 +248,7 @@ function readSession({ state, willed }: Restoring, reader: Reader): StateRecord 
 function readSubscription({ state }: Restoring, reader: Reader): StateRecord | undefined {
   const session = state.sessions.get(reader.string())
   const filter = reader.string()
-  const options = reader.upTo(127, 'subscription options')
+  const options = reader.u8()
   const subscriptionId = reader.u32()
   if (session === undefined) return failed(reader, 'subscription without session')
   // By the rules of 3.1.1: whatever version it was made under, and whatever version the session has now.
@@ -265,6 +265,7 @@ function readSubscription({ state }: Restoring, reader: Reader): StateRecord | u
     retainHandling: retainHandling as 0 | 1 | 2,
     subscriptionId,
     timestamps: (options & 64) !== 0,
+    positions: (options & 128) !== 0,
   }
   const subscription = new Subscription(session, order, parseShare(filter))
   enterSubscription(state, subscription)

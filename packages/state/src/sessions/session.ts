@@ -53,6 +53,8 @@ export class Session extends StateRecord implements Deadlined {
   receiveMaximum = 65535
   /** Some subscription asks for time stamps, or did: saves those without from looking. */
   timestamped = false
+  /** The same for places in the order. */
+  positioned = false
   /** Session expiry interval in seconds; 2^32-1: never. 0: it ends with the present connection. */
   expirySeconds = 0
   /** When a delayed will is published, microseconds since 1970. */
@@ -113,6 +115,7 @@ export class Session extends StateRecord implements Deadlined {
 
   addSubscription(subscription: Subscription): void {
     if (subscription.timestamps) this.timestamped = true
+    if (subscription.positions) this.positioned = true
     if (this.subscriptions === NO_SUBSCRIPTIONS) this.subscriptions = new Map()
     ;(this.subscriptions as Map<string, Subscription>).set(subscription.filter, subscription)
   }
@@ -195,10 +198,15 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     return (this.#options & 64) !== 0
   }
 
+  get positions(): boolean {
+    return (this.#options & 128) !== 0
+  }
+
   /** The options of a later SUBSCRIBE take the place of these [MQTT-3.8.4-3]. */
   replaceOptions(order: SubscriptionOrder): void {
     this.#setOptions(order)
     if (this.timestamps) this.session.timestamped = true
+    if (this.positions) this.session.positioned = true
   }
 
   #setOptions({
@@ -207,9 +215,11 @@ export class Subscription extends StateRecord implements SubscriptionOrder {
     retainAsPublished,
     retainHandling,
     timestamps,
+    positions,
     subscriptionId,
   }: SubscriptionOrder): void {
-    const flags = (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (timestamps === true ? 64 : 0)
+    const flags =
+      (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (timestamps === true ? 64 : 0) | (positions === true ? 128 : 0)
     this.#options = qos | flags | (retainHandling << 4)
     this.subscriptionId = subscriptionId
   }
