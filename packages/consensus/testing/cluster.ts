@@ -87,7 +87,8 @@ export class TestNode {
   /** Frames that this node sent, by type. */
   readonly sent = new Map<number, number>()
   wal: WalRecord[] = []
-  synced = 0
+  /** Records up to this mark survive a crash. */
+  syncedMark = 0
   /** Counts restarts: what was under way for an earlier life is void. */
   life = 0
   timer = 0
@@ -206,8 +207,7 @@ export class Cluster {
     const dead = this.#node(node)
     dead.up = false
     dead.life++
-    dead.wal = options.loseDisk === true ? [] : dead.wal.slice(0, dead.synced)
-    dead.synced = dead.wal.length
+    dead.wal = options.loseDisk === true ? [] : dead.wal.filter(({ mark }) => mark <= dead.syncedMark)
     for (let peer = 0; peer < this.nodes.length; peer++)
       if (peer !== node && this.#node(peer).up) this.#link(peer, node, false)
   }
@@ -272,7 +272,7 @@ export class Cluster {
         const { barrier } = effect
         const mark = own.wal.at(-1)?.mark ?? 0
         return this.#later(node, this.#options.syncUs ?? 200, () => {
-          own.synced = Math.max(own.synced, own.wal.filter((record) => record.mark <= mark).length)
+          own.syncedMark = mark
           this.input(node, { type: 'durable', barrier, nowUs: this.nowUs })
         })
       }
@@ -306,12 +306,9 @@ export class Cluster {
         return
       case 'install':
         return this.#install(node)
-      case 'forget': {
-        const kept = own.wal.filter(({ mark }) => mark >= effect.below)
-        own.synced -= own.wal.length - kept.length
-        own.wal = kept
+      case 'forget':
+        own.wal = own.wal.filter(({ mark }) => mark >= effect.below)
         return
-      }
       case 'read': {
         const { what, handle } = effect
         const bytes =
