@@ -25,6 +25,9 @@ export interface FrameSink {
   drop(peer: number, why: string): void
 }
 
+/** A round that seems to cost more was held up by something else; it must not hold up the next ones, µs. */
+const ROUND_COST_US_MAX = 20_000
+
 type EffectOf<T extends Effect['type']> = Extract<Effect, { readonly type: T }>
 
 export interface DriverOptions {
@@ -109,7 +112,7 @@ export class Driver {
       this.#stepping = false
     }
     const costUs = cpuUs() - startedUs - this.#applicationUs
-    this.#roundUs += costUs
+    if (isRoundWork(input)) this.#roundUs += costUs
     this.#flushSoon()
     return costUs
   }
@@ -173,7 +176,7 @@ export class Driver {
     this.#links?.send(to, frame)
     if (to !== 'all' || frame[0] !== FrameType.block) return
     // An own block left: what the round cost goes into the pace of the next ones.
-    this.#inputs.push({ type: 'cost', cpuUs: Math.round(this.#roundUs) })
+    this.#inputs.push({ type: 'cost', cpuUs: Math.min(this.#roundUs, ROUND_COST_US_MAX) })
     this.#roundUs = 0
   }
 
@@ -224,8 +227,10 @@ export class Driver {
   async #checkpoint({ step, position }: EffectOf<'checkpoint'>): Promise<void> {
     const { application, logger, nowUs } = this.#o
     try {
+      const startedUs = cpuUs()
       const snapshot = application.checkpoint(step, position)
       this.#snapshots.add(step, snapshot)
+      this.#applicationUs += cpuUs() - startedUs
       const hashes = Buffer.concat(await snapshot.hashes())
       this.input({ type: 'appState', step, hashes, nowUs: nowUs() })
     } catch (error) {
@@ -274,6 +279,14 @@ export class Driver {
 }
 
 type EffectKind = Extract<Input, { readonly type: 'submit' }>['kind']
+
+/**
+ * Whether an input is part of what every round costs. What one node asks of another now and then is not: a node that helps, or is
+ * helped, would slow down and need the more help.
+ */
+function isRoundWork(input: Input): boolean {
+  return input.type === 'frame' ? input.bytes[0] === FrameType.block : input.type !== 'read'
+}
 
 /**
  * CPU time of this thread, µs. Not the time that passes: on a machine with more to do than cores a round would seem to cost what

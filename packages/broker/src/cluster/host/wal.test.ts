@@ -10,7 +10,7 @@ interface Opened extends OpenedWal {
   readonly durable: number[]
   readonly lines: LogLine[]
   /** Resolves when the barrier is durable. */
-  until(barrier: number): Promise<void>
+  readonly until: (barrier: number) => Promise<void>
 }
 
 async function open(files: MemoryFiles): Promise<Opened> {
@@ -144,5 +144,22 @@ test('a disk that is full makes barriers wait, and they come when there is room 
     lines.filter(({ level }) => level === 'error' || level === 'info').map(({ fields }) => fields.event),
     ['cluster.wal.trouble', 'cluster.wal.healed'],
   )
+  await wal.close()
+})
+
+test('a barrier that comes while records without one are written is not forgotten', async () => {
+  const { wal, until } = await open(new MemoryFiles())
+  let mark = 0
+  let barrier = 0
+  for (let turns = 0; turns < 30; turns++) {
+    wal.append([record(++mark)], ++barrier)
+    const first = until(barrier)
+    wal.append([record(++mark)], undefined)
+    await first
+    // The group without a barrier is under way now, somewhere between its write and its sync.
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    wal.append([record(++mark)], ++barrier)
+    await until(barrier)
+  }
   await wal.close()
 })

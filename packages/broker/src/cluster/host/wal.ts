@@ -163,14 +163,8 @@ export class Wal {
     this.#timer = undefined
     this.#writing = true
     try {
-      while (
-        this.#barriers.length > 0 ||
-        this.#pendingBytes > LAZY_BYTES_MAX ||
-        (this.#closed && this.#pending.length > 0)
-      ) {
-        await this.#writeGroup()
-      }
-      if (this.#pending.length > 0) await this.#writeGroup()
+      // What comes while a group is written, barriers above all, is the next group.
+      while (this.#barriers.length > 0 || this.#pending.length > 0) await this.#writeGroup()
     } catch (error) {
       this.#o.logger.warn(
         { event: 'cluster.wal.lost', error: String(error) },
