@@ -1,8 +1,11 @@
-/** What the parts of the engine that live in one epoch have in common. */
+/** What the parts of the engine have in common: those that outlive epochs, and those within one. */
 import type { Domain } from '../bytes/domain.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 import type { Epoch } from '../model/epoch.ts'
 import type { Clock } from './clock.ts'
+import type { Journal } from './journal.ts'
+import type { EngineOptions } from './options.ts'
+import type { OrderedOutput } from './ordered-output.ts'
 import type { Outbox } from './outbox.ts'
 import type { Pacer } from './pacer.ts'
 import type { Peers } from './peers.ts'
@@ -23,4 +26,16 @@ export interface EpochContext {
   readonly submissions: Submissions
   readonly tunables: Tunables
   readonly cryptography: Cryptography
+}
+
+/** What a node has once, whatever the epoch. */
+export interface NodeParts {
+  readonly options: EngineOptions
+  readonly tunables: Tunables
+  readonly clock: Clock
+  readonly outbox: Outbox
+  readonly random: Random
+  readonly submissions: Submissions
+  readonly output: OrderedOutput
+  readonly journal: Journal
 }

@@ -91,6 +91,13 @@ export class Maker {
     this.#context.clock.usedStamp(lastTsUs)
   }
 
+  /** Goes on in place of another maker of the same epoch, whose last block may be on its way to the disk. */
+  takeOver(other: Maker): void {
+    this.resume(other.used)
+    this.shown = other.shown
+    this.#underWay = other.#underWay
+  }
+
   /** An own block of before a restart. Its round is used. */
   restore(block: Block): void {
     this.resume({ last: block.round, lastTsUs: block.tsUs, roundMin: 0 })

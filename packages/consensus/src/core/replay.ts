@@ -3,11 +3,24 @@
  * with, and how to get to the epoch of that one. The blocks behind it are then told again, through the same code as live ones.
  */
 
-import { type EpochLink, readEpochLink } from '../log/epoch-chain.ts'
+import { blockMessages, decodeBlock } from '../bytes/block-codec.ts'
+import { readCertificate } from '../log/checkpoint.ts'
+import { readEpochLink } from '../log/epoch-chain.ts'
+import type { Block } from '../model/block.ts'
 import type { WalRecord } from '../model/effect.ts'
-import { type CheckpointRecord, RecordKind, readCheckpointRecord } from './records.ts'
+import type { NodeParts } from './context.ts'
+import type { Epochs, WrittenLink } from './epochs.ts'
+import {
+  type CheckpointRecord,
+  RecordKind,
+  readBlockRecord,
+  readCheckpointRecord,
+  readDoubtRecord,
+  readSeqRecord,
+  readSubmissionRecord,
+} from './records.ts'
 
-export interface ReplayPlan {
+interface ReplayPlan {
   /**
    * What is left of the log does not lead to what the application has, since that lost what it had said to keep. Others have
    * to give a snapshot.
@@ -16,14 +29,26 @@ export interface ReplayPlan {
   /** Undefined: from the first epoch's begin. */
   readonly base: CheckpointRecord | undefined
   /** Those that lead from the first epoch to the base's. */
-  readonly links: readonly { readonly link: EpochLink; readonly bytes: Uint8Array }[]
+  readonly links: readonly WrittenLink[]
+}
+
+/** Begins where the log allows it, and tells again what is behind that. */
+export function replay(node: NodeParts, epochs: Epochs, records: Iterable<WalRecord>): void {
+  const { isBroken, base, links } = planReplay(records, node.options.appliedPosition)
+  if (isBroken) node.journal.inDoubt = true
+  if (base !== undefined) epochs.resume(base, links)
+  for (const record of records) {
+    node.outbox.usedMark(record.mark)
+    if (!isBroken) replayRecord(node, epochs, record)
+  }
+  epochs.run.agreement.reports.resume()
 }
 
 /** The application must have passed the checkpoint, or what it lacks would not be emitted again. */
-export function planReplay(records: Iterable<WalRecord>, appliedPosition: number): ReplayPlan {
+function planReplay(records: Iterable<WalRecord>, appliedPosition: number): ReplayPlan {
   let base: CheckpointRecord | undefined
   let firstMark: number | undefined
-  const links = new Map<number, { readonly link: EpochLink; readonly bytes: Uint8Array }>()
+  const links = new Map<number, WrittenLink>()
   for (const { kind, mark, bytes } of records) {
     firstMark ??= mark
     if (kind === RecordKind.checkpoint) {
@@ -34,10 +59,61 @@ export function planReplay(records: Iterable<WalRecord>, appliedPosition: number
       if (link !== undefined) links.set(link.certificate.checkpoint.epoch, { link, bytes })
     }
   }
-  const path = []
+  const path: WrittenLink[] = []
   for (let epoch = 0; base !== undefined && epoch < base.epoch; epoch++) {
     const step = links.get(epoch)
     if (step !== undefined) path.push(step)
   }
   return { isBroken: base === undefined && firstMark !== undefined && firstMark > 1, base, links: path }
+}
+
+function replayRecord(node: NodeParts, epochs: Epochs, { kind, mark, bytes }: WalRecord): void {
+  switch (kind) {
+    case RecordKind.block:
+    case RecordKind.own:
+      return replayBlock(node, epochs, { bytes, mark })
+    case RecordKind.seq:
+      return node.submissions.reserve(readSeqRecord(bytes))
+    case RecordKind.submission:
+      return node.submissions.restoreMessage(readSubmissionRecord(bytes))
+    case RecordKind.checkpoint: {
+      const { position, since } = readCheckpointRecord(bytes)
+      return node.journal.restored(position, since)
+    }
+    case RecordKind.certificate: {
+      const certificate = readCertificate(bytes)
+      if (certificate?.checkpoint.epoch === epochs.run.context.epoch.number) epochs.run.checkpoints.adopt(certificate)
+      return
+    }
+    case RecordKind.doubt: {
+      const { epoch, round } = readDoubtRecord(bytes)
+      node.journal.inDoubt = round === 0
+      if (epoch === epochs.run.context.epoch.number) {
+        epochs.run.agreement.maker.resume({ last: 0, lastTsUs: 0, roundMin: round })
+      }
+      return
+    }
+    case RecordKind.epoch: {
+      const link = readEpochLink(bytes)
+      if (link?.certificate.checkpoint.epoch === epochs.run.context.epoch.number) epochs.enter(link)
+    }
+  }
+}
+
+function replayBlock(node: NodeParts, epochs: Epochs, record: { bytes: Uint8Array; mark: number }): void {
+  const { context, agreement } = epochs.run
+  const { arrivalUs, block: encoded } = readBlockRecord(record.bytes)
+  const decoded = decodeBlock(encoded, context.epoch, context.domain)
+  if (!decoded.ok) return
+  const block = decoded.value
+  agreement.restore(block, arrivalUs, record.mark)
+  if (block.author === context.self && agreement.table.find(block)?.settled === true) restoreUnplaced(node, block)
+  agreement.advance()
+}
+
+/** An own block that will not be ordered any more: what of it never got a place is queued again. */
+function restoreUnplaced(node: NodeParts, block: Block): void {
+  for (const message of blockMessages(block)) {
+    if (!node.output.positions.has(block.author, message.seq)) node.submissions.restoreMessage(message)
+  }
 }

@@ -1,0 +1,19 @@
+/** What a node is told when it starts. */
+import type { Cryptography } from '../model/cryptography.ts'
+import type { Epoch } from '../model/epoch.ts'
+import type { Tunables } from './tunables.ts'
+
+export interface EngineOptions {
+  /** The network's first epoch, which the operator trusts. Later ones come from the write-ahead log or from peers, proven. */
+  readonly genesis: Epoch
+  /** This node's key; its index in a book follows from it. */
+  readonly publicKey: Uint8Array
+  readonly cryptography: Cryptography
+  /** For choices among peers that do not matter to the order, and nonces: another one at every start. */
+  readonly seed: number
+  /** Positions below this one are kept by the application: need not be emitted again. */
+  readonly appliedPosition: number
+  /** The write-ahead log is lost or in doubt: the node may have made blocks that it no longer knows (section 11). */
+  readonly amnesia: boolean
+  readonly tunables?: Partial<Tunables>
+}
