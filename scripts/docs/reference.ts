@@ -64,6 +64,7 @@ export async function errorPage(): Promise<string> {
 
 export async function sysTopicPage(): Promise<string> {
   const { sysLoads, sysPrefix, sysValues } = await import('../../packages/broker/src/admin/sys-topics.ts')
+  const { clusterSysPrefix, clusterSysValues } = await import('../../packages/broker/src/admin/cluster-sys-values.ts')
   const { optionKeys } = await import('../../packages/broker/src/config/defaults.ts')
   const rowsOf = (values: Readonly<Record<string, readonly [about: string, ...rest: unknown[]]>>): string[][] =>
     Object.entries(values).map(([name, [about]]) => [`\`${name}\``, about])
@@ -80,6 +81,13 @@ export async function sysTopicPage(): Promise<string> {
     '`load/<name>/15min`.',
     '',
     ...table(['Name', 'What is counted'], rowsOf(sysLoads)),
+    '',
+    '## Cluster',
+    '',
+    `On a node of a cluster, below \`${clusterSysPrefix}\`: the cluster as this node sees it. Nodes are named by their index in the`,
+    'address book.',
+    '',
+    ...table(['Topic', 'Meaning'], rowsOf(clusterSysValues)),
   ])
 }
 

@@ -340,6 +340,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       intervalSeconds: settings.sys.intervalSeconds,
       counters: this.counters,
       gauges: () => this.#gauges(),
+      cluster: settings.cluster?.log,
       now: () => this.#driver.now(),
       deliver: (placed) => this.#deliverHere(placed),
       ticked: (values) => this.#hooks.observe('sysTicked', values),

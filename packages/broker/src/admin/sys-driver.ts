@@ -5,7 +5,9 @@
 import { Buffer } from 'node:buffer'
 import { type PlacedMessage, TopicTree } from '@concordmq/state'
 import type { Now } from '../delivery/message-form.ts'
+import type { OrderedLog } from '../model/ordered-log.ts'
 import type { Counters } from '../telemetry/counters.ts'
+import { clusterSysTopics } from './cluster-sys-values.ts'
 import { processGauges } from './process-gauges.ts'
 import { type SysGauges, SysTopics } from './sys-topics.ts'
 import { brokerVersion } from './version.ts'
@@ -17,6 +19,8 @@ export interface SysDriverOptions {
   readonly intervalSeconds: number
   readonly counters: Counters
   readonly gauges: () => SysGauges
+  /** The log of the cluster, if there is one. */
+  readonly cluster?: OrderedLog | undefined
   readonly now: () => Now
   readonly deliver: (placed: PlacedMessage) => void
   /** Told all values at each update. */
@@ -72,9 +76,12 @@ export class SysDriver {
   }
 
   #turn(): void {
-    const { counters, gauges, now, deliver } = this.#o
+    const { counters, gauges, cluster, now, deliver } = this.#o
     const timeUs = now().us
-    const topics = this.#topics.tick({ nowMs: timeUs / 1_000, counters, gauges: gauges(), process: processGauges() })
+    const topics = [
+      ...this.#topics.tick({ nowMs: timeUs / 1_000, counters, gauges: gauges(), process: processGauges() }),
+      ...(cluster === undefined ? [] : clusterSysTopics(cluster)),
+    ]
     for (const { topic, payload } of topics) {
       if (this.#last.get(topic) === payload) continue
       this.#last.set(topic, payload)

@@ -149,7 +149,7 @@ export class Consensus implements OrderedLog {
   }
 
   get status(): Status {
-    return this.#status
+    return this.#engine?.status ?? this.#status
   }
 
   get figures(): ClusterFigures {
@@ -157,7 +157,7 @@ export class Consensus implements OrderedLog {
       node: this.node,
       transports: this.#links?.transports ?? [],
       addresses: this.#links?.addresses ?? [],
-      status: this.#engine?.status ?? this.#status,
+      status: this.status,
       links: this.#links?.figures() ?? [],
     }
   }
