@@ -9,15 +9,17 @@ export interface Flushed {
 
 export class LazyFlush {
   readonly #due = new Set<Flushed>()
-  #timer: NodeJS.Timeout | undefined
+  #isSet = false
 
   later(one: Flushed): void {
     this.#due.add(one)
-    this.#timer ??= setTimeout(() => this.#flush(), LAZY_MS).unref()
+    if (this.#isSet) return
+    this.#isSet = true
+    setTimeout(() => this.#flush(), LAZY_MS).unref()
   }
 
   #flush(): void {
-    this.#timer = undefined
+    this.#isSet = false
     const due = [...this.#due]
     this.#due.clear()
     for (const one of due) one.flush()
