@@ -5,6 +5,7 @@
 import type { PublishRun } from '@concordmq/protocol'
 import type { ConnectionId } from '../commands/commands.ts'
 import { DIRECT_PREFIX, publishMessage } from '../messages/publishing.ts'
+import { publishRun as publishPayloads } from '../messages/publishing-run.ts'
 import { isRefused } from '../messages/refusing.ts'
 import type { Session } from '../sessions/session.ts'
 import type { State } from '../state.ts'
@@ -23,6 +24,13 @@ export function publishRun(state: State, run: PublishRun, terms: RunTerms, effec
   if (!isWanted(state, terms.topic) && (session === undefined || takeReceipts(state, session, run))) {
     place(state, run, terms, effects)
     return { type: 'run', taken: run.count, duplicates: 0 }
+  }
+  if (run.qos < 2) {
+    const { topic, publisher, connection } = terms
+    const payloads: Uint8Array[] = []
+    for (let i = 0; i < run.count; i++) payloads.push(run.copyPayload(i))
+    const head = { topic, publisher, qos: run.qos, retain: false }
+    return { type: 'run', taken: publishPayloads(state, { head, payloads }, connection, effects).taken, duplicates: 0 }
   }
   let duplicates = 0
   for (let i = 0; i < run.count; i++) {
