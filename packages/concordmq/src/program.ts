@@ -6,6 +6,7 @@ import { addCompletion } from './commands/completion.ts'
 import { addConfig } from './commands/config.ts'
 import { addCtl } from './commands/ctl.ts'
 import { addData } from './commands/data.ts'
+import { addDemo } from './commands/demo.ts'
 import { addDev } from './commands/dev.ts'
 import { addPub } from './commands/pub.ts'
 import { addReset } from './commands/reset.ts'
@@ -28,6 +29,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(withoutValue(text, program)) })
   addRun(program)
   addDev(program)
+  addDemo(program)
   addAddressBook(program)
   addUser(program)
   addAcl(program)

@@ -16,6 +16,8 @@ export interface KillProofOptions {
   readonly victims: number
   readonly kills: number
   readonly messages: number
+  /** Clients wait for their node, so that what the others ordered meanwhile waits for them. */
+  readonly stay?: boolean
   readonly seed: number
   readonly window?: number
   readonly withinMs: number
@@ -27,6 +29,7 @@ export async function proveKills({
   victims,
   kills,
   messages,
+  stay = false,
   seed,
   window = 30,
   withinMs,
@@ -37,7 +40,10 @@ export async function proveKills({
   await using cluster = await startCluster({ nodes, directory: directory.path })
   const subscribers = Array.from(
     { length: nodes },
-    (_, node) => new Subscriber({ places: cluster, node, name: `subscriber-${node}`, filter: 'order/#', kept: true }),
+    (_, node) =>
+      new Subscriber({
+        ...{ places: cluster, node, stays: stay, name: `subscriber-${node}`, filter: 'order/#', kept: true },
+      }),
   )
   const publishers: Publisher[] = []
   const violations: string[] = []
@@ -49,7 +55,9 @@ export async function proveKills({
     ].join('\n')
   const recoveriesMs: number[] = []
   const publisher = (name: string, node: number, count: number): Publisher => {
-    const one = new Publisher({ places: cluster, node, name, messages: count, qos: [1, 2], window })
+    const one = new Publisher({
+      ...{ places: cluster, node, stays: stay, name, messages: count, qos: [1, 2], window },
+    })
     publishers.push(one)
     return one
   }
@@ -70,11 +78,16 @@ export async function proveKills({
       say(`kill ${round + 1}: nodes ${dead.join(', ')} after ${at} of ${nodes * each}`)
       await Promise.all(dead.map((node) => cluster.kill(node)))
       const killedMs = performance.now()
-      const waveDone = Promise.all(wave.map((one) => one.done))
+      const waveDone = Promise.all(wave.filter((_, node) => !stay || !dead.includes(node)).map((one) => one.done))
       await finished([Promise.race([nextArrival(subscribers, dead), waveDone])], withinMs, state)
       recoveriesMs.push(performance.now() - killedMs)
       await finished([waveDone], withinMs, state)
       await Promise.all(dead.map((node) => cluster.start(node)))
+      await finished(
+        wave.map((one) => one.done),
+        withinMs,
+        state,
+      )
       for (const node of dead) {
         // It serves again, and what is published there arrives everywhere.
         const back = publisher(`back${round}-${node}`, node, 2)

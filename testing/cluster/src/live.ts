@@ -12,10 +12,13 @@ import { proveOrder } from './order-proof.ts'
 import type { Verdict } from './proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
-       live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--seed S] [--within-s SECONDS]`
+       live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]`
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const {
+    values: { stay, ...rest },
+    positionals,
+  } = parseArgs({
     allowPositionals: true,
     options: {
       nodes: { type: 'string', default: '4' },
@@ -23,12 +26,14 @@ async function main(): Promise<number> {
       kills: { type: 'string', default: '5' },
       victims: { type: 'string', default: '1' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      stay: { type: 'boolean', default: false },
       'within-s': { type: 'string', default: '600' },
     },
   })
-  const { nodes, messages, kills, victims, seed, 'within-s': withinS } = numbers(values)
+  const { nodes, messages, kills, victims, seed, 'within-s': withinS } = numbers(rest)
   const proofs: Readonly<Record<string, () => Promise<Verdict>>> = {
-    kills: () => proveKills({ nodes, messages, kills, victims, seed, withinMs: withinS * 1000, say: console.log }),
+    kills: () =>
+      proveKills({ nodes, messages, kills, victims, seed, stay, withinMs: withinS * 1000, say: console.log }),
     order: () => proveOrder({ nodes, messages, withinMs: withinS * 1000, say: console.log }),
   }
   const proof = proofs[positionals[0] ?? '']

@@ -11,6 +11,8 @@ import { type Places, RoamingClient } from './roaming-client.ts'
 export interface PublisherOptions {
   readonly places: Places
   readonly node: number
+  /** Waits for that node when it is gone. */
+  readonly stays?: boolean
   readonly name: string
   readonly messages: number
   /** Taken in turn. */
@@ -59,6 +61,7 @@ export class Publisher {
     this.#client = new RoamingClient({
       places: options.places,
       node: options.node,
+      stays: options.stays ?? false,
       connect: { clientId: options.name, cleanStart: false, properties: [['sessionExpiryInterval', 86_400]] },
       acknowledges: false,
       connected: (client, connack) => this.#connected(client, connack),

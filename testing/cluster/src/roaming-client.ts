@@ -17,6 +17,8 @@ export interface RoamingOptions {
   readonly places: Places
   /** Where it begins. */
   readonly node: number
+  /** Waits for that node, and tries no other. */
+  readonly stays?: boolean
   readonly connect: ConnectOptions
   /** Every packet after CONNACK, before it is acknowledged. */
   readonly received: (packet: Received, client: FlowClient) => void
@@ -86,7 +88,7 @@ export class RoamingClient {
   #next(): void {
     clearTimeout(this.#timer)
     if (this.#closed) return
-    this.#node = (this.#node + 1) % this.#o.places.nodes
+    if (this.#o.stays !== true) this.#node = (this.#node + 1) % this.#o.places.nodes
     this.#timer = setTimeout(() => this.#connect(), retryMs)
   }
 

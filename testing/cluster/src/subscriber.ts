@@ -9,6 +9,8 @@ import { type Places, RoamingClient } from './roaming-client.ts'
 export interface SubscriberOptions {
   readonly places: Places
   readonly node: number
+  /** Waits for that node when it is gone. */
+  readonly stays?: boolean
   readonly name: string
   readonly filter: string
   /** Its session outlives its connections, and resumes on other nodes. */
@@ -46,6 +48,7 @@ export class Subscriber {
     this.#client = new RoamingClient({
       places: options.places,
       node: options.node,
+      stays: options.stays ?? false,
       connect: options.kept
         ? { clientId: options.name, cleanStart: false, properties: [['sessionExpiryInterval', 86_400]] }
         : { clientId: options.name },
