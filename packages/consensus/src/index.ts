@@ -2,6 +2,7 @@ export { blockMessages, decodeBlock, encodeBlock, makeBlock } from './bytes/bloc
 export { Domain, signedBlockBytes, signedBytes } from './bytes/domain.ts'
 export { epochProblem, makeEpoch } from './bytes/epoch-record.ts'
 export { decodeFrame, encodeFrame, frameHeadBytes, frameLength } from './bytes/frames.ts'
+export { encodeReconfiguration, reconfigurationContent } from './bytes/reconfiguration.ts'
 export type { EngineOptions } from './core/options.ts'
 export { RecordKind } from './core/records.ts'
 export { defaultTunables, type Tunables } from './core/tunables.ts'

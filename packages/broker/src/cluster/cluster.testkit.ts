@@ -19,9 +19,11 @@ export interface BookOf {
   readonly addresses?: readonly string[]
   readonly network?: string
   readonly number?: number
+  /** Those who may change the book: one of them is enough. */
+  readonly operators?: readonly KeyObject[]
 }
 
-export function makeTestEpoch({ keys, addresses, network = 'test', number = 0 }: BookOf): Epoch {
+export function makeTestEpoch({ keys, addresses, network = 'test', number = 0, operators = [] }: BookOf): Epoch {
   const nodes = keys.map((key, i) => ({
     publicKey: pointOf(createPublicKey(key)),
     address: addresses?.[i] ?? '127.0.0.1:1',
@@ -31,7 +33,10 @@ export function makeTestEpoch({ keys, addresses, network = 'test', number = 0 }:
     networkId: Buffer.from(network),
     nodes,
     constants: constantsFor(keys.length),
-    operators: { threshold: 0, keys: [] },
+    operators: {
+      threshold: Math.min(1, operators.length),
+      keys: operators.map((key) => pointOf(createPublicKey(key))),
+    },
     previousHash: new Uint8Array(32),
   }
   return makeEpoch(record, nodeCryptography(keys[0] ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey))

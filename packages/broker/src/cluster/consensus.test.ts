@@ -12,6 +12,7 @@ import { Consensus, type ConsensusOptions } from './consensus.ts'
 import { Verifier } from './host/cryptography.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
+import { signReconfiguration } from './reconfiguration.ts'
 
 /** An application whose state is the list of what was ordered. */
 class Recorder implements OrderedApplication {
@@ -96,9 +97,9 @@ class TestCluster {
     this.#choice = choice
   }
 
-  static async start(n: number, choice: TransportChoice): Promise<TestCluster> {
+  static async start(n: number, choice: TransportChoice, operators: readonly KeyObject[] = []): Promise<TestCluster> {
     const keys = makeKeys(n)
-    const cluster = new TestCluster(keys, makeTestEpoch({ keys, addresses: await freeAddresses(n) }), choice)
+    const cluster = new TestCluster(keys, makeTestEpoch({ keys, addresses: await freeAddresses(n), operators }), choice)
     for (let i = 0; i < n; i++) cluster.nodes.push(await cluster.#open(i, new Recorder()))
     return cluster
   }
@@ -274,6 +275,30 @@ test('a directory of another node or another network is refused before anything 
       { code: 'CMQ_CLUSTER' },
       'its key is not in the book',
     )
+  } finally {
+    await cluster.stop()
+  }
+})
+
+test('operators take a node out of the cluster: the others go on in the next epoch, and an unsigned change has no effect', async () => {
+  const [operator, stranger] = makeKeys(2) as [KeyObject, KeyObject]
+  const cluster = await TestCluster.start(4, 'tls', [operator])
+  try {
+    const [first] = cluster.nodes
+    assert.ok(first)
+    await submit(first.consensus, Buffer.from('before'))
+    const { epoch } = first.consensus
+    const left = epoch.nodes.slice(0, 3)
+    await first.consensus.reconfigure(signReconfiguration(epoch, left, [{ operator: 0, privateKey: stranger }]))
+    await submit(first.consensus, Buffer.from('between'))
+    assert.equal(first.consensus.epoch.number, 0)
+    await first.consensus.reconfigure(signReconfiguration(epoch, left, [{ operator: 0, privateKey: operator }]))
+    await submit(first.consensus, Buffer.from('after'))
+    assert.equal(first.consensus.epoch.number, 1)
+    assert.equal(first.consensus.nodes.length, 3)
+    for (const { recorder } of cluster.nodes.slice(0, 3)) await recorder.until(5, 'the message of the new epoch')
+    for (const { recorder } of cluster.nodes.slice(0, 3)) assert.equal(recorder.hash, first.recorder.hash)
+    assert.equal(first.consensus.figures.links.length, 2)
   } finally {
     await cluster.stop()
   }

@@ -35,6 +35,8 @@ export interface ConsensusOptions {
   /** Digest of the settings that all nodes must share. */
   readonly settingsDigest: Uint8Array
   readonly programVersion: string
+  /** The key need not be in the book: the node waits to be taken in. */
+  readonly joining?: boolean
   readonly logger: Logger
   /** The node cannot go on, and has stopped. */
   readonly onFailure: (error: Error) => void
@@ -205,6 +207,19 @@ export class Consensus implements OrderedLog {
     this.#submit(bytes, MessageKind.payload, { done, kept })
   }
 
+  /** The address book in force. */
+  get epoch(): Epoch {
+    return this.#members.epoch
+  }
+
+  /** Gives a change of the book to the order (`signReconfiguration`); what is not rightly signed has no effect there. */
+  reconfigure(change: Uint8Array): Promise<Placement> {
+    return new Promise((resolve) => {
+      if (this.#driver === undefined) resolve({ type: 'refused', why: 'stopped' })
+      else this.#driver.submit(change, MessageKind.reconfiguration, { done: resolve, kept: undefined })
+    })
+  }
+
   applied(position: number): void {
     this.#driver?.input({ type: 'applied', position, nowUs: this.#clock.nowUs() })
   }
@@ -273,7 +288,8 @@ export class Consensus implements OrderedLog {
 
   #epochBegan(epoch: Epoch, links: readonly Uint8Array[]): void {
     this.#proofs.entered(links)
-    this.#members = membersIn(epoch, this.#o, this.#members.instance)
+    // A node that was taken out of the book goes on long enough to learn of it.
+    this.#members = membersIn(epoch, { ...this.#o, joining: true }, this.#members.instance)
     this.#application?.epochChanged()
     this.#links?.replaceMembers(this.#members).catch((error: unknown) => {
       this.#o.logger.error(
@@ -297,7 +313,7 @@ export class Consensus implements OrderedLog {
 }
 
 function membersIn(epoch: Epoch, options: ConsensusOptions, instance: Uint8Array): Members {
-  const { privateKey, settingsDigest, programVersion } = options
+  const { privateKey, settingsDigest, programVersion, joining = false } = options
   return membersOf({
     epoch,
     privateKey,
@@ -305,5 +321,6 @@ function membersIn(epoch: Epoch, options: ConsensusOptions, instance: Uint8Array
     settingsDigest,
     instance,
     programVersion,
+    joining,
   })
 }

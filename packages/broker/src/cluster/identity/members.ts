@@ -18,6 +18,7 @@ export interface Member {
 
 export interface Members {
   readonly epoch: Epoch
+  /** Index -1: this node is not in the book. */
   readonly self: Member
   readonly privateKey: KeyObject
   /** By index, this node included. */
@@ -36,6 +37,8 @@ export interface MembersOptions {
   readonly settingsDigest: Uint8Array
   readonly instance: Uint8Array
   readonly programVersion: string
+  /** This node need not be in the book: it waits to be taken in, or was taken out. */
+  readonly joining?: boolean
 }
 
 /** Throws `CMQ_CLUSTER` when the key is not in the book or the book holds what is no key. */
@@ -48,6 +51,10 @@ export function membersOf(options: MembersOptions): Members {
     return { index, keyId: keyIdOfPoint(point), publicKey: key, point, address }
   })
   const self = all.find(({ point }) => samePoint(point, own))
+  if (self === undefined && options.joining === true) {
+    const joiner = { index: -1, keyId: keyIdOfPoint(own), publicKey, point: own, address: '' }
+    return { epoch, self: joiner, privateKey, all, settingsDigest, instance, programVersion }
+  }
   if (self === undefined) {
     throw new ConcordError('CMQ_CLUSTER', `The key ${keyIdOfPoint(own)} of this node is not in the book of the cluster`)
   }

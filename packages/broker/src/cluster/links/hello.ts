@@ -60,7 +60,7 @@ export function encodeHello(members: Members, nonce: Uint8Array, peerNonce: Uint
     epoch.hash,
     settingsDigest,
     instance,
-    Buffer.from([self.index, version.length]),
+    Buffer.from([self.index & 0xff, version.length]),
     version,
     nonce,
     peerNonce,
