@@ -55,7 +55,7 @@ export function formatAddress({ host, port }: Address): string {
 
 /** Whether only programs on this machine reach it. */
 export function isLoopback(host: string): boolean {
-  return /^127\./.test(host) || host === '::1' || host === 'localhost'
+  return (isIPv4(host) && host.startsWith('127.')) || host === '::1' || host === 'localhost'
 }
 
 /** Whether every interface is meant. */
