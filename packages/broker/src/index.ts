@@ -30,6 +30,7 @@ export type { ClusterFigures, Consensus } from './cluster/consensus.ts'
 export { genesisOf } from './cluster/genesis.ts'
 export type { LinkFigures } from './cluster/links/links.ts'
 export { type ClusterNodeOptions, openClusterNode } from './cluster/open-cluster.ts'
+export { type OperatorKey, signReconfiguration } from './cluster/reconfiguration.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
 export { settingsDigest } from './config/machine-settings.ts'
 export type {

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
-import { createHash, type KeyObject } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Epoch, type OrderedBatch, type OrderedMessage, type Status, verifyProof } from '@concordmq/consensus'
-import type { OrderedApplication, Placement } from '../model/ordered-log.ts'
+import type { OrderedApplication, Placement, SnapshotSource } from '../model/ordered-log.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { freeAddresses, type LogLine, makeKeys, makeTestEpoch, recordingLogger } from './cluster.testkit.ts'
 import { Consensus, type ConsensusOptions } from './consensus.ts'
 import { Verifier } from './host/cryptography.ts'
+import { pointOf } from './identity/node-keys.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 import { signReconfiguration } from './reconfiguration.ts'
@@ -31,7 +32,11 @@ class Recorder implements OrderedApplication {
   }
 
   checkpoint(): { hashes(): Promise<Uint8Array[]>; read(): Promise<Uint8Array>; release(): void } {
-    const state = Buffer.from(this.hash)
+    const state = Buffer.from(
+      JSON.stringify(
+        this.messages.map(({ bytes, ...rest }) => ({ ...rest, bytes: Buffer.from(bytes).toString('hex') })),
+      ),
+    )
     return {
       hashes: async () => [createHash('sha256').update(state).digest()],
       read: async () => state,
@@ -39,7 +44,13 @@ class Recorder implements OrderedApplication {
     }
   }
 
-  async install(): Promise<void> {}
+  async install(source: SnapshotSource): Promise<void> {
+    const messages = JSON.parse(Buffer.from(await source.read(0)).toString()) as (OrderedMessage & { bytes: string })[]
+    this.messages.splice(0)
+    this.messages.push(...messages.map(({ bytes, ...rest }) => ({ ...rest, bytes: Buffer.from(bytes, 'hex') })))
+    this.nextPosition = source.position
+    for (const look of this.waiting) look()
+  }
   statusChanged(status: Status): void {
     this.mode = status.mode
     for (const look of this.waiting) look()
@@ -300,6 +311,40 @@ test('operators take a node out of the cluster: the others go on in the next epo
     for (const { recorder } of cluster.nodes.slice(0, 3)) assert.equal(recorder.hash, first.recorder.hash)
     assert.equal(first.consensus.figures.links.length, 2)
   } finally {
+    await cluster.stop()
+  }
+})
+
+test('operators take a node into the cluster: it begins with a snapshot of the state, and has a part in the order', async () => {
+  const [operator, joiner] = makeKeys(2) as [KeyObject, KeyObject]
+  const cluster = await TestCluster.start(4, 'tls', [operator])
+  const [address] = await freeAddresses(1)
+  const recorder = new Recorder()
+  const lines: LogLine[] = []
+  const newcomer = await cluster.openAs(0, {
+    privateKey: joiner,
+    joining: true,
+    directory: join(cluster.directory, 'newcomer'),
+    ...splitAddress(address ?? ''),
+    logger: recordingLogger(lines),
+  })
+  try {
+    const [first] = cluster.nodes
+    assert.ok(first)
+    for (let i = 0; i < 5; i++) await submit(first.consensus, Buffer.from(`before ${i}`))
+    await newcomer.start(recorder)
+    const { epoch } = first.consensus
+    const nodes = [...epoch.nodes, { publicKey: pointOf(createPublicKey(joiner)), address: address ?? '' }]
+    await first.consensus.reconfigure(signReconfiguration(epoch, nodes, [{ operator: 0, privateKey: operator }]))
+    await submit(first.consensus, Buffer.from('after'))
+    await recorder.until(7, 'all that was ordered')
+    assert.equal(newcomer.node, 4)
+    const placement = await submit(newcomer, Buffer.from('of the newcomer'))
+    assert.equal(placement.type, 'placed')
+    for (const node of cluster.nodes) await node.recorder.until(8, 'the message of the newcomer')
+    for (const node of cluster.nodes) assert.equal(node.recorder.hash, recorder.hash)
+  } finally {
+    await newcomer.stop()
     await cluster.stop()
   }
 })

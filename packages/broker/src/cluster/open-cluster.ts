@@ -20,6 +20,10 @@ export interface ClusterNodeOptions {
   readonly directory: string
   /** Name of the network, up to 64 bytes; nodes of another one are refused. Default `concordmq`. */
   readonly network?: string
+  /** Who may change the book of the running network: so many of these keys together. Default: nobody. */
+  readonly operators?: { readonly threshold: number; readonly keys: readonly KeyObject[] }
+  /** The key need not be in the book: the node waits until operators take it in. */
+  readonly joining?: boolean
   /** `quic`, `tls`, or `auto` (default): QUIC where its library is installed, and TLS beside it. */
   readonly transport?: TransportChoice
   /** Where nodes are listened to. Default: the address of this node in the book. */
