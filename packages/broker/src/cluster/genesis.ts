@@ -10,17 +10,24 @@ import { pointOf } from './identity/node-keys.ts'
 /** The network's name, unless the operator gives another. */
 export const defaultNetwork = 'concordmq'
 
-/** Of a book in its own order. Throws `CMQ_CLUSTER` when nodes could not run it. */
+/** Who may change the book of the running network: so many of these keys together. */
+export interface NetworkOperators {
+  readonly threshold: number
+  readonly keys: readonly KeyObject[]
+}
+
+/** Of a book in its own order; without operators nobody can change it. Throws `CMQ_CLUSTER` when nodes could not run it. */
 export function genesisOf(
   book: readonly { readonly publicKey: KeyObject; readonly address: string }[],
   network: string = defaultNetwork,
+  operators?: NetworkOperators,
 ): Epoch {
   const record = {
     number: 0,
     networkId: Buffer.from(network, 'utf8'),
     nodes: book.map(({ publicKey, address }) => ({ publicKey: pointOf(publicKey), address })),
     constants: constantsFor(book.length),
-    operators: { threshold: 0, keys: [] },
+    operators: { threshold: operators?.threshold ?? 0, keys: (operators?.keys ?? []).map((key) => pointOf(key)) },
     previousHash: new Uint8Array(32),
   }
   try {

@@ -7,7 +7,7 @@ import type { Files } from '../model/files.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { type Logger, silentLogger } from '../telemetry/logger.ts'
 import { Consensus } from './consensus.ts'
-import { genesisOf } from './genesis.ts'
+import { genesisOf, type NetworkOperators } from './genesis.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 
@@ -20,8 +20,8 @@ export interface ClusterNodeOptions {
   readonly directory: string
   /** Name of the network, up to 64 bytes; nodes of another one are refused. Default `concordmq`. */
   readonly network?: string
-  /** Who may change the book of the running network: so many of these keys together. Default: nobody. */
-  readonly operators?: { readonly threshold: number; readonly keys: readonly KeyObject[] }
+  /** Who may change the book of the running network, the same on all nodes. Default: nobody. */
+  readonly operators?: NetworkOperators
   /** The key need not be in the book: the node waits until operators take it in. */
   readonly joining?: boolean
   /** `quic`, `tls`, or `auto` (default): QUIC where its library is installed, and TLS beside it. */
@@ -50,12 +50,13 @@ export interface ClusterNodeOptions {
  * ```
  */
 export async function openClusterNode(options: ClusterNodeOptions): Promise<Consensus> {
-  const { book, privateKey, network } = options
+  const { book, privateKey, network, operators } = options
   const publicKey = createPublicKey(privateKey)
   const own = book.find((entry) => entry.publicKey.equals(publicKey))
   return await Consensus.open({
-    genesis: genesisOf(book, network),
+    genesis: genesisOf(book, network, operators),
     privateKey,
+    joining: options.joining ?? false,
     directory: options.directory,
     durability: options.durability ?? 'fsync',
     files: options.files ?? nodeFiles,
