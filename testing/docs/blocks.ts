@@ -5,7 +5,8 @@
  *
  * - `ts run`, `sh run`: runs by itself and ends with exit code 0
  * - `sh run broker`: the same while an empty broker listens on 1883 and, for WebSocket, 8080; before the block runs, free
- *   ports take the place of these numbers, so that documents show the real defaults and tests collide with nothing
+ *   ports take the place of these numbers, and of those of a cluster of four, 1884 to 1886 and 19793 to 19796, so that documents
+ *   show the real defaults and tests collide with nothing
  * - `text output` after one of these: lines that its output must hold in this order, `…` standing for anything
  *
  * Lines the reader need not see go before the code from a comment just above the fence, `<!-- setup` … `-->`. Code that is

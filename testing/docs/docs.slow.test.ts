@@ -9,8 +9,10 @@ import { createBroker } from '@concordmq/broker'
 import { type ChildEnd, runChild } from '../../scripts/run-child.ts'
 import { type Block, blocksOf, holdsInOrder } from './blocks.ts'
 
-/** A block that hangs must say which one it is. */
-const blockTimeoutMs = 60_000
+/** A block that hangs must say which one it is. Four nodes on a busy machine take their time. */
+const blockTimeoutMs = 120_000
+/** Nodes of a cluster in the documents: they have ports one behind the other. */
+const nodesMax = 4
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 // Below the checkout, so that code in the documents finds the packages by name.
@@ -39,8 +41,9 @@ async function runBlock(block: Block): Promise<void> {
       ? {
           mqtt: (await broker.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })).port,
           ws: (await broker.listen({ kind: 'ws', host: '127.0.0.1', port: 0 })).port,
+          nodes: await freePorts(nodesMax),
         }
-      : { mqtt: await freePort(), ws: await freePort() }
+      : { mqtt: await freePorts(nodesMax), ws: await freePorts(1), nodes: await freePorts(nodesMax) }
     const { code, output } = await execute(block, withPorts(block.code, ports))
     assert.equal(code, 0, `${block.file}:${block.line} ended with ${code}\n${output}`)
     const expected = block.output.map((line) => withPorts(line, ports))
@@ -53,8 +56,19 @@ async function runBlock(block: Block): Promise<void> {
   }
 }
 
-function withPorts(text: string, ports: { readonly mqtt: number; readonly ws: number }): string {
-  return text.replaceAll(/\b1883\b/gu, String(ports.mqtt)).replaceAll(/\b8080\b/gu, String(ports.ws))
+interface Ports {
+  /** In the place of 1883, and the following ones in that of 1884 to 1886. */
+  readonly mqtt: number
+  readonly ws: number
+  /** In the place of 19793, where nodes meet, and so on to 19796. */
+  readonly nodes: number
+}
+
+function withPorts(text: string, { mqtt, ws, nodes }: Ports): string {
+  return text
+    .replaceAll(/\b188([3-6])\b/gu, (_, digit: string) => String(mqtt + Number(digit) - 3))
+    .replaceAll(/\b1979([3-6])\b/gu, (_, digit: string) => String(nodes + Number(digit) - 3))
+    .replaceAll(/\b8080\b/gu, String(ws))
 }
 
 /** Runs in a folder of its own, with the checkout's programs first in PATH, as `npx` would have it. */
@@ -74,17 +88,22 @@ async function execute(block: Block, code: string): Promise<ChildEnd> {
 }
 
 /**
- * A port that was free a moment ago, for code that opens its own listener. It lies below those that the system gives to
- * outgoing connections, so that none of a test that runs beside this one can take it meanwhile.
+ * The first of ports that were free a moment ago, for code that opens its own listeners. They lie below those that the system
+ * gives to outgoing connections, so that none of a test that runs beside this one can take them meanwhile.
  */
-async function freePort(): Promise<number> {
+async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = randomInt(16_000, 32_000)
-    const server = createServer()
-    const { promise, resolve } = Promise.withResolvers<boolean>()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    if (await promise) return port
+    const first = randomInt(16_000, 32_000)
+    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)))
+    if (free.every(Boolean)) return first
   }
-  throw new Error('Cannot find a free port between 16000 and 32000')
+  throw new Error('Cannot find free ports between 16000 and 32000')
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  server.once('error', () => resolve(false))
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  return await promise
 }

@@ -138,7 +138,7 @@ export async function startCluster(options: ClusterProcessesOptions): Promise<Cl
 }
 
 /** Ports of loopback that nobody has, neither for UDP nor for TCP. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const held: { close(): unknown }[] = []
   const ports: number[] = []
   try {

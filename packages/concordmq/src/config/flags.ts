@@ -53,6 +53,12 @@ export const flags: readonly Flag[] = [
     about: 'what links nodes (default: auto, QUIC where it is available and TLS beside it)',
     choices: ['auto', 'quic', 'tls'],
   },
+  {
+    flags: '--on-stall <POLICY>',
+    path: 'cluster.on-stall',
+    about: 'what becomes of messages while too few nodes are there to order them (default: local)',
+    choices: ['local', 'queue', 'refuse'],
+  },
   { flags: '--mqtts', path: 'mqtts.enabled', about: 'MQTT over TLS (default: off)' },
   {
     flags: '--mqtts-addr <ADDR>',

@@ -166,6 +166,15 @@ export const keys = {
     fallback: 'concordmq',
     about: 'Name of the network; nodes of another one are refused',
   }),
+  'cluster.on-stall': oneOf(['local', 'queue', 'refuse'], {
+    fallback: 'local',
+    about:
+      'Messages while too few nodes are there to order them: given to subscribers of this node at once, marked, and ordered later (local), waiting (queue), or refused',
+  }),
+  'cluster.stall-acknowledge': yesNo({
+    fallback: true,
+    about: 'With on-stall local: QoS 1 is acknowledged when the disk of this node has it, before it is ordered',
+  }),
   'cluster.cert': notYet('path', clusterLater, 'Certificate chain of this node'),
   'cluster.root-cert': notYet('path', clusterLater, 'Root of the certificates of joining nodes'),
   'cluster.accept-peer-with-cert': notYet('boolean', clusterLater, 'Let nodes join by certificate'),

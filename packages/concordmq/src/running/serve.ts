@@ -70,7 +70,9 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
       logger: log.logger('concordmq::cluster'),
       stop: () => stopped.request(),
     })
-    broker = await openBroker(cluster === undefined ? options : { ...options, cluster: { log: cluster } })
+    broker = await openBroker(
+      cluster === undefined ? options : { ...options, cluster: clusterOptions(settings, cluster) },
+    )
   } catch (error) {
     await cluster?.stop()
     stopped.done()
@@ -221,6 +223,10 @@ function storageOptions({ configuration, key }: Plan): NonNullable<BrokerOptions
   const directory = dataPlace(configuration, key)
   const { durability } = configuration.settings
   return directory === undefined || durability === 'memory' ? {} : { directory, durability }
+}
+
+function clusterOptions(settings: Settings, log: Consensus): NonNullable<BrokerOptions['cluster']> {
+  return { log, onStall: settings['cluster.on-stall'], stallAcknowledge: settings['cluster.stall-acknowledge'] }
 }
 
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {

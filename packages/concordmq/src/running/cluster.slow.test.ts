@@ -1,0 +1,27 @@
+/** Nodes of a cluster as the program runs them: what its keys and flags change. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { freePorts } from '../../../../testing/testkit/src/cluster-process.ts'
+import { connect } from '../../../../testing/testkit/src/raw-client.ts'
+import * as wire from '../../../../testing/testkit/src/wire.ts'
+import { portOf, run, startNode } from '../program.testkit.ts'
+
+test('--on-stall refuse answers 0x97 while too few nodes are there, and takes messages again when they are back', {
+  timeout: 120_000,
+}, async () => {
+  const addresses = (await freePorts(2)).map((port) => `127.0.0.1:${port}`)
+  assert.equal((await run(['address-book', 'from-list', ...addresses])).code, 0)
+  const start = (node: number) =>
+    startNode(['-f', `concordmq.d/key_${node}.pem`, '--allow-anonymous-login', '--on-stall', 'refuse'])
+  const [first, second] = await Promise.all([start(0), start(1)])
+  await first.until(/order\.begun/u)
+  using client = await connect({ host: '127.0.0.1', port: await portOf(first, 'tcp') }, 5, { clientId: 'publisher' })
+  await client.publish('t', 'ordered', { qos: 1 })
+  second.child.kill('SIGKILL')
+  await first.until(/order\.begun.*mode=stalled/su)
+  client.send(wire.publish(5, 't', 'refused', { qos: 1, id: 9 }))
+  await client.expectPacket('PUBACK', { id: 9, reason: 0x97 })
+  await start(1)
+  await first.until(/order\.begun.*mode=stalled.*mode=active/su)
+  await client.publish('t', 'ordered again', { qos: 1 })
+})
