@@ -2,7 +2,7 @@
  * `HOST:PORT` as people write it: `0.0.0.0:1883`, `[::1]:1883`, `broker.example.com:19793`. The result of a parse is a
  * value or the rule that was broken, so that every caller can put its own name in front.
  */
-import { isIP, isIPv6 } from 'node:net'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
 
 export interface Address {
   readonly host: string
