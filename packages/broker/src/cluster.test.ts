@@ -432,6 +432,19 @@ test('a subscription that asks for it is told the place of each message, the sam
   assert.deepEqual(new Set(await placesOf(c)), new Set(['[]']))
 })
 
+test('messages of one run come whole to each subscriber that asks for places, and all are acknowledged', async () => {
+  const { targets } = await cluster(4, {}, { seed: 61 })
+  const [first, second] = targets as [Target, Target]
+  const asks: wire.Property = ['userProperty', ['concord-order', '1']]
+  using a = await connect(first, 5)
+  using b = await connect(first, 5)
+  for (const client of [a, b]) await client.subscribe('t', 1, [asks])
+  using publisher = await connect(second, 5)
+  publisher.send(Buffer.concat([1, 2, 3].map((id) => wire.publish(5, 't', `${id}`, { qos: 1, id }))))
+  for (const id of [1, 2, 3]) await publisher.expectPacket('PUBACK', { id, reason: 0 })
+  for (const client of [a, b]) for (const id of [1, 2, 3]) await client.receive({ payload: `${id}` })
+})
+
 test('session expiry falls on one position on all nodes', async () => {
   const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 30 })
   const [first, second] = targets as [Target, Target]

@@ -796,6 +796,11 @@ export class Pipeline {
     }
     run.start = start
     run.end = end
+    // Whoever comes after gets the run as it was: other subscribers, and whoever counts what was taken.
+    run.count = count
+    run.heads[0] = heads[0] as number
+    run.ids[0] = ids[0] as number
+    run.payloads[0] = payloads[0] as number
   }
 
   // ---------------------------------------------------------------- acknowledge

@@ -7,12 +7,14 @@
  * The verdict is the last line, and the exit code.
  */
 import { parseArgs } from 'node:util'
+import { proveFaults } from './fault-proof.ts'
 import { proveKills } from './kill-proof.ts'
 import { proveOrder } from './order-proof.ts'
 import type { Verdict } from './proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
-       live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]`
+       live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]
+       live.ts faults [--messages N] [--within-s SECONDS]`
 
 async function main(): Promise<number> {
   const {
@@ -32,6 +34,7 @@ async function main(): Promise<number> {
   })
   const { nodes, messages, kills, victims, seed, 'within-s': withinS } = numbers(rest)
   const proofs: Readonly<Record<string, () => Promise<Verdict>>> = {
+    faults: () => proveFaults({ messages, pauseMs: 5_000, withinMs: withinS * 1000, say: console.log }),
     kills: () =>
       proveKills({ nodes, messages, kills, victims, seed, stay, withinMs: withinS * 1000, say: console.log }),
     order: () => proveOrder({ nodes, messages, withinMs: withinS * 1000, say: console.log }),

@@ -34,7 +34,7 @@ export async function proveOrder({
     { length: nodes },
     (_, node) =>
       new Subscriber({
-        ...{ places: cluster, node, name: `subscriber-${node}`, filter: 'order/#', kept: false },
+        ...{ places: cluster, node, name: `subscriber-${node}`, filter: 'order/#', kept: false, positions: true },
         arrived: (message) => seenBy(publishers, message),
       }),
   )
@@ -75,7 +75,11 @@ export async function proveOrder({
     violations.push(...one.violations)
     one.close()
   }
-  for (const one of subscribers) say(`${one.name} ${one.messages.length} ${orderHash(one.messages)}`)
+  const hashes = subscribers.map(({ messages: list, positions }) =>
+    orderHash(list.map((message, i) => `${message} ${positions[i]}`)),
+  )
+  if (new Set(hashes).size > 1) violations.push(`Messages have other positions at other nodes: ${hashes.join(', ')}`)
+  for (const [i, one] of subscribers.entries()) say(`${one.name} ${one.messages.length} ${hashes[i]}`)
   return { violations, figures: { nodes, messages, seconds: Math.round(seconds * 10) / 10 } }
 }
 

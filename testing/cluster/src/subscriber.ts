@@ -15,6 +15,8 @@ export interface SubscriberOptions {
   readonly filter: string
   /** Its session outlives its connections, and resumes on other nodes. */
   readonly kept: boolean
+  /** Asks for the place of each message in the order, and notes whether places ascend. */
+  readonly positions?: boolean
   readonly arrived?: (payload: string) => void
 }
 
@@ -23,10 +25,27 @@ function nameOf(payload: Buffer): string {
   return payload.subarray(0, payload.lastIndexOf(0x3a)).toString('latin1')
 }
 
+const askForOrder: wire.Property = ['userProperty', ['concord-order', '1']]
+
+function propertiesNamed(packet: Received, name: string): string[] {
+  return wire
+    .propertiesOf(packet, 'userProperty')
+    .flatMap((pair) => (Array.isArray(pair) && pair[0] === name ? [String(pair[1])] : []))
+}
+
+/** Of `POSITION.INDEX`; false where one is none. */
+function isAfter(place: string, other: string): boolean {
+  const [position = Number.NaN, index = Number.NaN] = place.split('.').map(Number)
+  const [otherPosition = Number.NaN, otherIndex = Number.NaN] = other.split('.').map(Number)
+  return position > otherPosition || (position === otherPosition && index > otherIndex)
+}
+
 export class Subscriber {
   readonly name: string
   /** `TOPIC NAME:NUMBER` of each message, in the order of arrival. */
   readonly messages: string[] = []
+  /** `POSITION.INDEX` of each, if it asked for them. */
+  readonly positions: string[] = []
   readonly subscribed: Promise<void>
   readonly violations: string[] = []
   readonly #o: SubscriberOptions
@@ -54,8 +73,9 @@ export class Subscriber {
         : { clientId: options.name },
       acknowledges: true,
       connected: (client, connack) => {
-        if (this.#subscribed !== undefined) client.send(wire.subscribe(5, 1, [[options.filter, 2]]))
-        else if (options.kept && !connack.sessionPresent) this.violations.push(`${this.name}: its session is gone`)
+        if (this.#subscribed !== undefined) {
+          client.send(wire.subscribe(5, 1, [[options.filter, 2]], options.positions === true ? [askForOrder] : []))
+        } else if (options.kept && !connack.sessionPresent) this.violations.push(`${this.name}: its session is gone`)
       },
       received: (packet) => this.#received(packet),
     })
@@ -107,8 +127,17 @@ export class Subscriber {
       }
       if (qos === 2) this.#open.add(id)
       if (qos > 0) this.#byId.set(id, message)
+      if (this.#o.positions === true) this.#place(packet, message)
       this.#note(message)
     }
+  }
+
+  #place(packet: Received, message: string): void {
+    const place = propertiesNamed(packet, 'concord-position')[0] ?? 'none'
+    const last = this.positions.at(-1)
+    if (last !== undefined && !isAfter(place, last))
+      this.violations.push(`${this.name}: ${message} at ${place} after ${last}`)
+    this.positions.push(place)
   }
 
   #note(message: string): void {
