@@ -39,8 +39,12 @@ const troubleTimes = 12
 /** Settling may take so long, in delays of the slowest link, beside what time-outs in real time take. */
 const settlingTimes = 3_000
 const settlingUs = 90_000_000
+/** A run of so many events goes round in circles: most have some thousands. */
+const eventsMax = 1_000_000
 /** Rounds that may be begun once the last message has its place. */
 const quietRounds = 10
+/** With nothing in its way, a message has its place everywhere after so many delays of the slowest link. */
+const stuckTimes = 100
 /** A silent stretch of so many delays is silence. */
 const silenceTimes = 60
 /** With longer windows silence after a liar's unit is too far away to wait for in every run. */
@@ -63,7 +67,7 @@ export function run(options: ClusterOptions, script: (cluster: Cluster) => void 
     },
     trace: options.trace === undefined ? undefined : (line) => options.trace?.(`${agenda.nowUs} ${line}`),
   })
-  const counter = { events: 0 }
+  const counter = new EventCounter()
   script(cluster)
   cluster.start()
   weather.begin()
@@ -93,7 +97,15 @@ export function run(options: ClusterOptions, script: (cluster: Cluster) => void 
   }
 }
 
-function trouble(cluster: Cluster, counter: { events: number }): void {
+class EventCounter {
+  events = 0
+
+  count(): void {
+    if (++this.events > eventsMax) violated(`Not at an end after ${eventsMax} events`)
+  }
+}
+
+function trouble(cluster: Cluster, counter: EventCounter): void {
   const { scenario, agenda, watch, delays } = cluster
   const next = arrivals(scenario.traffic, cluster.draws.stream('traffic'), scenario)
   let isOver = false
@@ -107,21 +119,21 @@ function trouble(cluster: Cluster, counter: { events: number }): void {
   }
   publish()
   const untilUs = scenario.rounds * delays.slowestUs * troubleTimes
-  while (watch.highestRound < scenario.rounds && agenda.next(untilUs)) counter.events++
+  while (watch.highestRound < scenario.rounds && agenda.next(untilUs)) counter.count()
   isOver = true
 }
 
-function settle(cluster: Cluster, counter: { events: number }): void {
+function settle(cluster: Cluster, counter: EventCounter): void {
   const { agenda, watch, delays, correct } = cluster
   // Each node can publish again, whatever befell it.
   agenda.after(delays.slowestUs * 10, () => {
     for (const node of correct) cluster.submit(node)
   })
-  const againUs = agenda.nowUs + delays.slowestUs * 10
-  while (agenda.next(againUs)) counter.events++
+  const againUs = Math.ceil(agenda.nowUs + delays.slowestUs * 10)
+  while (agenda.next(againUs)) counter.count()
   const untilUs = agenda.nowUs + settlingTimes * delays.slowestUs + settlingUs
   while (!isSettled(cluster)) {
-    counter.events++
+    counter.count()
     if (agenda.next(untilUs)) continue
     const { missing, positions, log } = watch.agreement
     violated(
@@ -137,7 +149,7 @@ function isSettled({ watch, correct, nodes }: Cluster): boolean {
   return correct.every((node) => nodes[node]?.isRunning === true && positions[node] === log.length)
 }
 
-function quieten(cluster: Cluster, counter: { events: number }): void {
+function quieten(cluster: Cluster, counter: EventCounter): void {
   const { agenda, watch, delays, scenario, genesis } = cluster
   const { voidRounds } = genesis.constants
   if (scenario.liars.length > 0 && voidRounds > quietVoidRoundsMax) return
@@ -145,7 +157,7 @@ function quieten(cluster: Cluster, counter: { events: number }): void {
   let blocks = watch.blocksMade
   let silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
   while (agenda.next(silentUntilUs)) {
-    counter.events++
+    counter.count()
     if (watch.blocksMade === blocks) continue
     blocks = watch.blocksMade
     silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
@@ -156,10 +168,18 @@ function quieten(cluster: Cluster, counter: { events: number }): void {
 
 function verdict(cluster: Cluster, weather: Weather): FairnessFigures {
   const { watch, scenario, genesis, delays } = cluster
+  const crashes = cluster.correct.reduce((sum, node) => sum + cluster.node(node).crashes, 0)
   // A node that is cut off, far or slow for so many rounds is waited for no longer than that.
   const slowestUs = Math.max(weather.longestCutUs, delays.slowestUs, ...scenario.syncUs.map((us) => 2 * us))
-  const isCalm = weather.crashes === 0 && slowestUs / scenario.baseUs <= genesis.constants.patienceSteps / 2
+  const isCalm = crashes === 0 && slowestUs / scenario.baseUs <= genesis.constants.patienceSteps / 2
   if (isCalm && watch.fairCuts > 0 && scenario.loss === 0) violated(`${watch.fairCuts} fair cuts`)
+  const waitedUs = Math.max(0, ...watch.agreement.deliveriesUs)
+  // A clock that is set back stops deadlines for a moment, and a liar may cost time.
+  const isUndisturbed =
+    scenario.resetEvery === 0 && weather.longestCutUs === 0 && scenario.clockEvery === 0 && scenario.liars.length === 0
+  if (isCalm && scenario.loss === 0 && isUndisturbed) {
+    if (waitedUs > stuckTimes * slowestUs) violated(`A message waited ${waitedUs} µs, with nothing in its way`)
+  }
   if (watch.fairCuts > 0 || watch.fairLate > 0) return { pairs: 0, turnedInCycles: 0 }
-  return watch.fairness.check(genesis.f)
+  return watch.fairness.check(genesis.f, { clocksJump: scenario.clockEvery > 0 })
 }

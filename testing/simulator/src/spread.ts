@@ -1,6 +1,6 @@
 /** Many seeds, spread over worker threads: each takes the next seed when it has done one, until all are done or one fails. */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type Outcome, runOne, type SimOptions } from './one-run.ts'
+import { commandFor, type Outcome, runOne, type SimOptions } from './one-run.ts'
 import type { RunResult } from './run.ts'
 
 export interface Spread {
@@ -23,8 +23,8 @@ export interface Totals {
   readonly latencyP50: number
 }
 
-/** Seeds that a worker is given at a time. */
-const shareSeeds = 4
+/** A seed that takes longer hangs; most take a fraction of a second. */
+const seedSecondsMax = 100
 
 interface WorkerData {
   readonly simulator: true
@@ -47,9 +47,7 @@ export async function runMany(
     })
     try {
       while (next < end && !failed() && performance.now() < until) {
-        const seeds = Array.from({ length: Math.min(shareSeeds, end - next) }, (_, i) => next + i)
-        next += seeds.length
-        outcomes.push(...(await ask(worker, seeds)))
+        outcomes.push(await ask(worker, next++, options))
       }
     } finally {
       await worker.terminate()
@@ -61,12 +59,20 @@ export async function runMany(
   return { runs: outcomes.length, failure, figures: totals(outcomes) }
 }
 
-function ask(worker: Worker, seeds: readonly number[]): Promise<Outcome[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<Outcome[]>()
+async function ask(worker: Worker, seed: number, options: SimOptions): Promise<Outcome> {
+  const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
   worker.once('message', resolve)
   worker.once('error', reject)
-  worker.postMessage(seeds)
-  return promise.finally(() => worker.off('error', reject))
+  const command = commandFor(options, seed, options.ns[seed % options.ns.length] as number)
+  const failure = `Seed ${seed}: not at an end after ${seedSecondsMax} s\nRepeat: ${command}`
+  const timer = setTimeout(() => resolve({ seed, scenario: '', failure, figures: undefined }), seedSecondsMax * 1_000)
+  worker.postMessage(seed)
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+    worker.off('error', reject)
+  }
 }
 
 function totals(outcomes: readonly Outcome[]): Totals {
@@ -87,7 +93,7 @@ function totals(outcomes: readonly Outcome[]): Totals {
 
 if (!isMainThread && (workerData as Partial<WorkerData> | null)?.simulator === true) {
   const { options } = workerData as WorkerData
-  parentPort?.on('message', (seeds: readonly number[]) => {
-    parentPort?.postMessage(seeds.map((seed) => runOne(options, seed)))
+  parentPort?.on('message', (seed: number) => {
+    parentPort?.postMessage(runOne(options, seed))
   })
 }

@@ -4,8 +4,11 @@
  * kept over restarts through the own blocks.
  */
 
-/** A wall clock that goes back by no more than this is read out of order rather than set back, µs. */
-const DISORDER_US_MAX = 1_000_000
+/**
+ * A wall clock that goes back by no more than this is read out of order rather than set back, µs. Deadlines stand still for so
+ * long at most when it is set back after all.
+ */
+const DISORDER_US_MAX = 50_000
 
 export class Clock {
   /** Microseconds since some moment; for durations and deadlines. */

@@ -57,7 +57,7 @@ export class Maker {
   #quorumRound = 0
   #quorumAtUs = 0
   #lastTsUs = 0
-  /** The last block was made while there was more to do. */
+  /** There was something to do ever since the last block was made. */
   #busy = false
 
   constructor(context: EpochContext, graph: Graph, committer: Committer, table: BlockTable, reports: Reports) {
@@ -109,6 +109,8 @@ export class Maker {
    * to say or to see through; without it a node only follows, which opens no round (section 5).
    */
   plan(need: boolean): Plan | undefined {
+    // What passes until there is something to do again is no round's time.
+    if (!need) this.#busy = false
     const round = this.#nextRound(need)
     if (round === undefined || this.#underWay !== undefined || !this.#lastIsPlaced()) return undefined
     const { clock, pacer } = this.#context

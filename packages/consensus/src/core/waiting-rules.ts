@@ -53,12 +53,20 @@ export class WaitingRules {
     return true
   }
 
-  /** W2: the vote on the first slot of the round before is over. */
+  /** W2: the vote on the first slot of the round before is over, or nobody is left who might still vote. */
   #firstSlotVoted(base: number): boolean {
     if (base < 2) return true
     const [first] = this.#committer.slots(base - 1)
     if (first === undefined) return true
-    return this.#committer.voted(base - 1, first) || this.#skipped(first, base)
+    return this.#committer.voted(base - 1, first) || this.#skipped(first, base) || this.#everybodyIsHere(base)
+  }
+
+  #everybodyIsHere(base: number): boolean {
+    const here = this.#graph.authors(base)
+    for (let author = 0; author < this.#misses.length; author++) {
+      if (((here >>> author) & 1) === 0 && author !== this.#self && !this.#skipped(author, base)) return false
+    }
+    return true
   }
 
   #skipped(author: number, base: number): boolean {

@@ -123,6 +123,7 @@ const ignore = (): void => undefined
 /** Nobody watches a liar. */
 const nobody: NodeObserver = {
   arrived: ignore,
+  checked: ignore,
   leaves: ignore,
   appended: ignore,
   durable: ignore,

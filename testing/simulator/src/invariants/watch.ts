@@ -89,6 +89,10 @@ export class Watch implements NodeObserver {
     }
   }
 
+  checked(node: number): void {
+    this.fairness.checked(node)
+  }
+
   leaves(node: number, frame: Uint8Array): void {
     for (const block of this.#o.reader.ofFrame(frame)) if (block.author === node) this.#ownBlockLeaves(node, block)
   }
@@ -98,7 +102,9 @@ export class Watch implements NodeObserver {
       if (record.kind !== RecordKind.own) continue
       const block = this.#o.reader.ofRecord(record)
       // An own unit stands behind what its block reports.
-      if (block !== undefined && isUnit(block)) this.#unitArrived(node, block)
+      if (block === undefined || !isUnit(block)) continue
+      this.#unitArrived(node, block)
+      this.fairness.made(node)
     }
   }
 
@@ -112,7 +118,8 @@ export class Watch implements NodeObserver {
     this.agreement.emitted(node, batch)
     const status = this.#o.nodeOf(node).status
     if (status !== undefined) this.#noteStatus(node, status)
-    this.fairness.emitted(unit, step)
+    const [first] = batch.messages
+    if (first !== undefined) this.fairness.emitted(unit, step, first.consensusUs)
   }
 
   installed(node: number, position: number): void {

@@ -6,7 +6,8 @@
  *
  * A live host does the same with sockets and files (`packages/broker/src/cluster`); nothing here knows of faults but crashes.
  */
-import type { Engine, EngineOptions } from '../../../../packages/consensus/src/engine.ts'
+import type { EngineOptions } from '../../../../packages/consensus/src/core/options.ts'
+import type { Engine } from '../../../../packages/consensus/src/engine.ts'
 import type { MessageKind } from '../../../../packages/consensus/src/model/block.ts'
 import type { Alarm, Effect, OrderedBatch, WalRecord } from '../../../../packages/consensus/src/model/effect.ts'
 import type { Epoch } from '../../../../packages/consensus/src/model/epoch.ts'
@@ -27,6 +28,8 @@ export interface EngineSource {
 /** What the invariants are told; `node` is the index of the world, which no epoch changes. */
 export interface NodeObserver {
   readonly arrived: (node: number, from: number, frame: Uint8Array) => void
+  /** Every signature that came so far is checked. */
+  readonly checked: (node: number) => void
   readonly leaves: (node: number, frame: Uint8Array) => void
   readonly appended: (node: number, records: readonly WalRecord[]) => void
   readonly durable: (node: number, records: readonly WalRecord[]) => void
@@ -83,6 +86,8 @@ export class SimulatedNode {
   #onCrash: () => void = () => undefined
   readonly #inputs: Input[] = []
   #stepping = false
+  /** Signatures whose checks are under way. */
+  #checks = 0
   #timerDueUs = Number.POSITIVE_INFINITY
   #timerEnteredUs = Number.POSITIVE_INFINITY
   /** By index in the current book: the node of the world, or -1; and the other way. */
@@ -188,6 +193,7 @@ export class SimulatedNode {
       }
       this.#carryOut(effect)
     }
+    if (input.type === 'verified' && --this.#checks === 0) this.#o.observer.checked(this.index)
   }
 
   #crash(): void {
@@ -195,6 +201,7 @@ export class SimulatedNode {
     this.#engine = undefined
     this.#life++
     this.#inputs.length = 0
+    this.#checks = 0
     this.#timerDueUs = Number.POSITIVE_INFINITY
     this.#timerEnteredUs = Number.POSITIVE_INFINITY
     this.crashes++
@@ -295,6 +302,7 @@ export class SimulatedNode {
 
   #verify({ handle, publicKey, bytes, signature }: Effect & { readonly type: 'verify' }): void {
     const ok = this.#o.keyring.verify(publicKey, bytes, signature)
+    this.#checks++
     const { verifyUs } = this.#o
     if (verifyUs === 0) this.#give({ type: 'verified', handle, ok, nowUs: this.clock.read() })
     else

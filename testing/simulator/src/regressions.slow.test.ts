@@ -1,0 +1,147 @@
+/**
+ * What once went wrong in the rules on paper or in an engine, each as a cluster in which it would show again (consensus.md section
+ * 18). Those that need no network are tests of the package itself.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Engine } from '../../../packages/consensus/src/engine.ts'
+import type { Cluster } from './cluster.ts'
+import { percentile } from './one-run.ts'
+import { type RunResult, run } from './run.ts'
+import { type BuilderHabit, type Scenario, scenarioOf } from './scenario.ts'
+
+interface Case {
+  readonly seeds: number
+  readonly n: number
+  readonly rounds: number
+  readonly change: Partial<Scenario>
+  readonly script?: (cluster: Cluster) => void
+}
+
+/** Runs seeds 1, 2, … of a calm scenario with these changes. A failure names its seed. */
+function runs({ seeds, n, rounds, change, script }: Case): RunResult[] {
+  return Array.from({ length: seeds }, (_, i) => {
+    const calm = scenarioOf({ seed: i + 1, n, rounds, faults: new Set() })
+    const scenario = { ...calm, baseUs: 2_000, keepRounds: undefined, verifyUs: calm.verifyUs.map(() => 0), ...change }
+    try {
+      return run({ scenario, engines: Engine }, script)
+    } catch (error) {
+      throw new Error(`Seed ${i + 1}, n = ${n}`, { cause: error })
+    }
+  })
+}
+
+function builder(node: number, ...habits: BuilderHabit[]): Pick<Scenario, 'liars'> {
+  return { liars: [{ node, kind: 'builder', habits }] }
+}
+
+test('A fork shown to w nodes or to one does not stall units', () => {
+  const results = runs({ seeds: 8, n: 4, rounds: 80, change: { ...builder(2, 'fork'), traffic: 'steady' } })
+  for (const { fairCuts, deliveriesUs } of results) {
+    assert.equal(fairCuts, 0)
+    assert.ok(percentile(deliveriesUs, 50) < 14_000, `Half of the deliveries took ${percentile(deliveriesUs, 50)} µs`)
+  }
+})
+
+test('Nodes that jumped over a round with the help of a fork find their way when everybody detects it', () => {
+  const change = { ...builder(0, 'fork', 'late', 'selective'), delays: 'asymmetric', traffic: 'steady' } as const
+  for (const { jailed } of runs({ seeds: 10, n: 4, rounds: 100, change })) assert.equal(jailed, 1)
+})
+
+test('A node that is late gets the old chain of a forker that the others have collected', () => {
+  const change = {
+    ...builder(3, 'fork', 'withhold', 'refuse'),
+    delays: 'far',
+    keepRounds: 64,
+    traffic: 'steady',
+  } as const
+  runs({ seeds: 4, n: 7, rounds: 150, change })
+})
+
+test('A forker whose second version is nobody’s parent is convicted by evidence', () => {
+  const change = { ...builder(1, 'fork', 'late'), traffic: 'isolated' } as const
+  for (const { jailed } of runs({ seeds: 6, n: 4, rounds: 60, change })) assert.equal(jailed, 1)
+})
+
+test('One slow node costs its own latency and not that of the others', () => {
+  const syncUs = [200, 200, 200, 8_000]
+  const results = runs({ seeds: 6, n: 4, rounds: 150, change: { delays: 'jitter', traffic: 'steady', syncUs } })
+  for (const { latencies } of results) assert.ok(percentile(latencies, 50) <= 5, `${percentile(latencies, 50)} rounds`)
+})
+
+test('A message into an idle cluster is everywhere after four delays', () => {
+  for (const n of [4, 7, 10]) {
+    const syncUs = Array.from({ length: n }, () => 50)
+    for (const { deliveriesUs } of runs({
+      seeds: 2,
+      n,
+      rounds: 60,
+      change: { traffic: 'isolated', syncUs, baseUs: 5_000 },
+    })) {
+      // Beside the delays: a synchronisation per round, of up to 100 µs.
+      assert.ok(percentile(deliveriesUs, 50) < 20_000 + 4 * 150, `${percentile(deliveriesUs, 50)} µs with ${n} nodes`)
+    }
+  }
+})
+
+test('No isolated message is stuck, however much delays jitter', () => {
+  for (const n of [4, 7]) {
+    for (const delays of ['uniform', 'tail', 'spikes'] as const) {
+      runs({ seeds: 3, n, rounds: 120, change: { traffic: 'isolated', delays } })
+    }
+  }
+})
+
+test('A node that crashes while the others fall silent comes back to what they have', () => {
+  runs({
+    seeds: 10,
+    n: 4,
+    rounds: 60,
+    change: { traffic: 'isolated', delays: 'uniform' },
+    script: (cluster) => {
+      for (let i = 0; i < 6; i++) {
+        const node = cluster.draws.pick(cluster.correct)
+        const atUs = cluster.draws.between(5, 600) * 1_000
+        cluster.agenda.at(atUs, () =>
+          cluster.crash(node, cluster.draws.below(6), cluster.draws.between(10, 200) * 1_000),
+        )
+      }
+    },
+  })
+})
+
+test('Junk parents at the edge of what is collected hang nobody and frame nobody', () => {
+  const change = {
+    ...builder(2, 'junkParents', 'late'),
+    keepRounds: 64,
+    delays: 'asymmetric',
+    traffic: 'steady',
+  } as const
+  runs({ seeds: 8, n: 4, rounds: 200, change })
+})
+
+test('All nodes restart at once, with a forker among them, and go on', () => {
+  const results = runs({
+    seeds: 8,
+    n: 4,
+    rounds: 100,
+    change: { ...builder(1, 'fork', 'withhold'), traffic: 'steady', delays: 'uniform' },
+    script: (cluster) => {
+      for (const atUs of [40_000, 120_000]) {
+        cluster.agenda.at(atUs, () => {
+          for (const node of cluster.correct)
+            cluster.crash(node, cluster.draws.below(4), cluster.draws.between(1, 8) * 1_000)
+        })
+      }
+    },
+  })
+  for (const { messages } of results) assert.ok(messages > 20)
+})
+
+test('A node 150 rounds away gets all of its messages ordered', () => {
+  const change = { delays: 'far', farTimes: 150, baseUs: 1_000, traffic: 'steady' } as const
+  for (const { messages, fairCuts } of runs({ seeds: 2, n: 4, rounds: 400, change })) {
+    assert.ok(messages > 100)
+    assert.equal(fairCuts, 0)
+  }
+})
