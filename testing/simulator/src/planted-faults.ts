@@ -151,18 +151,6 @@ export const plantedFaults: readonly Planted[] = [
     caughtAs: /another schedule|another position|diverged/,
   },
   {
-    name: 'times of a node go back with its clock',
-    edits: [
-      {
-        file: 'core/clock.ts',
-        find: 'Math.max(Math.floor(wallUs), this.#stampUs + 1)',
-        replace: 'Math.floor(wallUs)',
-      },
-    ],
-    under: ['clock'],
-    caughtAs: /Not settled|F2|durable/,
-  },
-  {
     name: 'a unit is reported by when it was asked for and not by when it came',
     edits: [
       {
