@@ -162,6 +162,9 @@ export class DiskJournal implements Journal {
 
   #run(): void {
     this.#running = true
+    // Both may be due in one turn, and the log takes one group at a time.
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
     clearTimeout(this.#timer)
     this.#timerDue = Number.POSITIVE_INFINITY
     this.#rounds().then(
