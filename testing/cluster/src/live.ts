@@ -7,6 +7,7 @@
  * The verdict is the last line, and the exit code.
  */
 import { parseArgs } from 'node:util'
+import { proveBidding } from './bidding-proof.ts'
 import { proveFaults } from './fault-proof.ts'
 import { proveKills } from './kill-proof.ts'
 import { proveOrder } from './order-proof.ts'
@@ -14,7 +15,8 @@ import type { Verdict } from './proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
        live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]
-       live.ts faults [--messages N] [--within-s SECONDS]`
+       live.ts faults [--messages N] [--within-s SECONDS]
+       live.ts bidding [--messages TASKS] [--within-s SECONDS]`
 
 async function main(): Promise<number> {
   const {
@@ -34,6 +36,7 @@ async function main(): Promise<number> {
   })
   const { nodes, messages, kills, victims, seed, 'within-s': withinS } = numbers(rest)
   const proofs: Readonly<Record<string, () => Promise<Verdict>>> = {
+    bidding: () => proveBidding({ tasks: messages, withinMs: withinS * 1000 }),
     faults: () => proveFaults({ messages, pauseMs: 5_000, withinMs: withinS * 1000, say: console.log }),
     kills: () =>
       proveKills({ nodes, messages, kills, victims, seed, stay, withinMs: withinS * 1000, say: console.log }),
