@@ -20,6 +20,7 @@ import { Outbox } from './core/outbox.ts'
 import { Random } from './core/random.ts'
 import { RecordKind, submissionRecord } from './core/records.ts'
 import { replay } from './core/replay.ts'
+import { Sealing } from './core/sealing.ts'
 import { Submissions } from './core/submissions.ts'
 import { defaultTunables } from './core/tunables.ts'
 import type { Effect, WalRecord } from './model/effect.ts'
@@ -35,19 +36,21 @@ export class Engine {
   readonly #toKeep = new Map<number, number>()
 
   private constructor(options: EngineOptions) {
-    const { genesis, cryptography, seed, appliedPosition } = options
+    const { genesis, publicKey, cryptography, seed, appliedPosition } = options
     const tunables = { ...defaultTunables, ...options.tunables }
     const outbox = new Outbox()
     const submissions = new Submissions(tunables, genesis.constants)
+    const clock = new Clock()
     this.#node = {
       options,
       tunables,
-      clock: new Clock(),
+      clock,
       outbox,
       random: new Random(seed),
       submissions,
       output: new OrderedOutput(genesis, cryptography, outbox, appliedPosition),
       journal: new Journal(outbox, submissions),
+      sealing: new Sealing(genesis, { publicKey, cryptography, submissions, clock }),
     }
     this.#epochs = new Epochs(this.#node)
   }

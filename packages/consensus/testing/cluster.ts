@@ -60,7 +60,29 @@ export function keyOf(node: number): Uint8Array {
 }
 
 export function cryptographyOf(node: number): Cryptography {
-  return { sha256, sign: (bytes) => signature(keyOf(node), bytes), verify: isSignature }
+  return {
+    sha256,
+    sign: (bytes) => signature(keyOf(node), bytes),
+    verify: isSignature,
+    open: (key, nonce, ciphertext) => {
+      const content = ciphertext.subarray(32)
+      const expected = sealedContent(key, nonce, content)
+      return expected.every((byte, i) => byte === ciphertext[i]) ? content : undefined
+    },
+    decryptShare: (encrypted) => masked(keyOf(node), encrypted),
+  }
+}
+
+/** Content as it is sealed here: in the open, behind a hash that only the key's holder makes. */
+export function sealedContent(key: Uint8Array, nonce: Uint8Array, content: Uint8Array): Uint8Array {
+  const tag = createHash('sha256').update(key).update(nonce).update(content).digest()
+  return new Uint8Array(Buffer.concat([tag, content]))
+}
+
+/** A share as it is encrypted here, and back. */
+export function masked(publicKey: Uint8Array, share: Uint8Array): Uint8Array {
+  const mask = sha256(publicKey)
+  return share.map((byte, i) => byte ^ (mask[i % 32] as number))
 }
 
 /** The first epoch of a network with these nodes. */
@@ -81,6 +103,8 @@ export class TestNode {
   up = true
   readonly log: Placed[] = []
   readonly placed = new Map<number, number>()
+  /** What became of sealed messages, by position; undefined: void. */
+  readonly opened = new Map<number, string | undefined>()
   readonly refused: string[] = []
   readonly alarms: Alarm[] = []
   readonly statuses: string[] = []
@@ -308,6 +332,9 @@ export class Cluster {
         return this.#install(node)
       case 'forget':
         own.wal = own.wal.filter(({ mark }) => mark >= effect.below)
+        return
+      case 'opened':
+        own.opened.set(effect.position, effect.content && new TextDecoder().decode(effect.content))
         return
       case 'read': {
         const { what, handle } = effect

@@ -14,4 +14,6 @@ export const fakeCryptography: Cryptography = {
     return signature
   },
   verify: () => true,
+  open: () => undefined,
+  decryptShare: () => undefined,
 }

@@ -10,6 +10,7 @@ import type { Outbox } from './outbox.ts'
 import type { Pacer } from './pacer.ts'
 import type { Peers } from './peers.ts'
 import type { Random } from './random.ts'
+import type { Sealing } from './sealing.ts'
 import type { Submissions } from './submissions.ts'
 import type { Tunables } from './tunables.ts'
 
@@ -38,4 +39,5 @@ export interface NodeParts {
   readonly submissions: Submissions
   readonly output: OrderedOutput
   readonly journal: Journal
+  readonly sealing: Sealing
 }

@@ -14,10 +14,9 @@ import { CatchingUp } from './catching-up.ts'
 import { Checkpoints, type Taken } from './checkpoints.ts'
 import type { EpochContext } from './context.ts'
 import { control } from './control.ts'
-import type { OrderedOutput } from './ordered-output.ts'
 import type { CheckpointRecord } from './records.ts'
 import { Serving } from './serving.ts'
-import { type EpochState, writeState } from './snapshot.ts'
+import { type EpochState, type LogState, writeState } from './snapshot.ts'
 import { Stall } from './stall.ts'
 
 /** What of an epoch concerns the whole engine. */
@@ -40,18 +39,18 @@ export class EpochRun implements EmissionSink {
   /** The change of the book that ends this epoch; undefined: none yet. */
   ending: Reconfiguration | undefined
   readonly #state: EpochState
-  readonly #output: OrderedOutput
+  readonly #log: LogState
   readonly #sink: EpochSink
 
-  constructor(context: EpochContext, state: EpochState, output: OrderedOutput, sink: EpochSink) {
+  constructor(context: EpochContext, state: EpochState, log: LogState, sink: EpochSink) {
     this.context = context
     this.#state = state
-    this.#output = output
+    this.#log = log
     this.#sink = sink
     this.agreement = new Agreement(context, state, this)
     const { graph, table } = this.agreement
     this.serving = new Serving(context.outbox, table, (name) => graph.waitingBlock(name))
-    this.checkpoints = new Checkpoints(context, output, state.schedule, {
+    this.checkpoints = new Checkpoints(context, log.output, state.schedule, {
       certified: (certificate) => sink.certified(this, certificate),
       diverged: (step) => sink.diverged(step),
     })
@@ -61,7 +60,7 @@ export class EpochRun implements EmissionSink {
 
   /** Whether this node has something to say or to see through. */
   get need(): boolean {
-    return this.agreement.need || this.#state.schedule.pending || this.ending !== undefined
+    return this.agreement.need || this.#state.schedule.pending || this.#log.sealing.need || this.ending !== undefined
   }
 
   /** The run begins behind a checkpoint of before a restart. What is not certified yet can still become so. */
@@ -72,8 +71,9 @@ export class EpochRun implements EmissionSink {
   }
 
   emit(emission: Emission, block: Block, at: { step: number; jailed: number }): number {
-    const messages = this.#output.place(emission, block, at)
+    const messages = this.#log.output.place(emission, block, at)
     if (messages.length > 0) this.#state.schedule.emitted(block.body.length)
+    this.#log.sealing.emitted(messages)
     if (emission.author === this.context.self) this.#sink.placed(messages)
     const { convicted, checkpointRequested, reconfiguration } = control(this.context, messages, at.jailed)
     if (checkpointRequested) this.#state.schedule.request()
@@ -82,12 +82,17 @@ export class EpochRun implements EmissionSink {
   }
 
   linearised(authors: number): void {
-    this.#output.linearised |= authors
+    this.#log.output.linearised |= authors
   }
 
   stepDone(step: number): boolean {
+    const { outbox } = this.context
+    const after = this.#log.output.next
+    for (const { position, content } of this.#log.sealing.stepDone({ silent: outbox.replaying })) {
+      if (after >= this.#log.output.appliedPosition) outbox.push({ type: 'opened', position, after, content })
+    }
     const consensusUs = this.#state.fair.consensusUs
-    const write = (): Uint8Array => writeState(this.#state, this.#output)
+    const write = (): Uint8Array => writeState(this.#state, this.#log)
     const taken = this.checkpoints.stepDone({ step, consensusUs }, this.ending, write)
     if (taken !== undefined) this.#sink.checkpointed(this, taken)
     return this.ending !== undefined

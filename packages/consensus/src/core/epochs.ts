@@ -84,6 +84,7 @@ export class Epochs {
       this.#node.outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
     }
     this.#tellEpoch()
+    if (!this.#node.journal.inDoubt) this.#node.sealing.giveShares()
   }
 
   /** Peers told enough about the blocks of before: from this round on, and with fresh numbers, this node is heard again. */
@@ -160,6 +161,7 @@ export class Epochs {
     this.before = this.run
     this.#node.submissions.enter(next.constants)
     this.#node.output.enter(next)
+    this.#node.sealing.enter(next)
     const context = this.#contextOf(next)
     this.#begin(context, freshState(next, context.domain, consensusUs))
   }
@@ -197,7 +199,8 @@ export class Epochs {
     }
     const context = epoch === genesis ? this.run.context : this.#contextOf(epoch)
     this.#node.output.enter(epoch)
-    const state = readState(base.state, epoch, context.domain, this.#node.output)
+    this.#node.sealing.enter(epoch)
+    const state = readState(base.state, epoch, context.domain, this.#node)
     if (state === undefined) return this.halt(base.step)
     this.#node.submissions.enter(epoch.constants)
     this.#begin(context, state)
@@ -217,7 +220,8 @@ export class Epochs {
       if (link.certificate.checkpoint.epoch < epoch.number) this.#node.journal.epoch(epochLinkBytes(link))
     }
     this.#node.output.enter(epoch)
-    const state = readState(bytes, epoch, context.domain, this.#node.output)
+    this.#node.sealing.enter(epoch)
+    const state = readState(bytes, epoch, context.domain, this.#node)
     if (state === undefined) return this.halt(step)
     this.#node.submissions.enter(epoch.constants)
     const { consensusUs } = state.fair
@@ -233,6 +237,7 @@ export class Epochs {
     this.#node.journal.checkpoint({ epoch: epoch.number, step, position: logSize, ...maker.used, ending, state: bytes })
     this.run.checkpoints.adopt(certificate)
     if (end !== undefined) this.enter(end)
+    this.#node.sealing.giveShares()
   }
 
   /** Blocks that were here before a snapshot of the same epoch came, as far as they are above it. */
@@ -290,7 +295,7 @@ export class Epochs {
       certified: (run, certificate) => this.#certified(run, certificate),
       diverged: (step) => this.halt(step),
     }
-    return new EpochRun(context, state, this.#node.output, sink)
+    return new EpochRun(context, state, this.#node, sink)
   }
 
   #amnesiaOf(context: EpochContext): Amnesia {

@@ -2,7 +2,7 @@
  * The engine's own snapshot (consensus.md section 11): all that decides how the log goes on behind a step, in bytes that are the
  * same on every node, cut into chunks whose hashes a checkpoint names.
  *
- *     state     committer | fair order | checkpoint schedule | positions | log tree | authors heard since the last batch
+ *     state     committer | fair order | checkpoint schedule | positions | log tree | authors heard since the last batch | sealed
  *     chunks    256 KiB each ─▶ list of their hashes ─▶ hash of the list, in the checkpoint
  */
 import type { Domain } from '../bytes/domain.ts'
@@ -15,6 +15,7 @@ import type { Cryptography } from '../model/cryptography.ts'
 import type { Epoch } from '../model/epoch.ts'
 import { FairOrder } from '../order/fair-order.ts'
 import type { OrderedOutput } from './ordered-output.ts'
+import type { Sealing } from './sealing.ts'
 
 export const chunkBytesMax = 256 * 1024
 const HASH_BYTES = 32
@@ -36,6 +37,12 @@ export interface EpochState {
   readonly schedule: CheckpointSchedule
 }
 
+/** What goes on from epoch to epoch. */
+export interface LogState {
+  readonly output: OrderedOutput
+  readonly sealing: Sealing
+}
+
 /** At the begin of an epoch; time goes on from `consensusUs`. */
 export function freshState(epoch: Epoch, domain: Domain, consensusUs: number): EpochState {
   const graph = new Graph(epoch)
@@ -45,21 +52,22 @@ export function freshState(epoch: Epoch, domain: Domain, consensusUs: number): E
 }
 
 /** Behind a closed step. */
-export function writeState(state: EpochState, output: OrderedOutput): Uint8Array {
+export function writeState(state: EpochState, { output, sealing }: LogState): Uint8Array {
   const writer = new Writer(4096)
   state.committer.write(writer)
   state.fair.write(writer)
   state.schedule.write(writer)
   output.write(writer)
+  sealing.write(writer)
   return writer.take()
 }
 
-/** What `writeState` wrote, `output` included; undefined: the bytes are something else. */
+/** What `writeState` wrote, the log's part included; undefined: the bytes are something else. */
 export function readState(
   bytes: Uint8Array,
   epoch: Epoch,
   domain: Domain,
-  output: OrderedOutput,
+  { output, sealing }: LogState,
 ): EpochState | undefined {
   const reader = new Reader(bytes)
   const { graph, committer } = Committer.read(reader, epoch, domain)
@@ -68,6 +76,7 @@ export function readState(
   const schedule = new CheckpointSchedule(epoch.constants)
   schedule.read(reader)
   output.read(reader)
+  sealing.read(reader)
   return reader.end() ? { graph, committer, fair, schedule } : undefined
 }
 

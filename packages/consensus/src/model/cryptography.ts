@@ -11,4 +11,8 @@ export interface Cryptography {
   sign(bytes: Uint8Array): Uint8Array
   /** Whether this is a signature over `bytes` by the key, an uncompressed P-256 point. For what is rare: evidence, certificates. */
   verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean
+  /** AES-256-GCM, the tag behind the ciphertext; undefined: it does not open. The same on all nodes. */
+  open(key: Uint8Array, nonce: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined
+  /** A share of a sealed message's key that was encrypted to this node; undefined: it is none (section 12). */
+  decryptShare(encrypted: Uint8Array): Uint8Array | undefined
 }

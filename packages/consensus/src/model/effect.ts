@@ -27,6 +27,16 @@ export type Effect =
   /** Give a `timer` input at this time, in place of any earlier request. */
   | { readonly type: 'timerAt'; readonly atUs: number }
   | { readonly type: 'emit'; readonly batch: OrderedBatch }
+  /**
+   * A sealed message has its verdict: what was in it, or undefined if it is void. At the same place of the log on all nodes:
+   * behind everything emitted so far, which ends at position `after`.
+   */
+  | {
+      readonly type: 'opened'
+      readonly position: number
+      readonly after: number
+      readonly content: Uint8Array | undefined
+    }
   /** A submission that asked for it (`keep`) is on this node's disk, and will get a place although the process ends. */
   | { readonly type: 'kept'; readonly id: number }
   /** A submission has a place. */

@@ -32,6 +32,14 @@ export interface SealedVerdict {
   readonly content: Uint8Array | undefined
 }
 
+/** A share that a node still has to give. */
+export interface LackingShare {
+  readonly position: number
+  readonly encrypted: Uint8Array
+  /** Whether a share is the one that the sealer named; another one counts for nothing. */
+  readonly isTrue: (share: Uint8Array) => boolean
+}
+
 /** Bytes of sealed messages that wait; of more, those with the lowest positions are void. A liar cannot fill the memory. */
 export const sealedBytesMax = 64 * 1024 * 1024
 
@@ -96,6 +104,16 @@ export class SealedMessages {
       if (node === -1 || waiting.shares.some((known) => known.node === node)) continue
       if (!this.#isTrue(waiting.envelope, node, share)) continue
       waiting.shares.push({ node, bytes: share.slice() })
+    }
+  }
+
+  /** Messages that wait and have no true share of the node with this key yet, with its own share as the sealer wrote it. */
+  *lacking(publicKey: Uint8Array): Generator<LackingShare> {
+    for (const { position, keys, w, shares, envelope } of this.#waiting.values()) {
+      const node = keys.findIndex((key) => sameBytes(key, publicKey))
+      const own = envelope.shares[node]
+      if (own === undefined || shares.length === w || shares.some((known) => known.node === node)) continue
+      yield { position, encrypted: own.encrypted, isTrue: (share) => this.#isTrue(envelope, node, share) }
     }
   }
 

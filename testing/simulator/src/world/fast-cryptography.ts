@@ -29,6 +29,8 @@ export function fastKeyring(n: number): Keyring {
         sha256: (bytes) => fastHash(bytes, 0),
         sign: (bytes) => signature(index, signed++, bytes),
         verify: isValid,
+        open: () => undefined,
+        decryptShare: () => undefined,
       }
     },
     verify: isValid,

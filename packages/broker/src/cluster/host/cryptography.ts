@@ -5,6 +5,7 @@
 import { hash, type KeyObject, sign, verify } from 'node:crypto'
 import type { Cryptography } from '@concordmq/consensus'
 import { keyOfPoint } from '../identity/node-keys.ts'
+import { decryptShare, openSealed } from './sealed-shares.ts'
 
 /** Largest cluster whose signatures are verified in line. */
 const INLINE_NODES_MAX = 7
@@ -19,6 +20,8 @@ export function nodeCryptography(privateKey: KeyObject): Cryptography {
       const theirs = keyOfPoint(publicKey)
       return theirs !== undefined && verify('sha256', bytes, { key: theirs, dsaEncoding: 'ieee-p1363' }, signature)
     },
+    open: openSealed,
+    decryptShare: (encrypted) => decryptShare(privateKey, encrypted),
   }
 }
 

@@ -158,6 +158,9 @@ export class Driver {
         return this.#o.certified(effect)
       case 'appChunk':
         return this.#chunk(effect)
+      case 'opened':
+        // The broker seals nothing; what others sealed has no reader here.
+        return
       case 'install':
         return void this.#install(effect)
       case 'epoch':
