@@ -261,6 +261,7 @@ export class SimulatedNode {
       case 'epoch':
         this.#enter(effect.epoch)
         break
+      case 'opened':
       case 'certified':
       case 'status':
         // For operators and proofs; `Watch` reads the engine's status itself.
