@@ -88,7 +88,10 @@ export class RoamingClient {
   #next(): void {
     clearTimeout(this.#timer)
     if (this.#closed) return
-    if (this.#o.stays !== true) this.#node = (this.#node + 1) % this.#o.places.nodes
+    const { stays, places } = this.#o
+    // A node that has just started refuses clients for a moment: whoever was told to begin there does.
+    const begins = this.connections === 0 && places.target(this.#node) !== undefined
+    if (stays !== true && !begins) this.#node = (this.#node + 1) % places.nodes
     this.#timer = setTimeout(() => this.#connect(), retryMs)
   }
 
