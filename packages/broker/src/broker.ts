@@ -160,7 +160,6 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #outboxLimits: { -readonly [P in keyof OutboxLimits]: OutboxLimits[P] }
   readonly #inline: InlineSubscriptions
   readonly #injector: Injector
-  readonly #node: number
   readonly #incarnation: number
   #accepted = 0
   #silent: boolean
@@ -170,7 +169,6 @@ class ConcordBroker implements Broker, ConnectionHandler {
   constructor(settings: Settings, options: BrokerOptions, storage: Storage) {
     const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
-    this.#node = settings.cluster?.log.node ?? NODE
     this.#logger = logger
     this.#silent = settings.access.silentConnectErrors
     this.#hooks = new HookPoints({ counters: this.counters, logger, timeoutMs: settings.embedding.hookTimeoutMs })
@@ -307,7 +305,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       sessionExpiryMax: settings.sessions.expiryMax,
       clientIdBytesMax: () => this.#settings.limits.clientIdBytesMax,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
-      node: this.#node,
+      node: () => this.#node,
       incarnation: () => this.#bft?.incarnation ?? this.#incarnation,
       serves: () => this.#bft?.serves ?? true,
       stalled: () => this.#bft?.stalled ?? false,
@@ -351,6 +349,11 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   // ---------------------------------------------------------------- the cluster
+
+  /** Which node this is: may change with the epoch. */
+  get #node(): number {
+    return this.#settings.cluster?.log.node ?? NODE
+  }
 
   /** Takes part in the order of the cluster; clients are served when the order has this life of the node. */
   async joinCluster(): Promise<void> {

@@ -62,6 +62,15 @@ export const errorKinds = {
     retryable: false,
   },
   CMQ_CLUSTER_DIRECTORY: { remedy: 'give this node a data directory of its own', retryable: false },
+  CMQ_CLUSTER_CHANGE: {
+    remedy: 'look at `concordmq ctl cluster status`, and have operators sign a change that follows it',
+    retryable: false,
+  },
+  CMQ_CLUSTER_CHANGE_LATER: {
+    remedy: 'look at `concordmq ctl cluster status`: it takes effect when a quorum of nodes is there',
+    retryable: true,
+  },
+  CMQ_CLUSTER_REMOVED: { remedy: 'to take it in again, have operators add its key', retryable: false },
   CMQ_PROOF_LATER: { remedy: 'ask again once the message is ordered and a quorum of nodes is there', retryable: true },
   CMQ_PROOF_FORGOTTEN: { remedy: 'ask another node, or ask sooner and keep the proof', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },

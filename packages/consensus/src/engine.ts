@@ -9,6 +9,7 @@
  * No clock, no randomness, no waiting: the host gives times, bytes and answers. The same inputs give the same effects.
  */
 import { decodeFrame, encodeBlockFrame, type Frame } from './bytes/frames.ts'
+import type { Reconfiguration } from './bytes/reconfiguration.ts'
 import { Clock } from './core/clock.ts'
 import type { NodeParts } from './core/context.ts'
 import { Epochs } from './core/epochs.ts'
@@ -88,6 +89,11 @@ export class Engine {
       queuedMessages: this.#node.submissions.queuedMessages,
       queuedBytes: this.#node.submissions.queuedBytes,
     }
+  }
+
+  /** The change of the book that ends this epoch, while it is ordered and the next one has not begun. */
+  get ending(): Reconfiguration | undefined {
+    return this.#epochs.run.ending
   }
 
   /** Takes one input; gives what is to be done for it, in order. */

@@ -2,7 +2,16 @@ export { blockMessages, decodeBlock, encodeBlock, makeBlock } from './bytes/bloc
 export { Domain, signedBlockBytes, signedBytes } from './bytes/domain.ts'
 export { epochProblem, makeEpoch } from './bytes/epoch-record.ts'
 export { decodeFrame, encodeFrame, frameHeadBytes, frameLength } from './bytes/frames.ts'
-export { encodeReconfiguration, reconfigurationContent } from './bytes/reconfiguration.ts'
+export {
+  decodeReconfiguration,
+  encodeReconfiguration,
+  operatorsProblem,
+  type Reconfiguration,
+  type ReconfigurationContent,
+  reconfigurationContent,
+  reconfigurationProblem,
+  signedReconfigurationBytes,
+} from './bytes/reconfiguration.ts'
 export type { EngineOptions } from './core/options.ts'
 export { RecordKind } from './core/records.ts'
 export { defaultTunables, type Tunables } from './core/tunables.ts'

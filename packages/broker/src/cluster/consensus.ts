@@ -9,6 +9,7 @@ import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { Changes } from './host/changes.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
 import { Driver, type Submission } from './host/driver.ts'
@@ -38,6 +39,8 @@ export interface ConsensusOptions {
   /** The key need not be in the book: the node waits to be taken in. */
   readonly joining?: boolean
   readonly logger: Logger
+  /** An epoch began, the first one included. */
+  readonly onEpoch?: (epoch: Epoch) => void
   /** The node cannot go on, and has stopped. */
   readonly onFailure: (error: Error) => void
 }
@@ -53,6 +56,9 @@ export interface ClusterFigures {
 
 /** What a frame is longer than the block in it, at most (section 16). */
 const FRAME_OVERHEAD_BYTES = 1024
+
+/** How long a node that was taken out still serves those who have not seen the end of the epoch. */
+const LEAVING_MS = 3000
 
 const beforeStart: Omit<Status, 'mode'> = {
   epoch: 0,
@@ -89,7 +95,10 @@ export class Consensus implements OrderedLog {
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
   readonly #proofs: Proofs
+  readonly #changes: Changes
   #members: Members
+  /** Runs while this node is in the book no more, and others may still need what it signed. */
+  #leaving: NodeJS.Timeout | undefined
   #engine: Engine | undefined
   #driver: Driver | undefined
   #links: Links | undefined
@@ -112,6 +121,11 @@ export class Consensus implements OrderedLog {
     this.#proofs = new Proofs(options.genesis, (done) =>
       this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
     )
+    this.#changes = new Changes({
+      cryptography: nodeCryptography(options.privateKey),
+      isEnding: () => this.#engine?.ending !== undefined,
+      submit: (bytes, done) => this.#submit(bytes, MessageKind.reconfiguration, { done }),
+    })
   }
 
   /**
@@ -148,6 +162,11 @@ export class Consensus implements OrderedLog {
 
   get nodes(): readonly OrderedLogNode[] {
     return this.#members.all.map(({ point, keyId, address }) => ({ publicKey: point, keyId, address }))
+  }
+
+  /** The current epoch, as far as this node knows. */
+  get epoch(): Epoch {
+    return this.#members.epoch
   }
 
   get status(): Status {
@@ -207,19 +226,6 @@ export class Consensus implements OrderedLog {
     this.#submit(bytes, MessageKind.payload, { done, kept })
   }
 
-  /** The address book in force. */
-  get epoch(): Epoch {
-    return this.#members.epoch
-  }
-
-  /** Gives a change of the book to the order (`signReconfiguration`); what is not rightly signed has no effect there. */
-  reconfigure(change: Uint8Array): Promise<Placement> {
-    return new Promise((resolve) => {
-      if (this.#driver === undefined) resolve({ type: 'refused', why: 'stopped' })
-      else this.#driver.submit(change, MessageKind.reconfiguration, { done: resolve, kept: undefined })
-    })
-  }
-
   applied(position: number): void {
     this.#driver?.input({ type: 'applied', position, nowUs: this.#clock.nowUs() })
   }
@@ -232,9 +238,20 @@ export class Consensus implements OrderedLog {
     return this.#proofs.prove(position)
   }
 
+  /**
+   * Has a change of the book ordered (`encodeReconfiguration`), and resolves with the epoch that begins by it. Rejects with
+   * `CMQ_CLUSTER_CHANGE` when it may not follow the current epoch, operators did not sign it, or another one is under way;
+   * with `CMQ_CLUSTER_CHANGE_LATER` when it is not in force in time, which it may still become.
+   */
+  reconfigure(change: Uint8Array): Promise<Epoch> {
+    return this.#changes.order(change, this.epoch)
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
+    clearTimeout(this.#leaving)
+    this.#changes.stop()
     this.#driver?.stop()
     this.#proofs.stop()
     await this.#links?.close()
@@ -287,16 +304,36 @@ export class Consensus implements OrderedLog {
   }
 
   #epochBegan(epoch: Epoch, links: readonly Uint8Array[]): void {
+    const { logger } = this.#o
+    const before = this.#members
     this.#proofs.entered(links)
-    // A node that was taken out of the book goes on long enough to learn of it.
-    this.#members = membersIn(epoch, { ...this.#o, joining: true }, this.#members.instance)
+    this.#members = membersIn(epoch, { ...this.#o, joining: true }, before.instance)
+    const { self, all } = this.#members
+    logger.info(
+      { event: 'cluster.epoch', epoch: epoch.number, node: self.index, nodes: all.length },
+      `Epoch ${epoch.number} of the cluster: ${all.length} nodes, this one is ${self.index < 0 ? 'not among them' : `node ${self.index}`}`,
+    )
+    this.#leave(before.self.index >= 0 && self.index < 0)
     this.#application?.epochChanged()
     this.#links?.replaceMembers(this.#members).catch((error: unknown) => {
-      this.#o.logger.error(
+      logger.error(
         { event: 'cluster.listen', error: reasonOf(error) },
         `Cannot listen to the nodes of the new epoch: ${reasonOf(error)}`,
       )
     })
+    this.#changes.began(epoch)
+    this.#o.onEpoch?.(epoch)
+  }
+
+  /** Whether this node has left the book: then it ends, unless a later epoch, known in a moment, has it again. */
+  #leave(left: boolean): void {
+    clearTimeout(this.#leaving)
+    if (!left) return
+    const { number } = this.epoch
+    this.#leaving = setTimeout(() => {
+      const message = `This node was taken out of the cluster: epoch ${number} is without it`
+      this.#fail(new ConcordError('CMQ_CLUSTER_REMOVED', message))
+    }, LEAVING_MS)
   }
 
   #statusChanged(status: Status): void {

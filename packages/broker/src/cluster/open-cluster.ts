@@ -3,6 +3,7 @@
  * follows from the book; so nodes with different books are in different networks, and refuse each other.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
+import type { Epoch } from '@concordmq/consensus'
 import type { Files } from '../model/files.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { type Logger, silentLogger } from '../telemetry/logger.ts'
@@ -12,9 +13,9 @@ import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 
 export interface ClusterNodeOptions {
-  /** All nodes, in the same order everywhere: 1 to 31. */
+  /** All nodes that the network began with, in the same order everywhere: 1 to 31. */
   readonly book: readonly { readonly publicKey: KeyObject; readonly address: string }[]
-  /** This node's key; its public part is in the book. */
+  /** This node's key; its public part is in the book, or operators take it in later (`joining`). */
   readonly privateKey: KeyObject
   /** Where the consensus log lies; made if it is missing. */
   readonly directory: string
@@ -37,6 +38,8 @@ export interface ClusterNodeOptions {
   readonly logger?: Logger
   /** Another file system under the log, for tests. */
   readonly files?: Files
+  /** An epoch began, the first one included. */
+  readonly onEpoch?: (epoch: Epoch) => void
   /** The node cannot go on, and has stopped. */
   readonly onFailure?: (error: Error) => void
 }
@@ -65,6 +68,7 @@ export async function openClusterNode(options: ClusterNodeOptions): Promise<Cons
     settingsDigest: options.settingsDigest,
     programVersion: options.programVersion ?? '',
     logger: options.logger ?? silentLogger,
+    onEpoch: options.onEpoch ?? (() => {}),
     onFailure: options.onFailure ?? (() => {}),
   })
 }

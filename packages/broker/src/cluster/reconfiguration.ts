@@ -8,8 +8,7 @@ import {
   constantsFor,
   type Epoch,
   encodeReconfiguration,
-  reconfigurationContent,
-  signedBytes,
+  signedReconfigurationBytes,
 } from '@concordmq/consensus'
 
 export interface OperatorKey {
@@ -25,7 +24,7 @@ export function signReconfiguration(
   operators: readonly OperatorKey[],
 ): Uint8Array {
   const change = { number: epoch.number + 1, nodes, constants: constantsFor(nodes.length) }
-  const content = signedBytes('reconfig', epoch.hash, reconfigurationContent(change))
+  const content = signedReconfigurationBytes(epoch, change)
   const signatures = operators.map(({ operator, privateKey }) => ({
     operator,
     signature: sign('sha256', content, { key: privateKey, dsaEncoding: 'ieee-p1363' }),

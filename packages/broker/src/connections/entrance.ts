@@ -45,7 +45,7 @@ export interface EntranceOptions {
   readonly clientIdBytesMax: () => number
   /** Seconds; 0: no limit. */
   readonly messageExpiryMax: () => number
-  readonly node: number
+  readonly node: () => number
   readonly incarnation: () => number
   /** False: the order does not have this node yet, or any more. */
   readonly serves: () => boolean
@@ -86,7 +86,7 @@ export class Entrance {
   /** The identity of the next connection, or of what the broker does in a client's place. */
   nextId(): ConnectionId {
     const { node, incarnation } = this.#o
-    return { node, incarnation: incarnation(), counter: ++this.#counter }
+    return { node: node(), incarnation: incarnation(), counter: ++this.#counter }
   }
 
   connect(connection: Connection, packet: ConnectPacket): void {

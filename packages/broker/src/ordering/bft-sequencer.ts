@@ -68,6 +68,8 @@ const TIMER_MS_MAX = 60_000
 const STAGGER_MS = 100
 /** A tick may be given a time just before the deadline: the next one comes after this long. */
 const TICK_MS_MIN = 20
+/** Nodes of a cluster. */
+const NODES_MAX = 31
 /** How often the log hears how far this node got. */
 const ACKNOWLEDGE_MS = 1000
 /** While a node is gone, ticks come so often that its fall needs no other traffic: parts of the time-out. */
@@ -96,6 +98,8 @@ export class BftSequencer implements Sequencer, Order {
   #stalled = false
   #number = 0
   #incarnation = 0
+  /** The number of this node in its present life. */
+  #node = -1
   /** The `start` of this life is applied. */
   #begun = false
   #closed = false
@@ -227,6 +231,9 @@ export class BftSequencer implements Sequencer, Order {
     const { machine, log } = this.#o
     this.#incarnation = Math.max(incarnation, machine.incarnationOf(log.node) + 1)
     this.#number = 0
+    this.#node = log.node
+    // In no book: an epoch that has this node begins its life.
+    if (log.node < 0) return
     this.#writer.begin(this.#incarnation, 0)
     this.#writer.command({ type: 'start', node: log.node, incarnation: this.#incarnation })
     this.#open = [undefined]
@@ -397,12 +404,19 @@ export class BftSequencer implements Sequencer, Order {
     for (const goOn of this.#waiting.splice(0)) goOn()
   }
 
+  /** Nodes have other numbers: a life ends with the number that it began under, since others know its commands by it. */
+  epochChanged(): void {
+    this.#goneMs.clear()
+    if (this.#o.log.node !== this.#node && this.#incarnation > 0) this.#endLife()
+  }
+
   // ---------------------------------------------------------------- time
 
   statusChanged(status: Status): void {
     const { log, machine, nowMs } = this.#o
     this.#stalled = status.mode === 'stalled'
-    for (let node = 0; node < log.nodes.length; node++) {
+    // Those that were taken out of the book, too.
+    for (let node = 0; node < NODES_MAX; node++) {
       const life = machine.node(node)
       const isGone = node !== log.node && (status.connected & (1 << node)) === 0
       if (!isGone || life === undefined || life.down) this.#goneMs.delete(node)

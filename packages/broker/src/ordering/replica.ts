@@ -52,6 +52,8 @@ export class Replica implements OrderedApplication {
     this.#o.statusChanged(status)
   }
 
-  /** Nodes keep their numbers from epoch to epoch: what a fallen one had ends by its silence. */
-  epochChanged(): void {}
+  /** A node keeps its number as long as the book lets it: what one had that is gone ends by its silence. */
+  epochChanged(): void {
+    this.#o.sequencer.epochChanged()
+  }
 }

@@ -6,8 +6,10 @@
  *     message     content | count u8 | (operator u8 | signature 64) …
  */
 import type { Constants } from '../model/constants.ts'
+import type { Cryptography } from '../model/cryptography.ts'
 import type { BookNode, Epoch } from '../model/epoch.ts'
 import { signatureBytes } from './block-codec.ts'
+import { signedBytes } from './domain.ts'
 import { epochProblem, operatorsMax, readBook, readConstants, writeBook, writeConstants } from './epoch-record.ts'
 import { sameBytes } from './order.ts'
 import { Reader } from './reader.ts'
@@ -32,7 +34,12 @@ export interface Reconfiguration extends ReconfigurationContent {
   readonly signatures: readonly OperatorSignature[]
 }
 
-/** What operators sign. */
+/** What an operator's key signs for a change that is to end `epoch`. */
+export function signedReconfigurationBytes(epoch: Pick<Epoch, 'hash'>, content: ReconfigurationContent): Uint8Array {
+  return signedBytes('reconfig', epoch.hash, reconfigurationContent(content))
+}
+
+/** The part of a change that is signed. */
 export function reconfigurationContent({ number, nodes, constants }: ReconfigurationContent): Uint8Array {
   const writer = new Writer(4096)
   writer.u32(number)
@@ -79,6 +86,23 @@ export function reconfigurationProblem(epoch: Epoch, change: Reconfiguration): s
   const changes = Math.max(missingFrom(epoch.nodes, nodes), missingFrom(nodes, epoch.nodes))
   const most = Math.max(epoch.f, 1)
   return changes > most ? `${changes} nodes change at once, at most ${most} may` : undefined
+}
+
+/** Why the signatures of a change are not enough for `epoch`; undefined: operators want it. */
+export function operatorsProblem(
+  epoch: Epoch,
+  change: Reconfiguration,
+  { verify }: Pick<Cryptography, 'verify'>,
+): string | undefined {
+  const { keys, threshold } = epoch.operators
+  if (keys.length === 0) return 'this cluster has no operators: its address book names none'
+  const signed = signedReconfigurationBytes(epoch, change)
+  const valid = change.signatures.filter(({ operator, signature }) => {
+    const key = keys[operator]
+    return key !== undefined && verify(key, signed, signature)
+  })
+  if (valid.length >= threshold) return undefined
+  return `${valid.length} operators signed it for epoch ${epoch.number} as it is now, ${threshold} must`
 }
 
 function missingFrom(nodes: readonly BookNode[], others: readonly BookNode[]): number {

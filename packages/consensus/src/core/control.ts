@@ -3,12 +3,12 @@
  * book, the wish for a checkpoint. They take effect at their place in the order, so equally on all nodes; whether one is valid
  * follows from its bytes and the epoch alone.
  */
-import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
+import { signedBlockBytes } from '../bytes/domain.ts'
 import { decodeEvidence } from '../bytes/evidence.ts'
 import {
   decodeReconfiguration,
+  operatorsProblem,
   type Reconfiguration,
-  reconfigurationContent,
   reconfigurationProblem,
 } from '../bytes/reconfiguration.ts'
 import { MessageKind } from '../model/block.ts'
@@ -53,13 +53,8 @@ function convictedBy(context: EpochContext, bytes: Uint8Array, jailed: number): 
 }
 
 /** A change that enough operators signed, to a book that may follow this one. */
-function validReconfiguration(context: EpochContext, bytes: Uint8Array): Reconfiguration | undefined {
+function validReconfiguration({ epoch, cryptography }: EpochContext, bytes: Uint8Array): Reconfiguration | undefined {
   const change = decodeReconfiguration(bytes)
-  if (change === undefined || reconfigurationProblem(context.epoch, change) !== undefined) return undefined
-  const { keys, threshold } = context.epoch.operators
-  const content = signedBytes('reconfig', context.epoch.hash, reconfigurationContent(change))
-  const signed = change.signatures.filter(({ operator, signature }) =>
-    context.cryptography.verify(keys[operator]!, content, signature),
-  )
-  return threshold > 0 && signed.length >= threshold ? change : undefined
+  if (change === undefined || reconfigurationProblem(epoch, change) !== undefined) return undefined
+  return operatorsProblem(epoch, change, cryptography) === undefined ? change : undefined
 }

@@ -8,6 +8,7 @@ import { ConcordError } from '../../errors.ts'
 import { keyIdOfPoint, keyOfPoint, pointOf } from './node-keys.ts'
 
 export interface Member {
+  /** In the book; -1: this node itself, which is not in it. */
   readonly index: number
   readonly keyId: string
   readonly publicKey: KeyObject
@@ -41,7 +42,7 @@ export interface MembersOptions {
   readonly joining?: boolean
 }
 
-/** Throws `CMQ_CLUSTER` when the key is not in the book or the book holds what is no key. */
+/** Throws `CMQ_CLUSTER` when the key is not in the book, and need be, or the book holds what is no key. */
 export function membersOf(options: MembersOptions): Members {
   const { epoch, privateKey, publicKey, settingsDigest, instance, programVersion } = options
   const own = pointOf(publicKey)

@@ -6,6 +6,7 @@
  * Who is refused is said once in the log, by name, and again when the reason changes; a peer that broke the rules is kept out
  * for a while, longer each time.
  */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from '../../telemetry/logger.ts'
 import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
 import { BackOff } from './back-off.ts'
@@ -27,6 +28,9 @@ const GREETING_LINKS_MAX = 4
 /** How long an old link of a peer has to show that it lives, when another process comes with the peer's key. */
 const TWIN_PROBE_MS = 1000
 const TICK_MS = 1000
+/** How often it is tried to listen anew, and after which pause, ms. */
+const REOPEN_TRIES_MAX = 20
+const REOPEN_PAUSE_MS = 250
 
 export interface PeerEvents {
   /** A whole frame of a peer (index), head included; `arrivalUs`: when its last byte was read. Gives what it cost, µs. */
@@ -86,6 +90,7 @@ export class Links {
   /** By index; undefined at this node's own. */
   #peers: (Peer | undefined)[] = []
   readonly #ticker: NodeJS.Timeout
+  #reopened: Promise<void> = Promise.resolve()
   #closed = false
 
   private constructor(options: LinksOptions) {
@@ -178,7 +183,12 @@ export class Links {
       return kept
     })
     for (const peer of before) if (peer !== undefined && !this.#peers.includes(peer)) this.#forget(peer)
-    if (!sameKeys) await this.#reopen()
+    // Whoever counts in indices knows of no link in the new ones yet.
+    for (const peer of this.#peers) if (peer?.link !== undefined) this.#o.events.link(peer.member.index, true)
+    if (!sameKeys) {
+      this.#reopened = this.#reopened.then(() => this.#reopen())
+      await this.#reopened
+    }
     for (const peer of this.#peers) {
       if (peer !== undefined && peer.link === undefined && peer.timer === undefined) this.#dialSoon(peer, 0)
     }
@@ -193,8 +203,22 @@ export class Links {
 
   async #reopen(): Promise<void> {
     const before = this.#transports
+    if (before.every((transport) => transport.admit !== undefined)) {
+      for (const transport of before) transport.admit?.(this.#members)
+      return
+    }
     await Promise.all(before.map((transport) => transport.close()))
-    this.#transports = await this.#o.open(this.#members, this.#transportEvents())
+    for (let tries = 1; !this.#closed; tries++) {
+      try {
+        this.#transports = await this.#o.open(this.#members, this.#transportEvents())
+        if (this.#closed) await Promise.all(this.#transports.map((transport) => transport.close()))
+        return
+      } catch (error) {
+        // The system may give the address back a moment after it was closed.
+        if (tries === REOPEN_TRIES_MAX) throw error
+        await wait(REOPEN_PAUSE_MS)
+      }
+    }
   }
 
   #peerOf(member: Member): Peer | undefined {
@@ -352,7 +376,8 @@ export class Links {
           `The link with ${describeMember(peer.member)} ended: ${'detail' in end ? end.detail : ''}`,
         )
       }
-      this.#o.events.link(peer.member.index, false)
+      // Who is in the book no more has no index.
+      if (this.#peers.includes(peer)) this.#o.events.link(peer.member.index, false)
     }
     if (end.type !== 'stopped' && end.type !== 'replaced') this.#dialSoon(peer, peer.backOff.next())
   }

@@ -33,13 +33,14 @@ export async function openTlsTransport({ members, host, port, events }: Transpor
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     noDelay: true,
   })
+  let admitted = members
   const handshakes = followHandshakes(server)
   const open = new Set<TLSSocket>()
   server.on('secureConnection', (socket: TLSSocket) => {
     open.add(socket)
     socket.on('close', () => open.delete(socket))
     socket.on('error', () => {})
-    acceptPeer(socket, members, events)
+    acceptPeer(socket, admitted, events)
   })
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     events.refused({ kind: 'tls', remote: remoteOf(socket), why: `TLS handshake failed: ${error.message}` })
@@ -52,6 +53,9 @@ export async function openTlsTransport({ members, host, port, events }: Transpor
     address: joinAddress(bound.address, bound.port),
     port: bound.port,
     dial: (peer, signal) => dial(peer, identity, signal),
+    admit(others) {
+      admitted = others
+    },
     async close() {
       for (const socket of [...open, ...handshakes.values()]) socket.destroy()
       await new Promise<void>((resolve) => server.close(() => resolve()))

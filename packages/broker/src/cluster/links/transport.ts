@@ -42,6 +42,8 @@ export interface Transport {
   readonly port: number
   /** Rejects with the reason: not reachable, or not the key that was expected. */
   dial(peer: Member, signal: AbortSignal): Promise<Channel>
+  /** From now on nodes of this book come in. Undefined: it learns of others only when it is opened. */
+  readonly admit?: (members: Members) => void
   close(): Promise<void>
 }
 
