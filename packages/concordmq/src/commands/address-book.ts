@@ -1,10 +1,12 @@
 /** `concordmq address-book from-range|from-list`: keys and address book of a new cluster (rows F9, F11 to F13). */
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { defaultDirectory } from '../config/flags.ts'
 import { type LogFormat, logFormats } from '../log/entry.ts'
 
 interface BookFlags {
   readonly outputDir: string
+  readonly operators: number
+  readonly threshold: number
   readonly force?: true
   readonly log?: LogFormat
 }
@@ -27,16 +29,40 @@ export function addAddressBook(program: Command): void {
       const { addressesOfList, makeAddressBook } = await import('../identity/make-address-book.ts')
       makeAddressBook(addressesOfList(addresses), await output(options))
     })
+  book
+    .command('key')
+    .description('one key, for a node that is to be added to a cluster that runs')
+    .argument('<FILE>', 'where the key goes, in PEM')
+    .option('-f, --force', 'overwrite an existing file')
+    .addOption(new Option('-l, --log <FORMAT>', 'report in log lines of this format').choices(logFormats))
+    .action(async (file: string, { force, log }: Pick<BookFlags, 'force' | 'log'>) => {
+      const { makeNodeKey } = await import('../identity/make-address-book.ts')
+      const { openSay } = await import('../terminal/say.ts')
+      makeNodeKey(file, { force: force === true, say: await openSay(log) })
+    })
 }
 
 function withFlags(command: Command): Command {
   return command
     .option('-O, --output-dir <DIR>', 'where the files go', defaultDirectory)
+    .option('--operators <N>', 'make so many keys of operators, who can change the cluster while it runs', readCount, 0)
+    .option('--threshold <N>', 'how many of them must sign a change', readCount, 1)
     .option('-f, --force', 'overwrite existing files')
     .addOption(new Option('-l, --log <FORMAT>', 'report in log lines of this format').choices(logFormats))
 }
 
-async function output({ outputDir, force, log }: BookFlags) {
+function readCount(text: string): number {
+  if (!/^\d{1,2}$/.test(text) || Number(text) > 31) throw new InvalidArgumentError('Give a number up to 31.')
+  return Number(text)
+}
+
+async function output({ outputDir, operators, threshold, force, log }: BookFlags) {
   const { openSay } = await import('../terminal/say.ts')
-  return { directory: outputDir, force: force === true, say: await openSay(log) }
+  return {
+    directory: outputDir,
+    operators,
+    threshold: Math.max(1, threshold),
+    force: force === true,
+    say: await openSay(log),
+  }
 }

@@ -86,10 +86,70 @@ function addClients(ctl: Command): void {
 }
 
 function addCluster(ctl: Command): void {
-  const cluster = ctl.command('cluster').description('the cluster, as this node sees it')
+  const cluster = ctl.command('cluster').description('the cluster, as this node sees it, and changes of it')
   withNode(cluster.command('status'))
     .description('nodes, links, rounds, positions')
     .action((options: NodeFlags) => ask(options, 'GET', '/v1/cluster', 'showCluster'))
+  withChange(cluster.command('add'))
+    .description('take a node in; it is started with --join, and takes over the state of the others')
+    .argument('<ADDR>', 'HOST:PORT at which the others reach it')
+    .requiredOption('--key <FILE>', 'its key in PEM, the public one or the private one')
+    .action(async (address: string, options: ChangeFlags & { readonly key: string }) => {
+      const { changeCluster, readNodeAddress, readNodeKey } = await changes()
+      const step = { type: 'add', publicKey: readNodeKey(options.key), address: readNodeAddress(address) } as const
+      await changeCluster(nodeOf(options), step, orderOf(options))
+    })
+  withChange(cluster.command('remove'))
+    .description('take a node out, whether it lives or not; it stops')
+    .argument('<NODE>', 'its number, key or address, as `status` shows them')
+    .action(async (node: string, options: ChangeFlags) =>
+      (await changes()).changeCluster(nodeOf(options), { type: 'remove', node }, orderOf(options)),
+    )
+  withChange(cluster.command('replace'))
+    .description('take a node out and another one in under its number; also: give a node another key or address')
+    .argument('<NODE>', 'the old one: its number, key or address, as `status` shows them')
+    .argument('<ADDR>', 'HOST:PORT at which the others reach the new one')
+    .requiredOption('--key <FILE>', 'key of the new one in PEM, the public one or the private one')
+    .action(async (node: string, address: string, options: ChangeFlags & { readonly key: string }) => {
+      const { changeCluster, readNodeAddress, readNodeKey } = await changes()
+      const to = { publicKey: readNodeKey(options.key), address: readNodeAddress(address) }
+      await changeCluster(nodeOf(options), { type: 'replace', node, ...to }, orderOf(options))
+    })
+  cluster
+    .command('sign')
+    .description('sign a change that --save wrote; asks no node')
+    .argument('<FILE>', 'the change')
+    .requiredOption('--operator-key <FILE>', 'key of an operator in PEM; repeatable', collect, [])
+    .action(async (file: string, { operatorKey }: { readonly operatorKey: readonly string[] }) =>
+      (await changes()).signFile(file, operatorKey),
+    )
+  withNode(cluster.command('submit'))
+    .description('hand in a change that enough operators have signed')
+    .argument('<FILE>', 'the change')
+    .action(async (file: string, options: NodeFlags) => (await changes()).submitFile(nodeOf(options), file))
+}
+
+interface ChangeFlags extends NodeFlags {
+  readonly operatorKey: readonly string[]
+  readonly save?: string
+}
+
+function withChange(command: Command): Command {
+  return withNode(command)
+    .option('--operator-key <FILE>', 'key of an operator in PEM, used here only; repeatable', collect, [])
+    .option('--save <FILE>', 'write the change there instead of handing it in, for others to sign')
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value]
+}
+
+function orderOf({ operatorKey, save }: ChangeFlags) {
+  return { operatorKeys: operatorKey, save }
+}
+
+async function changes() {
+  return import('../ctl/cluster-change.ts')
 }
 
 function addSessions(ctl: Command): void {

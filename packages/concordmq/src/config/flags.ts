@@ -59,6 +59,7 @@ export const flags: readonly Flag[] = [
     about: 'what becomes of messages while too few nodes are there to order them (default: local)',
     choices: ['local', 'queue', 'refuse'],
   },
+  { flags: '--join', path: 'cluster.join', about: 'wait to be added to a cluster that runs (default: off)' },
   { flags: '--mqtts', path: 'mqtts.enabled', about: 'MQTT over TLS (default: off)' },
   {
     flags: '--mqtts-addr <ADDR>',

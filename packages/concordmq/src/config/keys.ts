@@ -162,6 +162,11 @@ export const keys = {
     fallback: 'auto',
     about: 'What links nodes: QUIC (UDP), TLS 1.3 (TCP), or both, QUIC first',
   }),
+  'cluster.join': yesNo({
+    fallback: false,
+    about:
+      'Start although the address book does not name this node: it waits until operators add it, and takes over the state of the others',
+  }),
   'cluster.network': text('1 to 64 characters without spaces', /^[\x21-\x7e]{1,64}$/, {
     fallback: 'concordmq',
     about: 'Name of the network; nodes of another one are refused',

@@ -1,5 +1,9 @@
-/** How the cluster stands, as this node sees it. */
+/** How the cluster stands, as this node sees it, and changes of its book. */
+import type { Consensus } from '@concordmq/broker'
+import { errorCode } from '../command-error.ts'
+import { ControlError } from './control-error.ts'
 import type { ControlHandler } from './controlled-node.ts'
+import { readBody } from './read-body.ts'
 
 /** The indices whose bits are set. */
 function nodesOf(mask: number): number[] {
@@ -15,6 +19,8 @@ export const clusterStatus: ControlHandler = (_request, { cluster, plan }) => {
     ...order,
     node: self,
     network: plan.cluster?.network,
+    operators: cluster.epoch.operators.keys.length,
+    operatorThreshold: cluster.epoch.operators.threshold,
     transports,
     addresses,
     connected: nodesOf(connected),
@@ -43,4 +49,39 @@ export const clusterStatus: ControlHandler = (_request, { cluster, plan }) => {
       }
     }),
   }
+}
+
+/** What a change of the book is made from. */
+export const clusterEpoch: ControlHandler = (_request, { cluster }) => {
+  const { number, hash, nodes, operators } = requireCluster(cluster).epoch
+  return {
+    epoch: number,
+    hash: hexOf(hash),
+    nodes: nodes.map(({ publicKey, address }) => ({ publicKey: hexOf(publicKey), address })),
+    operators: { threshold: operators.threshold, keys: operators.keys.map(hexOf) },
+  }
+}
+
+/** Has a change ordered that operators have signed; answers when its epoch has begun. */
+export const changeCluster: ControlHandler = async ({ body }, { cluster, logger }) => {
+  const { change = '' } = readBody(body, { change: 'text' })
+  if (!/^([0-9a-f]{2})+$/.test(change)) throw new ControlError(400, '"change" must be bytes in hexadecimal')
+  const running = requireCluster(cluster)
+  try {
+    const epoch = await running.reconfigure(new Uint8Array(Buffer.from(change, 'hex')))
+    logger.info({ event: 'cluster.changed', epoch: epoch.number, nodes: epoch.nodes.length }, 'the cluster was changed')
+    return { epoch: epoch.number, nodes: epoch.nodes.length }
+  } catch (error) {
+    if (!(error instanceof Error) || !errorCode(error)?.startsWith('CMQ_CLUSTER_CHANGE')) throw error
+    throw new ControlError(409, error.message)
+  }
+}
+
+function requireCluster(cluster: Consensus | undefined): Consensus {
+  if (cluster === undefined) throw new ControlError(409, 'This node orders alone: there is no cluster')
+  return cluster
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }

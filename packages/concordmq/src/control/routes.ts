@@ -7,7 +7,7 @@ import { deleteAccount, listAccounts, setAccount, showAccount } from './account-
 import { deleteAddressRule, listAddressRules, setAddressRule, showAddressRule } from './acl-routes.ts'
 import { addBan, liftBan, listBans } from './ban-routes.ts'
 import { disconnectClient, listClients, showClient } from './client-routes.ts'
-import { clusterStatus } from './cluster-routes.ts'
+import { changeCluster, clusterEpoch, clusterStatus } from './cluster-routes.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler, ControlledNode } from './controlled-node.ts'
 import { drainNode, nodeState } from './node-routes.ts'
@@ -26,6 +26,8 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/state', nodeState],
   ['POST', '/v1/drain', drainNode],
   ['GET', '/v1/cluster', clusterStatus],
+  ['GET', '/v1/cluster/epoch', clusterEpoch],
+  ['POST', '/v1/cluster/changes', changeCluster],
   ['GET', '/v1/clients', listClients],
   ['GET', '/v1/clients/*', showClient],
   ['DELETE', '/v1/clients/*', disconnectClient],

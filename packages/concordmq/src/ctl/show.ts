@@ -102,7 +102,7 @@ export function showCluster(answer: unknown): string {
   return (
     formatPairs({
       Cluster: `"${cluster.network}", epoch ${cluster.epoch}, ${cluster.mode}`,
-      'This node': `${cluster.node}, over ${cluster.transports?.join(' and ').toUpperCase()} on ${cluster.addresses?.join(', ')}`,
+      'This node': `${(cluster.node ?? -1) < 0 ? 'not in the book yet' : cluster.node}, over ${cluster.transports?.join(' and ').toUpperCase()} on ${cluster.addresses?.join(', ')}`,
       Position: grouped(cluster.position ?? 0),
       Round: `${grouped(cluster.round ?? 0)}, next step ${grouped(cluster.nextStep ?? 0)}`,
       Checkpoint: `step ${grouped(cluster.checkpointStep ?? 0)}`,

@@ -45,7 +45,7 @@ function publicKey() {
 }
 
 test('parseAddressBook() reads the book of the FoxMQ document [row F9]', () => {
-  const entries = parseAddressBook(seed, 'address-book.toml')
+  const { nodes: entries } = parseAddressBook(seed, 'address-book.toml')
   assert.deepEqual(
     entries.map(({ address }) => address),
     ['172.18.0.2:19793', '172.18.0.3:19793'],
@@ -53,14 +53,14 @@ test('parseAddressBook() reads the book of the FoxMQ document [row F9]', () => {
 })
 
 test('formatAddressBook() writes that book to the byte, without its two opening comments', () => {
-  const entries = parseAddressBook(seed, 'x')
+  const { nodes: entries } = parseAddressBook(seed, 'x')
   assert.equal(formatAddressBook(entries), seed.slice(seed.indexOf('# key_0.pem')))
 })
 
 test('makeAddressBook() writes keys that others cannot read and a book that names them [row F11]', () => {
   makeAddressBook(addressesOfRange('127.0.0.1', '19793', '19795'), { directory, force: false, say: () => {} })
   assert.deepEqual(readdirSync(directory).sort(), ['address-book.toml', 'key_0.pem', 'key_1.pem', 'key_2.pem'])
-  const entries = parseAddressBook(readFileSync(join(directory, 'address-book.toml'), 'utf8'), 'x')
+  const { nodes: entries } = parseAddressBook(readFileSync(join(directory, 'address-book.toml'), 'utf8'), 'x')
   for (const [index, entry] of entries.entries()) {
     const path = join(directory, `key_${index}.pem`)
     assert.equal(entry.address, `127.0.0.1:${19793 + index}`)

@@ -10,6 +10,16 @@
  *     """
  *     addr = "172.18.0.2:19793"
  *
+ * Beyond FoxMQ's, a book may name operators, who can change the cluster while it runs. They are part of what the nodes agree on:
+ *
+ *     [operators]
+ *     threshold = 1
+ *     keys = ["""
+ *     -----BEGIN PUBLIC KEY-----
+ *     …
+ *     -----END PUBLIC KEY-----
+ *     """]
+ *
  * A book that exists and cannot be read stops the program: running alone by mistake would split the truth (row F10).
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
@@ -27,24 +37,45 @@ export interface BookEntry {
   readonly address: string
 }
 
-/** The text of a book for these public keys and addresses; entry N belongs to `key_N.pem`. */
+/** Who may change the cluster while it runs: `threshold` of these keys together. */
+export interface OperatorList {
+  readonly threshold: number
+  readonly keys: readonly KeyObject[]
+}
+
+export interface Book {
+  readonly nodes: readonly BookEntry[]
+  /** None: the cluster cannot be changed while it runs. */
+  readonly operators: OperatorList
+}
+
+const noOperators: OperatorList = { threshold: 0, keys: [] }
+const operatorsMax = 31
+
+/** The text of a book for these public keys and addresses; entry N belongs to `key_N.pem`, operator N to `operator_N.pem`. */
 export function formatAddressBook(
   entries: readonly { readonly publicKey: KeyObject; readonly address: string }[],
+  operators: OperatorList = noOperators,
 ): string {
-  return entries
-    .map(({ publicKey, address }, index) => {
-      const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString().trimEnd()
-      return `# key_${index}.pem\n[[addresses]]\nkey = """\n${pem}\n"""\naddr = "${address}"\n`
-    })
-    .join('\n')
+  const nodes = entries.map(
+    ({ publicKey, address }, index) =>
+      `# key_${index}.pem\n[[addresses]]\nkey = """\n${pemOf(publicKey)}\n"""\naddr = "${address}"\n`,
+  )
+  if (operators.keys.length === 0) return nodes.join('\n')
+  const keys = operators.keys.map((key) => `"""\n${pemOf(key)}\n"""`).join(', ')
+  return [...nodes, `[operators]\nthreshold = ${operators.threshold}\nkeys = [${keys}]\n`].join('\n')
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ format: 'pem', type: 'spki' }).toString().trimEnd()
 }
 
 /** Reads a book; throws one configuration error that lists every problem. */
-export function parseAddressBook(text: string, path: string): BookEntry[] {
+export function parseAddressBook(text: string, path: string): Book {
   const document = parseToml(text, path, { hideSource: false })
   const problems: string[] = []
   for (const name of Object.keys(document)) {
-    if (name !== 'addresses') problems.push(`"${name}" is no key of an address book${didYouMean(name, ['addresses'])}`)
+    if (!bookKeys.includes(name)) problems.push(`"${name}" is no key of an address book${didYouMean(name, bookKeys)}`)
   }
   const list = document.addresses
   if (list === undefined) problems.push('it has no [[addresses]] entry')
@@ -53,8 +84,30 @@ export function parseAddressBook(text: string, path: string): BookEntry[] {
   if (Array.isArray(list) && list.length === 0) problems.push('it has no [[addresses]] entry')
   const complete = entries.filter((entry) => entry !== undefined)
   reportDuplicates(complete, problems)
+  const operators = document.operators === undefined ? noOperators : readOperators(document.operators, problems)
   if (problems.length > 0) throw configurationErrors(`Cannot use the address book ${path}`, problems)
-  return complete
+  return { nodes: complete, operators }
+}
+
+const bookKeys = ['addresses', 'operators']
+
+function readOperators(table: unknown, problems: string[]): OperatorList {
+  if (!isTable(table)) {
+    problems.push('"operators" must be a table with threshold and keys')
+    return noOperators
+  }
+  const { threshold = 1, keys: list = [], ...others } = table
+  for (const name of Object.keys(others))
+    problems.push(`operators: "${name}" is no key of it${didYouMean(name, ['threshold', 'keys'])}`)
+  const texts: unknown[] = Array.isArray(list) ? list : []
+  if (texts.length < 1 || texts.length > operatorsMax)
+    problems.push(`operators: keys must be 1 to ${operatorsMax} public keys`)
+  const keys = texts.map((key, i) => readKey(key, `operator ${i}`, problems)).filter((key) => key !== undefined)
+  if (new Set(keys.map((key) => keyId(key))).size < keys.length) problems.push('operators: two have the same key')
+  const isCount = typeof threshold === 'number' && Number.isInteger(threshold)
+  if (!isCount || threshold < 1 || threshold > texts.length)
+    problems.push('operators: threshold must be a number from 1 to that of the keys')
+  return { threshold: Number(threshold), keys }
 }
 
 function readEntry(entry: unknown, index: number, problems: string[]): BookEntry | undefined {

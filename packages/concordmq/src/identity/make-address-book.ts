@@ -13,6 +13,7 @@ import { type NewFile, writeAtomically } from '../files/write-atomically.ts'
 import { openProgress } from '../terminal/progress.ts'
 import type { Say } from '../terminal/say.ts'
 import { formatAddressBook } from './address-book.ts'
+import { keyId } from './secret-key.ts'
 
 /** The addresses of an inclusive port range; bad usage throws. */
 export function addressesOfRange(ip: string, firstText: string, lastText: string): string[] {
@@ -46,6 +47,10 @@ export function addressesOfList(texts: readonly string[]): string[] {
 
 export interface BookOutput {
   readonly directory: string
+  /** How many operators there are. Default: none. */
+  readonly operators?: number
+  /** How many of them must agree. Default: 1. */
+  readonly threshold?: number
   readonly force: boolean
   readonly say: Say
 }
@@ -53,10 +58,16 @@ export interface BookOutput {
 /** More nodes than this cannot agree in time (architecture, section 2). */
 export const nodesMax = 31
 
-export function makeAddressBook(addresses: readonly string[], { directory, force, say }: BookOutput): void {
+export function makeAddressBook(
+  addresses: readonly string[],
+  { directory, operators = 0, threshold = 1, force, say }: BookOutput,
+): void {
+  if (operators > 0 && threshold > operators)
+    throw usage(`${threshold} of ${operators} operators cannot agree: --threshold is more than --operators`)
   const book = join(directory, 'address-book.toml')
   const keyPaths = addresses.map((_, index) => join(directory, `key_${index}.pem`))
-  const existing = [book, ...keyPaths].filter((path) => existsSync(path))
+  const operatorPaths = Array.from({ length: operators }, (_, index) => join(directory, `operator_${index}.pem`))
+  const existing = [book, ...keyPaths, ...operatorPaths].filter((path) => existsSync(path))
   if (existing.length > 0 && !force) {
     const more = existing.length > 3 ? ` and ${existing.length - 3} more` : ''
     throw new CommandError(
@@ -74,21 +85,40 @@ export function makeAddressBook(addresses: readonly string[], { directory, force
     return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   })
   const entries = keys.map((key, index) => ({ publicKey: createPublicKey(key), address: addresses[index] ?? '' }))
-  const files: NewFile[] = keys.map((key, index) => ({
-    path: keyPaths[index] ?? '',
+  const operatorKeys = operatorPaths.map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+  const files: NewFile[] = [...keys, ...operatorKeys].map((key, index) => ({
+    path: [...keyPaths, ...operatorPaths][index] ?? '',
     text: key.export({ format: 'pem', type: 'pkcs8' }).toString(),
     mode: 0o600,
   }))
+  const operatorList = { threshold, keys: operatorKeys.map((key) => createPublicKey(key)) }
   // The book comes last: with it in place, all of its keys are.
-  writeAtomically([...files, { path: book, text: formatAddressBook(entries), mode: 0o644 }], (done) =>
+  writeAtomically([...files, { path: book, text: formatAddressBook(entries, operatorList), mode: 0o644 }], (done) =>
     progress.update(done),
   )
   progress.end()
   const names = addresses.length === 1 ? 'key_0.pem' : `key_0.pem to key_${addresses.length - 1}.pem`
   say(`Wrote ${book} and ${names} for ${addresses.length === 1 ? 'one node' : `${addresses.length} nodes`}`)
   if (addresses.length > 1) say('Give each node its own key only, and all nodes the same address book')
+  if (operators > 0)
+    say(
+      `Keep ${operatorPaths.join(', ')} away from the nodes: who has ${threshold === 1 ? 'it' : `${threshold} of them`} can change the cluster`,
+    )
   if (addresses.length > nodesMax)
     say(`A cluster has at most ${nodesMax} nodes; this book has ${addresses.length}`, 'warn')
+}
+
+/** One key, for a node that is to be added to a cluster. */
+export function makeNodeKey(path: string, { force, say }: { readonly force: boolean; readonly say: Say }): void {
+  if (existsSync(path) && !force) {
+    throw new CommandError(ExitCode.cannotCreate, `Not overwriting ${path}`, {
+      remedy: 'Choose another name, or add --force: the old key is lost then',
+    })
+  }
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const text = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+  writeAtomically([{ path, text, mode: 0o600 }])
+  say(`Wrote ${path}, the key ${keyId(publicKey)}`)
 }
 
 function usage(message: string, remedy?: string): CommandError {

@@ -70,7 +70,8 @@ export function parsePem(text: string, path: string): KeyObject {
   return requireP256(key, path)
 }
 
-function requireP256(key: KeyObject, origin: string): KeyObject {
+/** The key, if it is of the kind that nodes have; `origin` is for the refusal. */
+export function requireP256(key: KeyObject, origin: string): KeyObject {
   if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key
   const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType
   throw configurationError(`The key from ${origin} is of kind ${kind}: a node key must be P-256 (prime256v1)`, remedy)

@@ -2,14 +2,13 @@
  * `concordmq verify`: whether a message has its position in the log, from the proof and the network's first address book alone.
  * No node is asked. What is wrong is said; nothing is half valid.
  */
-import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto'
-import { genesisOf } from '@concordmq/broker'
+import { hash, verify } from 'node:crypto'
+import { genesisOf, keyIdOfPoint, keyOfPoint } from '@concordmq/broker'
 import { type ProofSignature, type ProvenMessage, readProofText, verifyProof } from '@concordmq/consensus'
 import { CommandError, configurationError, errorCode } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { readText } from '../files/read-text.ts'
-import { parseAddressBook } from '../identity/address-book.ts'
-import { keyId } from '../identity/secret-key.ts'
+import { type Book, parseAddressBook } from '../identity/address-book.ts'
 
 export interface VerifyOptions {
   /** Path of the address book that the network began with. */
@@ -20,8 +19,7 @@ export interface VerifyOptions {
 
 /** Prints what a valid proof proves; throws the reason otherwise. */
 export function verifyFile(path: string, { book, network, json }: VerifyOptions): void {
-  const entries = parseAddressBook(readText(book).text, book)
-  const genesis = makeGenesis(entries, book, network)
+  const genesis = makeGenesis(parseAddressBook(readText(book).text, book), book, network)
   const proof = readProofText(readText(path).text)
   if (!proof.ok) throw notValid(path, proof.problem)
   const verified = verifyProof(genesis, proof.value, sha256)
@@ -32,9 +30,9 @@ export function verifyFile(path: string, { book, network, json }: VerifyOptions)
   process.stdout.write(json ? asJson(message) : asText(message, signatures.length))
 }
 
-function makeGenesis(entries: ReturnType<typeof parseAddressBook>, book: string, network: string | undefined) {
+function makeGenesis(content: Book, book: string, network: string | undefined) {
   try {
-    return genesisOf(entries, network)
+    return genesisOf(content.nodes, network, content.operators)
   } catch (error) {
     if (errorCode(error) !== 'CMQ_CLUSTER' || !(error instanceof Error)) throw error
     throw configurationError(`${book}: ${error.message}`)
@@ -52,18 +50,9 @@ function sha256(bytes: Uint8Array): Uint8Array {
 }
 
 function holds({ publicKey, bytes, signature }: ProofSignature): boolean {
-  const key = keyOf(publicKey)
+  const key = keyOfPoint(publicKey)
+  // A key from a later book may be no point of the curve.
   return key !== undefined && verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
-}
-
-/** A key from a later book may be no point of the curve. */
-function keyOf(point: Uint8Array): KeyObject | undefined {
-  const coordinate = (from: number): string => Buffer.from(point.subarray(from, from + 32)).toString('base64url')
-  try {
-    return createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: 'P-256', x: coordinate(1), y: coordinate(33) } })
-  } catch {
-    return undefined
-  }
 }
 
 function asText(message: ProvenMessage, signatures: number): string {
@@ -86,8 +75,7 @@ function asJson(message: ProvenMessage): string {
 }
 
 function idOf({ publicKey }: ProvenMessage): string {
-  const key = keyOf(publicKey)
-  return key === undefined ? '?' : keyId(key)
+  return keyIdOfPoint(publicKey)
 }
 
 function timeOf(us: number): string {

@@ -10,15 +10,16 @@ import { configurationError } from '../command-error.ts'
 import { isLoopback, isWildcard, readAddress } from '../config/host-port.ts'
 import type { Configuration } from '../config/settings.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
-import { type BookEntry, parseAddressBook } from '../identity/address-book.ts'
+import { type Book, parseAddressBook } from '../identity/address-book.ts'
 import { nodesMax } from '../identity/make-address-book.ts'
 import type { NodeKey } from '../identity/secret-key.ts'
 import { dataPlace } from './data-place.ts'
 
 export interface ClusterPlan {
-  readonly entries: readonly BookEntry[]
-  /** Of this node in the book. */
-  readonly index: number
+  /** The book that the network began with. */
+  readonly book: Book
+  /** Of this node in it; undefined: it is not in it, and was taken in later or waits for that. */
+  readonly index: number | undefined
   readonly listen: { readonly host: string; readonly port: number }
   readonly network: string
   readonly transport: NonNullable<ClusterNodeOptions['transport']>
@@ -42,22 +43,27 @@ export function prepareCluster(configuration: Configuration, key: NodeKey, logge
     logger.info({ event: 'node.single', address_book: path }, 'no address book, running as a single node')
     return undefined
   }
-  const entries = parseAddressBook(file.text, path)
+  const book = parseAddressBook(file.text, path)
+  const entries = book.nodes
   if (entries.length > 1 && mode === 'none') {
     throw configurationError(
       `cluster.mode is "none", and the address book ${path} has ${entries.length} nodes`,
       'Leave cluster.mode out, or remove the book: a node that ran alone would not be in the order of the others',
     )
   }
-  const index = indexOf(key, entries, { path, directory })
-  if (entries.length === 1 && mode !== 'bft') return undefined
+  const index = indexOf(key, book, {
+    path,
+    directory,
+    mayJoin: settings['cluster.join'] || wasHere(configuration, key),
+  })
+  if (entries.length === 1 && index !== undefined && mode !== 'bft') return undefined
   if (entries.length > nodesMax) {
     throw configurationError(
       `The address book ${path} has ${entries.length} nodes, a cluster has at most ${nodesMax}`,
       'Make a smaller one',
     )
   }
-  return planOf(configuration, key, { entries, index })
+  return planOf(configuration, key, { book, index })
 }
 
 /** A data folder is either a cluster's or that of a node alone: neither may take up what the other left. */
@@ -81,11 +87,18 @@ export function refuseForeignData(configuration: Configuration, key: NodeKey, cl
 
 const clusterFolder = 'cluster'
 
+/** Whether this node has been in the cluster: then its data say in which book it is. */
+function wasHere(configuration: Configuration, key: NodeKey): boolean {
+  const data = dataPlace(configuration, key)
+  return data !== undefined && !key.random && existsSync(join(data, clusterFolder, 'cluster.json'))
+}
+
+/** Undefined: the book is without this node, which may be so. */
 function indexOf(
   key: NodeKey,
-  entries: readonly BookEntry[],
-  { path, directory }: { readonly path: string; readonly directory: string },
-): number {
+  { nodes: entries }: Book,
+  { path, directory, mayJoin }: { readonly path: string; readonly directory: string; readonly mayJoin: boolean },
+): number | undefined {
   const many = entries.length > 1
   if (key.random) {
     throw configurationError(
@@ -95,20 +108,21 @@ function indexOf(
   }
   const index = entries.findIndex(({ keyId }) => keyId === key.id)
   if (index >= 0) return index
+  if (mayJoin) return undefined
   const name = `The secret key${key.file === undefined ? '' : ` ${key.file}`} (${key.id})`
   const [only] = entries
   throw configurationError(
     many || only === undefined
       ? `${name} is not among the ${entries.length} keys of the address book ${path}`
       : `${name} is not the key in the address book ${path} (${only.keyId})`,
-    'Give the key that was made together with the book',
+    'Give the key that was made together with the book; a node that is to be added to a running cluster starts with --join',
   )
 }
 
 function planOf(
   configuration: Configuration,
   key: NodeKey,
-  { entries, index }: { readonly entries: readonly BookEntry[]; readonly index: number },
+  { book, index }: Pick<ClusterPlan, 'book' | 'index'>,
 ): ClusterPlan {
   const { settings } = configuration
   const data = dataPlace(configuration, key)
@@ -125,10 +139,17 @@ function planOf(
       'Use 0.0.0.0 or [::] for all',
     )
   }
+  const own = index === undefined ? undefined : book.nodes[index]
+  if (given === undefined && own === undefined) {
+    throw configurationError(
+      'The address book does not say where this node listens to the others, since it does not name it',
+      'Give the address and port under which it was added, or will be, with --cluster-addr',
+    )
+  }
   return {
-    entries,
+    book,
     index,
-    listen: given === undefined ? ownPlace(entries[index]?.address ?? '') : readAddress(given),
+    listen: given === undefined ? ownPlace(own?.address ?? '') : readAddress(given),
     network: settings['cluster.network'],
     transport: settings['cluster.transport'],
     directory: join(data, clusterFolder),

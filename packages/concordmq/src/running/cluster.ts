@@ -1,5 +1,16 @@
 /** Opens the node's part of the cluster: the log that all nodes agree on. The broker starts and stops it. */
-import { type BrokerOptions, type Consensus, type Logger, openClusterNode, settingsDigest } from '@concordmq/broker'
+import { join } from 'node:path'
+import {
+  type BrokerOptions,
+  type Consensus,
+  keyOfPoint,
+  type Logger,
+  openClusterNode,
+  settingsDigest,
+} from '@concordmq/broker'
+import type { Epoch } from '@concordmq/consensus'
+import { writeAtomically } from '../files/write-atomically.ts'
+import { formatAddressBook } from '../identity/address-book.ts'
 import { programVersion } from '../version.ts'
 import type { Plan } from './plan.ts'
 
@@ -18,14 +29,18 @@ export async function openCluster(
 ): Promise<Consensus | undefined> {
   const { cluster, key, configuration } = plan
   if (cluster === undefined) return undefined
-  const { entries, listen, network, transport, directory, index } = cluster
+  const { book, listen, network, transport, directory, index } = cluster
+  const nodes = book.nodes.length
+  const who = index === undefined ? `the node ${key.id}, which the book does not name,` : `node ${index}`
   logger.info(
-    { event: 'cluster.open', node: index, nodes: entries.length, network },
-    `node ${index} of a cluster of ${entries.length}, network "${network}"`,
+    { event: 'cluster.open', node: index, nodes, network },
+    `${who} of a cluster of ${nodes}, network "${network}"`,
   )
   return await openClusterNode({
-    book: entries,
+    book: book.nodes,
+    operators: book.operators,
     privateKey: key.privateKey,
+    joining: index === undefined,
     directory,
     network,
     transport,
@@ -34,9 +49,28 @@ export async function openCluster(
     settingsDigest: settingsDigest(options),
     programVersion: programVersion(),
     logger,
+    onEpoch: (epoch) => keepBook(epoch, { directory, logger }),
     onFailure(error) {
       logger.error({ event: 'cluster.failed', error: error.message }, `The node cannot go on: ${error.message}`)
       stop()
     },
   })
+}
+
+/**
+ * Writes the book of the current epoch beside the consensus log, for people: nodes are started with the book that the network
+ * began with, whatever has changed since.
+ */
+function keepBook(epoch: Epoch, { directory, logger }: { readonly directory: string; readonly logger: Logger }): void {
+  const nodes = epoch.nodes.flatMap(({ publicKey: point, address }) => {
+    const publicKey = keyOfPoint(point)
+    return publicKey === undefined ? [] : [{ publicKey, address }]
+  })
+  const path = join(directory, 'current-address-book.toml')
+  const head = `# The nodes of epoch ${epoch.number}. Nodes are started with the book that the network began with, not with this one.\n\n`
+  try {
+    writeAtomically([{ path, text: head + formatAddressBook(nodes), mode: 0o644 }])
+  } catch (error) {
+    logger.warn({ event: 'cluster.book', error: String(error) }, `Cannot write ${path}`)
+  }
 }

@@ -56,7 +56,8 @@ export class Changes {
       this.#waiting = { change, resolve, reject, timer }
       this.#o.submit(bytes, (placement) => {
         if (placement.type === 'placed') return
-        const error = placement.why === 'busy' ? later('too much waits for a place') : refused('this node orders nothing')
+        const error =
+          placement.why === 'busy' ? later('too much waits for a place') : refused('this node orders nothing')
         this.#end((waiting) => waiting.reject(error))
       })
     })

@@ -98,7 +98,7 @@ function refuseOthers(before: Owner, now: Owner, directory: string): void {
     )
     throw new ConcordError(
       'CMQ_CLUSTER_DIRECTORY',
-      `Cannot use ${directory}: it belongs to the network ${theirs}, this node to ${own}`,
+      `Cannot use ${directory}: it belongs to the network ${theirs}, this node to ${own}. The book file of a node stays that with which the network began; what operators changed since is in the directory`,
     )
   }
 }

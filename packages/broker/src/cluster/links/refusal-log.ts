@@ -53,7 +53,7 @@ export class RefusalLog {
 
   /** Someone without a key of the book. */
   stranger({ kind, remote, why }: Stranger): void {
-    if (!this.#isNew(`stranger ${remote.slice(0, remote.lastIndexOf(':'))}`, why)) return
+    if (!this.#isNew(`stranger ${kind} ${remote.slice(0, remote.lastIndexOf(':'))}`, why)) return
     this.#say(
       'warn',
       { event: 'cluster.refused.stranger', transport: kind, remote },

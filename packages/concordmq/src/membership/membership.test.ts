@@ -1,0 +1,115 @@
+/** A cluster that is changed while it runs, with real processes: who comes has everything, who goes stops, the rest goes on. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { test } from 'node:test'
+import { type Client, connect } from '@concordmq/client'
+import { at, portOf, run, type Started, start, startNode } from '../program.testkit.ts'
+
+const common = ['--allow-anonymous-login', '--log-level', 'info']
+
+/** Ports that were free a moment ago: nodes must know each other's before they listen. */
+async function freeAddresses(n: number): Promise<string[]> {
+  const servers: Server[] = []
+  for (let i = 0; i < n; i++) {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    servers.push(server)
+  }
+  const addresses = servers.map((server) => `127.0.0.1:${(server.address() as { port: number }).port}`)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return addresses
+}
+
+async function startMembers(addresses: readonly string[]): Promise<Started[]> {
+  const made = await run(['address-book', 'from-list', ...addresses, '--operators', '1'])
+  assert.equal(made.code, 0, made.stderr)
+  const nodes = addresses.map((_, i) => start(memberArgs(i)))
+  await Promise.all(nodes.map((node) => node.until(/This node takes clients/)))
+  return nodes
+}
+
+const memberArgs = (i: number): string[] => [
+  ...['run', '-L', '127.0.0.1:0', '--http-addr', '127.0.0.1:0'],
+  ...['-f', at('concordmq.d', `key_${i}.pem`), ...common],
+]
+
+async function clientOf(node: Started, clientId: string, kept = false): Promise<Client> {
+  const port = await portOf(node, 'tcp')
+  return await connect(`mqtt://127.0.0.1:${port}`, {
+    clientId,
+    cleanStart: !kept,
+    sessionExpiryInterval: kept ? 3600 : 0,
+    reconnect: false,
+  })
+}
+
+/** Subscribes; gives what then comes first, as text. */
+async function hear(client: Client, filter: string): Promise<() => Promise<string>> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  await client.subscribe(filter, { qos: 1 }, ({ payload }) => resolve(new TextDecoder().decode(payload)))
+  return () => promise
+}
+
+const ctl = (...args: string[]) => run(['ctl', 'cluster', ...args, '--node', '0'])
+const operator = (): string[] => ['--operator-key', at('concordmq.d', 'operator_0.pem')]
+
+test('a fifth node is added, has retained messages and sessions, and the replaced one stops [row F8]', async () => {
+  const addresses = await freeAddresses(5)
+  const nodes = await startMembers(addresses.slice(0, 4))
+  const publisher = await clientOf(nodes[0] as Started, 'publisher')
+  await publisher.publish('kept/value', 'before', { qos: 1, retain: true })
+  const session = await clientOf(nodes[1] as Started, 'session', true)
+  await session.subscribe('session/#', { qos: 1 }, () => {})
+  await session.disconnect()
+  await publisher.publish('session/queued', 'while away', { qos: 1 })
+
+  assert.equal((await run(['address-book', 'key', at('new.pem')])).code, 0)
+  const newcomer = ['-f', at('new.pem'), '--cluster-addr', addresses[4] as string, ...common]
+  const stranger = await run(['run', '-L', '127.0.0.1:0', ...newcomer])
+  assert.notEqual(stranger.code, 0)
+  assert.match(stranger.stderr + stranger.stdout, /is not among the 4 keys of the address book .*--join/s)
+
+  const joining = await startNode([...newcomer, '--join', '--control-socket', at('new.sock')])
+  const added = await ctl('add', addresses[4] as string, '--key', at('new.pem'), ...operator())
+  assert.equal(added.code, 0, added.stderr)
+  assert.match(added.stdout, /Epoch 1 began: 5 nodes, of which 1 may fail/)
+  await joining.until(/This node takes clients/)
+
+  const reader = await clientOf(joining, 'reader')
+  assert.equal(await (await hear(reader, 'kept/#'))(), 'before')
+  const taken = Promise.withResolvers<string>()
+  const resumed = await clientOf(joining, 'session', true)
+  void (async () => {
+    for await (const { payload } of resumed.messages('session/#')) taken.resolve(new TextDecoder().decode(payload))
+  })()
+  assert.equal(await taken.promise, 'while away')
+
+  // The other way: what is published at the new node reaches a client of an old one.
+  const far = await clientOf(nodes[2] as Started, 'far')
+  const heard = await hear(far, 'far/#')
+  await reader.publish('far/away', 'hello', { qos: 2 })
+  assert.equal(await heard(), 'hello')
+  assert.match(readFileSync(currentBook(joining), 'utf8'), new RegExp(`The nodes of epoch 1.*${addresses[4]}`, 's'))
+  await Promise.all([publisher, reader, resumed, far].map((client) => client.disconnect()))
+
+  const removed = await ctl('remove', '1', ...operator())
+  assert.equal(removed.code, 0, removed.stderr)
+  assert.match(removed.stdout, /Epoch 2 began: 4 nodes/)
+  assert.equal(await (nodes[1] as Started).ended, 0)
+  assert.match((nodes[1] as Started).output.stdout, /This node was taken out of the cluster: epoch 2 is without it/)
+  // The last one has the free number; it goes on under it.
+  await joining.until(/Epoch 2 of the cluster: 4 nodes, this one is node 1[\s\S]*This node takes clients/)
+  const last = await clientOf(joining, 'last')
+  const first = await clientOf(nodes[0] as Started, 'first')
+  const again = await hear(first, 'again/#')
+  await last.publish('again/x', 'still one order', { qos: 1 })
+  assert.equal(await again(), 'still one order')
+  await Promise.all([last.disconnect(), first.disconnect()])
+})
+
+/** Where a node says that its data are, and beside them the book of its epoch. */
+function currentBook(node: Started): string {
+  const [, directory = ''] = /data is kept.* data_dir=(\S+)/.exec(node.output.stdout) ?? []
+  return at(directory, 'cluster', 'current-address-book.toml')
+}
