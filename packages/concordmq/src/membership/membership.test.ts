@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { test } from 'node:test'
-import { type Client, connect } from '@concordmq/client'
+import { type Client, type ClientOptions, connect } from '@concordmq/client'
 import { at, portOf, run, type Started, start, startNode } from '../program.testkit.ts'
 
 const common = ['--allow-anonymous-login', '--log-level', 'info']
@@ -34,14 +34,13 @@ const memberArgs = (i: number): string[] => [
   ...['-f', at('concordmq.d', `key_${i}.pem`), ...common],
 ]
 
-async function clientOf(node: Started, clientId: string, kept = false): Promise<Client> {
+async function clientOf(
+  node: Started,
+  clientId: string,
+  options: Pick<ClientOptions, 'cleanStart' | 'sessionExpiryInterval' | 'notices'> = {},
+): Promise<Client> {
   const port = await portOf(node, 'tcp')
-  return await connect(`mqtt://127.0.0.1:${port}`, {
-    clientId,
-    cleanStart: !kept,
-    sessionExpiryInterval: kept ? 3600 : 0,
-    reconnect: false,
-  })
+  return await connect(`mqtt://127.0.0.1:${port}`, { clientId, reconnect: false, ...options })
 }
 
 /** Subscribes; gives what then comes first, as text. */
@@ -59,7 +58,7 @@ test('a fifth node is added, has retained messages and sessions, and the replace
   const nodes = await startMembers(addresses.slice(0, 4))
   const publisher = await clientOf(nodes[0] as Started, 'publisher')
   await publisher.publish('kept/value', 'before', { qos: 1, retain: true })
-  const session = await clientOf(nodes[1] as Started, 'session', true)
+  const session = await clientOf(nodes[1] as Started, 'session', { sessionExpiryInterval: 3600 })
   await session.subscribe('session/#', { qos: 1 }, () => {})
   await session.disconnect()
   await publisher.publish('session/queued', 'while away', { qos: 1 })
@@ -78,12 +77,15 @@ test('a fifth node is added, has retained messages and sessions, and the replace
 
   const reader = await clientOf(joining, 'reader')
   assert.equal(await (await hear(reader, 'kept/#'))(), 'before')
-  const taken = Promise.withResolvers<string>()
-  const resumed = await clientOf(joining, 'session', true)
-  void (async () => {
-    for await (const { payload } of resumed.messages('session/#')) taken.resolve(new TextDecoder().decode(payload))
-  })()
-  assert.equal(await taken.promise, 'while away')
+  const shown = await run(['ctl', 'sessions', 'show', 'session', '--control-socket', at('new.sock'), '--json'])
+  const { queuedMessages, subscriptions } = JSON.parse(shown.stdout) as Record<string, unknown>
+  assert.deepEqual({ queuedMessages, subscriptions }, { queuedMessages: 1, subscriptions: 1 })
+  const present = Promise.withResolvers<boolean>()
+  const resumed = await clientOf(joining, 'session', {
+    cleanStart: false,
+    notices: { connected: ({ sessionPresent }) => present.resolve(sessionPresent) },
+  })
+  assert.equal(await present.promise, true)
 
   // The other way: what is published at the new node reaches a client of an old one.
   const far = await clientOf(nodes[2] as Started, 'far')
