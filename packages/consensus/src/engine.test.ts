@@ -57,6 +57,20 @@ describe('Engine', () => {
     }
   })
 
+  it('does not wait for ever for a block that was lost while its link was up', () => {
+    for (let seed = 1; seed <= 4; seed++) {
+      const cluster = new Cluster({ n: 4, seed, delayUs: [500, 3000] })
+      cluster.run(100_000)
+      let lost = 0
+      // Nobody but its author misses it, and nobody else has anything to say.
+      cluster.watch = (node, effect) => node === 0 && effect.type === 'send' && effect.to === 'all' && lost++ === 0
+      cluster.submit(0, 'm')
+      assert.ok(cluster.runUntil(() => cluster.nodes.every(({ log }) => log.length === 1), 200_000))
+      assert.ok(lost > 1)
+      assertSilent(cluster)
+    }
+  })
+
   it('keeps the order of what one node submits', () => {
     const cluster = new Cluster({ n: 4, seed: 5, delayUs: [200, 3000] })
     for (let i = 0; i < 100; i++) {

@@ -108,7 +108,7 @@ export class Engine {
   #take(input: Input): void {
     switch (input.type) {
       case 'frame':
-        this.#node.clock.observe(input.arrivalUs)
+        this.#node.clock.observeArrival(input.arrivalUs)
         return this.#frame(input.from, input.bytes, input.arrivalUs)
       case 'cost':
         return this.#epochs.run.context.pacer.spent(input.cpuUs)

@@ -15,6 +15,8 @@ import type { Serving } from './serving.ts'
 const STAGNATION_US_MIN = 50_000
 const STAGNATION_LEADS = 32
 const RANGE_US_MAX = 60_000_000
+/** A peer whose blocks are lacking is told so at most this often, µs: what is on its way should come first. */
+const ANSWER_US_MIN = 50_000
 
 export class CatchingUp {
   readonly #agreement: Agreement
@@ -23,6 +25,8 @@ export class CatchingUp {
   /** The newest status of each peer in this epoch. */
   readonly statuses: (PeerStatus | undefined)[]
   #statusAtUs = 0
+  /** When each peer was last told how far this node is. */
+  readonly #toldUs: Float64Array
   /** Since when something waits without a step. */
   #waitingSinceUs = Number.POSITIVE_INFINITY
   #lastStep = 0
@@ -40,6 +44,7 @@ export class CatchingUp {
     this.#serving = serving
     this.#checkpointStep = checkpointStep
     this.statuses = new Array<PeerStatus | undefined>(agreement.context.epoch.n).fill(undefined)
+    this.#toldUs = new Float64Array(agreement.context.epoch.n)
   }
 
   /** A link came up, or an epoch began. */
@@ -58,15 +63,23 @@ export class CatchingUp {
       horizonRound: table.horizon,
     })
     context.outbox.send(to, frame)
+    if (to === 'all') this.#toldUs.fill(context.clock.nowUs)
+    else this.#toldUs[to] = context.clock.nowUs
   }
 
-  /** A peer says how far it is: it gets the own blocks that it lacks. */
+  /**
+   * A peer says how far it is: it gets the own blocks that it lacks. Where it has made some that never came here it is told so,
+   * and sends them: without that a lost block is missed by nobody but its author, and all are silent while that one waits.
+   */
   status(peer: number, status: PeerStatus): void {
-    const { context, maker } = this.#agreement
+    const { context, graph, maker } = this.#agreement
     if (status.epoch !== context.epoch.number) return
     this.statuses[peer] = status
     const above = Math.max(status.collectedRound, status.lastRounds[context.self] ?? 0)
     this.#serving.sendOwn(peer, context.self, above, maker.last)
+    const lacking = (status.lastRounds[peer] ?? 0) > Math.max(graph.lastRound(peer), graph.collectedRound)
+    const toldAgoUs = context.clock.nowUs - (this.#toldUs[peer] ?? 0)
+    if (lacking && toldAgoUs >= Math.max(ANSWER_US_MIN, 2 * context.peers.rttUs(peer))) this.sendStatus(peer)
   }
 
   /** Too many peers no longer serve what comes next here: blocks alone do not lead on (section 11). */
@@ -127,8 +140,10 @@ export class CatchingUp {
     if (peer === undefined) return
     this.#rangePeer = peer
     // Nearly always what lacks is new: all that is kept is asked for only when that does not help.
-    this.#ask(peer, this.#ranges++ === 0 ? committer.nextStep : graph.collectedRound + 1)
-    this.sendStatus(peer)
+    const first = this.#ranges++ === 0
+    this.#ask(peer, first ? committer.nextStep : graph.collectedRound + 1)
+    // One peer that lacks something may not be enough for a quorum.
+    this.sendStatus(first ? peer : 'all')
   }
 
   #ask(peer: number, round: number): void {

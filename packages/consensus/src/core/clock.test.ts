@@ -23,6 +23,17 @@ describe('Clock', () => {
     assert.equal(clock.wallUsOf(before + 1000), 6_400_001_000)
   })
 
+  it('does not count time twice for what came in one go and waited its turn', () => {
+    const clock = new Clock()
+    clock.observe(10_000_000)
+    const before = clock.nowUs
+    for (let frame = 1; frame <= 10; frame++) {
+      clock.observeArrival(10_000_100)
+      clock.observe(10_000_000 + frame * 100_000)
+    }
+    assert.equal(clock.nowUs, before + 1_000_000)
+  })
+
   it('gives whole stamps, each above the one before and above those of before a restart', () => {
     const clock = new Clock()
     clock.observe(5_000_000.7)

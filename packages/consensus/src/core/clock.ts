@@ -31,6 +31,11 @@ export class Clock {
     this.#wallUs = wallUs
   }
 
+  /** When something came that may have waited since: time goes on by it, but it does not mean that the clock was set back. */
+  observeArrival(hostUs: number): void {
+    if (hostUs > this.#wallUs) this.observe(hostUs)
+  }
+
   /** The wall clock's time of a deadline, for the host's timer. */
   wallUsOf(deadlineUs: number): number {
     return this.#wallUs + (deadlineUs - this.nowUs)

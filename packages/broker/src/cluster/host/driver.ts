@@ -99,13 +99,15 @@ export class Driver {
   /** Gives the engine an input; gives what it cost without what the application did, µs. */
   input(input: Input): number {
     if (this.#stopped) return 0
-    this.#inputs.push(input)
-    if (this.#stepping) return 0
+    if (this.#stepping) {
+      this.#inputs.push(input)
+      return 0
+    }
     this.#stepping = true
     const startedUs = cpuUs()
     this.#applicationUs = 0
     try {
-      for (let next = this.#inputs.shift(); next !== undefined; next = this.#verified.shift() ?? this.#inputs.shift()) {
+      for (let next: Input | undefined = input; next !== undefined; next = this.#next()) {
         for (const effect of this.#o.engine.step(next)) this.#carryOut(effect)
       }
     } finally {
@@ -115,6 +117,12 @@ export class Driver {
     if (isRoundWork(input)) this.#roundUs += costUs
     this.#flushSoon()
     return costUs
+  }
+
+  /** What waited for its turn, with the time of its turn: else a clock would seem to be set back by as long as it waited. */
+  #next(): Input | undefined {
+    const waited = this.#verified.shift() ?? this.#inputs.shift()
+    return waited !== undefined && 'nowUs' in waited ? { ...waited, nowUs: this.#o.nowUs() } : waited
   }
 
   /** No more inputs and effects; what waits for a place is refused. */

@@ -1,6 +1,9 @@
 /**
  * The one timer of the engine. Node's timers have milliseconds, and the engine waits for fractions of one: what is due sooner
  * than a timer could tell is looked at in every turn of the loop until then.
+ *
+ * It is asked for by the wall clock and waits by the monotonic one: a wall clock that is set back while it waits would otherwise
+ * leave the engine asleep for as long as it was set back.
  */
 
 /** What is due within this is waited for turn by turn, µs. */
@@ -16,16 +19,17 @@ export class StepTimer {
   #turn: NodeJS.Immediate | undefined
   #timerAtUs = Number.POSITIVE_INFINITY
 
-  /** `due` is called once for each `set`, at its time or a little later. */
+  /** `nowUs`: the wall clock. `due` is called once for each `set`, at its time or a little later. */
   constructor(nowUs: () => number, due: (nowUs: number) => void) {
     this.#nowUs = nowUs
     this.#due = due
   }
 
-  /** In place of any earlier request. */
+  /** At this time of the wall clock, in place of any earlier request. */
   set(atUs: number): void {
-    this.#atUs = atUs
-    this.#arm(this.#nowUs())
+    const nowUs = monotonicUs()
+    this.#atUs = nowUs + (atUs - this.#nowUs())
+    this.#arm(nowUs)
   }
 
   clear(): void {
@@ -59,9 +63,13 @@ export class StepTimer {
 
   #look(): void {
     if (this.#atUs === Number.POSITIVE_INFINITY) return
-    const nowUs = this.#nowUs()
+    const nowUs = monotonicUs()
     if (nowUs < this.#atUs) return this.#arm(nowUs)
     this.#atUs = Number.POSITIVE_INFINITY
-    this.#due(nowUs)
+    this.#due(this.#nowUs())
   }
+}
+
+function monotonicUs(): number {
+  return performance.now() * 1000
 }

@@ -6,6 +6,8 @@
 /** How far the two may be apart before the wall clock counts, µs, and how often that is looked at. */
 const DRIFT_US_MAX = 2000
 const LOOK_EVERY_US = 250_000
+/** A look that took longer was held up between the two clocks and says nothing, µs. */
+const LOOK_US_MAX = 1000
 
 export class WallClock {
   #offsetUs = Date.now() * 1000 - performance.now() * 1000
@@ -17,7 +19,8 @@ export class WallClock {
     if (monotonicUs - this.#lookedUs > LOOK_EVERY_US) {
       this.#lookedUs = monotonicUs
       const offsetUs = Date.now() * 1000 - monotonicUs
-      if (Math.abs(offsetUs - this.#offsetUs) > DRIFT_US_MAX) this.#offsetUs = offsetUs
+      const heldUp = performance.now() * 1000 - monotonicUs > LOOK_US_MAX
+      if (!heldUp && Math.abs(offsetUs - this.#offsetUs) > DRIFT_US_MAX) this.#offsetUs = offsetUs
     }
     return Math.floor(this.#offsetUs + monotonicUs)
   }
