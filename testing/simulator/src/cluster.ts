@@ -210,6 +210,7 @@ export class Cluster {
       }),
       observer,
       verifyUs: scenario.verifyUs[index] as number,
+      frameUs: scenario.frameUs[index] as number,
       send: send ?? ((to, frame) => this.network.send(index, to, frame)),
       roundTripUs: (peer) => this.delays.next(index, peer) + this.delays.next(peer, index),
       drop: (peer, why) => {

@@ -145,3 +145,12 @@ test('A node 150 rounds away gets all of its messages ordered', () => {
     assert.equal(fairCuts, 0)
   }
 })
+
+test('A node that has less CPU than the rounds of the others take holds them up for no longer than its demotion takes', () => {
+  // Two base delays a frame, where a round brings three and takes about one.
+  const change = { traffic: 'steady', frameUs: [0, 0, 0, 4_000] } as const
+  for (const { messages, latencies } of runs({ seeds: 3, n: 4, rounds: 120, change })) {
+    assert.ok(messages > 100)
+    assert.ok((latencies[latencies.length >> 1] as number) < 6)
+  }
+})

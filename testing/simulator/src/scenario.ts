@@ -19,6 +19,7 @@ export const faultKinds = [
   'amnesia',
   'disk',
   'clock',
+  'cpu',
   'byzantine',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
@@ -83,6 +84,8 @@ export interface Scenario {
   readonly clockDriftsPpm: readonly number[]
   /** µs until a signature is checked, by node; 0: at once, before the next input. */
   readonly verifyUs: readonly number[]
+  /** µs of CPU that a frame costs, by node. */
+  readonly frameUs: readonly number[]
   readonly liars: readonly Liar[]
   /** Whether two liars or more know each other's blocks, and show their forks to the same nodes. */
   readonly colluding: boolean
@@ -131,12 +134,21 @@ export function scenarioOf({ seed, n, rounds, faults }: ScenarioOptions): Scenar
     clockOffsetsUs: ofNodes(() => (may('clock', 0.5) ? draws.between(-3_600_000_000, 3_600_000_000) : 0)),
     clockDriftsPpm: ofNodes(() => (may('clock', 0.5) ? draws.between(-1_000, 1_000) : 0)),
     verifyUs: ofNodes(() => draws.pick([0, 0, 0, 100])),
+    frameUs: faults.has('cpu') ? drawFrameUs(drawsFrom(seed).stream('cpu'), n, baseUs) : ofNodes(() => 0),
     liars,
     colluding: liars.length > 1 && draws.chance(0.5),
     traffic: draws.pick(trafficShapes),
     keepRounds: draws.chance(0.3) ? draws.pick([64, 128]) : undefined,
     checkpointSteps: draws.pick([16, 64, 512]),
   }
+}
+
+/** In some runs all nodes have little CPU, and one may have less than the rounds of the others take. */
+function drawFrameUs(draws: Draws, n: number, baseUs: number): number[] {
+  if (draws.chance(0.7)) return Array.from({ length: n }, () => 0)
+  const usual = draws.pick([0, 0.05, 0.2]) * baseUs
+  const slow = draws.chance(0.5) ? draws.below(n) : -1
+  return Array.from({ length: n }, (_, node) => Math.round(node === slow ? baseUs : usual))
 }
 
 function drawLiars(draws: Draws, n: number, most: number): Liar[] {

@@ -56,6 +56,8 @@ export interface NodeOptions {
   readonly tunables?: EngineOptions['tunables']
   /** µs until a signature is checked; 0: before the next input. */
   readonly verifyUs: number
+  /** µs of CPU that a frame costs: the next one is read only then; 0: none. */
+  readonly frameUs: number
   /** Hands a frame to the network, by indices of the world. */
   readonly send: (to: number, frame: Uint8Array) => void
   readonly roundTripUs: (peer: number) => number
@@ -64,8 +66,9 @@ export interface NodeOptions {
   readonly trace?: ((line: string) => void) | undefined
 }
 
-/** CPU that a round is said to cost, µs. */
+/** CPU that a round is said to cost beside its frames, and the most it is said to cost, as in the live host; µs. */
 const roundCpuUs = 100
+const roundCpuUsMax = 20_000
 const readUs = 100
 /** The application saves its state after so many messages, on the average. */
 const saveEvery = 20
@@ -88,6 +91,9 @@ export class SimulatedNode {
   #stepping = false
   /** Signatures whose checks are under way. */
   #checks = 0
+  /** Frames that came and are not read yet, and the CPU that those since the last own block have cost, µs. */
+  #unread: (() => void)[] = []
+  #spentUs = 0
   #timerDueUs = Number.POSITIVE_INFINITY
   #timerEnteredUs = Number.POSITIVE_INFINITY
   /** By index in the current book: the node of the world, or -1; and the other way. */
@@ -138,6 +144,26 @@ export class SimulatedNode {
   }
 
   receive(from: number, frame: Uint8Array): void {
+    if (this.#engine === undefined) return
+    if (this.#o.frameUs === 0) return this.#read(from, frame)
+    this.#unread.push(() => this.#read(from, frame))
+    if (this.#unread.length === 1) this.#readNext()
+  }
+
+  /** One frame after the other, each when the one before is done with. */
+  #readNext(): void {
+    const { agenda, frameUs } = this.#o
+    const life = this.#life
+    agenda.after(frameUs, () => {
+      if (life !== this.#life) return
+      this.#spentUs += frameUs
+      this.#unread[0]?.()
+      this.#unread.shift()
+      if (this.#unread.length > 0) this.#readNext()
+    })
+  }
+
+  #read(from: number, frame: Uint8Array): void {
     if (this.#engine === undefined) return
     const peer = this.#peerOf.get(from)
     if (peer === undefined) return
@@ -202,6 +228,8 @@ export class SimulatedNode {
     this.#life++
     this.#inputs.length = 0
     this.#checks = 0
+    this.#unread = []
+    this.#spentUs = 0
     this.#timerDueUs = Number.POSITIVE_INFINITY
     this.#timerEnteredUs = Number.POSITIVE_INFINITY
     this.crashes++
@@ -253,7 +281,7 @@ export class SimulatedNode {
         observer.installed(index, effect.position)
         break
       case 'read':
-        this.#read(effect)
+        this.#readBack(effect)
         break
       case 'forget':
         disk.forget(effect.below)
@@ -297,7 +325,9 @@ export class SimulatedNode {
       observer.durable(index, fresh)
       this.#give({ type: 'durable', barrier, nowUs: this.clock.read() })
       // A barrier goes before an own block.
-      if (this.isRunning) this.#give({ type: 'cost', cpuUs: roundCpuUs })
+      if (!this.isRunning) return
+      this.#give({ type: 'cost', cpuUs: Math.min(roundCpuUs + this.#spentUs, roundCpuUsMax) })
+      this.#spentUs = 0
     })
   }
 
@@ -329,7 +359,7 @@ export class SimulatedNode {
     this.#later(readUs, () => ({ type: 'appState', step, hashes, nowUs: this.clock.read() }))
   }
 
-  #read({ handle, what }: Effect & { readonly type: 'read' }): void {
+  #readBack({ handle, what }: Effect & { readonly type: 'read' }): void {
     const bytes =
       what.type === 'record' ? this.disk.read(what.mark)?.bytes : this.application.chunk(what.step, what.chunk)
     this.#later(readUs, () => ({ type: 'read', handle, bytes, nowUs: this.clock.read() }))
