@@ -77,6 +77,8 @@ const PUBREC = 0x50
 const PUBCOMP = 0x70
 const DOLLAR = 0x24
 const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)
+/** Where clients of a cluster ask for proofs. */
+const PROOF_BYTES = Buffer.from('$concord/proof')
 
 export class Pipeline {
   readonly #o: PipelineOptions
@@ -238,11 +240,15 @@ export class Pipeline {
 
   /** 0, or the reason code for which a client may not publish to a topic, by message or by will. */
   topicProblem(topic: Uint8Array): number {
-    // Clients publish under $ only to $direct/…: everything else there is the broker's own.
-    if (topic[0] === DOLLAR && !(this.#o.directMessages !== 'off' && startsWith(topic, DIRECT_BYTES))) {
-      return ReasonCode.notAuthorized
-    }
+    // Clients publish under $ only to $direct/…, and requests for proofs: everything else there is the broker's own.
+    if (topic[0] === DOLLAR && !this.#isOpen(topic)) return ReasonCode.notAuthorized
     return levelsOf(topic) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
+  }
+
+  /** Whether clients may publish to this topic that begins with $. */
+  #isOpen(topic: Uint8Array): boolean {
+    if (startsWith(topic, DIRECT_BYTES)) return this.#o.directMessages !== 'off'
+    return this.#o.order !== undefined && topic.length === PROOF_BYTES.length && startsWith(topic, PROOF_BYTES)
   }
 
   /** The same for one client. */

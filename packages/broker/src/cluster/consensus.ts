@@ -118,8 +118,10 @@ export class Consensus implements OrderedLog {
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
     this.#members = members
     this.#verifier.setNodes(options.genesis.n)
-    this.#proofs = new Proofs(options.genesis, (done) =>
-      this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
+    this.#proofs = new Proofs(
+      options.genesis,
+      (done) => this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
+      () => this.#engine?.status.position ?? 0,
     )
     this.#changes = new Changes({
       cryptography: nodeCryptography(options.privateKey),

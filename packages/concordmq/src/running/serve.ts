@@ -19,6 +19,7 @@ import type { Configuration } from '../config/settings.ts'
 import { type ControlHandle, openControl } from '../control/control.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Log } from '../log/log.ts'
+import { answerProofs } from '../proof/answer-proofs.ts'
 import { programVersion } from '../version.ts'
 import { type ClusterContext, openCluster } from './cluster.ts'
 import { dataPlace } from './data-place.ts'
@@ -78,6 +79,7 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     stopped.done()
     throw error
   }
+  if (cluster !== undefined) answerProofs(broker, cluster)
   let health: HealthHandle | undefined
   const listeners: ListenerHandle[] = []
   const reload = openReload(plan, {

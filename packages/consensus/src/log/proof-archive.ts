@@ -61,6 +61,11 @@ export class ProofArchive {
     return this.#bytes
   }
 
+  /** The first position that is kept; undefined: none is. */
+  get firstPosition(): number | undefined {
+    return this.#kept[0]?.leaf.firstPosition
+  }
+
   /** The next unit of the log. */
   add(batch: OrderedBatch): void {
     const { unit: block, leaf, leafIndex, nodes } = batch

@@ -24,13 +24,15 @@ interface Waiting {
 export class Proofs {
   readonly #archive: ProofArchive
   readonly #request: (done: (placement: Placement) => void) => void
+  readonly #next: () => number
   #waiting: Waiting[] = []
   #requested = false
 
-  /** `request` puts a message that asks for a checkpoint into the log. */
-  constructor(genesis: Epoch, request: (done: (placement: Placement) => void) => void) {
+  /** `request` puts a message that asks for a checkpoint into the log; `next` is the log's next position. */
+  constructor(genesis: Epoch, request: (done: (placement: Placement) => void) => void, next: () => number) {
     this.#archive = new ProofArchive(genesis, (bytes) => hash('sha256', bytes, 'buffer'), proofBytesMax)
     this.#request = request
+    this.#next = next
   }
 
   add(batch: OrderedBatch): void {
@@ -52,7 +54,7 @@ export class Proofs {
       else {
         clearTimeout(waiter.timer)
         if (answer.type === 'proof') waiter.resolve(answer.proof)
-        else waiter.reject(refusal(answer.type, waiter.position))
+        else waiter.reject(this.#refusal(waiter.position))
       }
     }
     if (this.#waiting.length > 0) this.#ask()
@@ -65,7 +67,7 @@ export class Proofs {
   prove(position: number): Promise<LogProof> {
     const answer = this.#archive.prove(position)
     if (answer.type === 'proof') return Promise.resolve(answer.proof)
-    if (answer.type !== 'uncovered') return Promise.reject(refusal(answer.type, position))
+    if (answer.type !== 'uncovered') return Promise.reject(this.#refusal(position))
     if (this.#waiting.length >= proofsWaitingMax) {
       return Promise.reject(later(position, `${proofsWaitingMax} others wait for a checkpoint`))
     }
@@ -93,17 +95,25 @@ export class Proofs {
     })
   }
 
+  /** Why there is no proof of a position that the archive does not have: it is not ordered yet, or lies before what is kept. */
+  #refusal(position: number): ConcordError {
+    const next = this.#next()
+    if (position >= next) return later(position, 'nothing has it yet')
+    const first = this.#archive.firstPosition
+    const kept = first === undefined ? 'nothing of the log so far' : `the log from position ${first} on`
+    const since = 'what was ordered since its start or its last snapshot, the newest 32 MiB of it'
+    return new ConcordError(
+      'CMQ_PROOF_FORGOTTEN',
+      `Cannot prove position ${position}: this node keeps ${kept} (${since})`,
+    )
+  }
+
   #giveUp(position: number, resolve: Waiting['resolve']): void {
     const waiter = this.#waiting.find((candidate) => candidate.resolve === resolve)
     this.#waiting = this.#waiting.filter((candidate) => candidate !== waiter)
     this.#requested = false
     waiter?.reject(later(position, `no checkpoint within ${PROOF_DEADLINE_MS / 1000} s`))
   }
-}
-
-function refusal(type: 'ahead' | 'forgotten', position: number): ConcordError {
-  if (type === 'ahead') return later(position, 'nothing has it yet')
-  return new ConcordError('CMQ_PROOF_FORGOTTEN', `Cannot prove position ${position}: this node keeps it no more`)
 }
 
 function later(position: number, reason: string): ConcordError {
