@@ -15,8 +15,8 @@ import type { Serving } from './serving.ts'
 const STAGNATION_US_MIN = 50_000
 const STAGNATION_LEADS = 32
 const RANGE_US_MAX = 60_000_000
-/** A peer whose blocks are lacking is told so at most this often, µs: what is on its way should come first. */
-const ANSWER_US_MIN = 50_000
+/** Peers whose blocks are lacking are told so at most this often, µs: what is on its way should come first. */
+const AGAIN_US_MIN = 50_000
 
 export class CatchingUp {
   readonly #agreement: Agreement
@@ -79,7 +79,7 @@ export class CatchingUp {
     this.#serving.sendOwn(peer, context.self, above, maker.last)
     const lacking = (status.lastRounds[peer] ?? 0) > Math.max(graph.lastRound(peer), graph.collectedRound)
     const toldAgoUs = context.clock.nowUs - (this.#toldUs[peer] ?? 0)
-    if (lacking && toldAgoUs >= Math.max(ANSWER_US_MIN, 2 * context.peers.rttUs(peer))) this.sendStatus(peer)
+    if (lacking && toldAgoUs >= Math.max(AGAIN_US_MIN, 2 * context.peers.rttUs(peer))) this.sendStatus(peer)
   }
 
   /** Too many peers no longer serve what comes next here: blocks alone do not lead on (section 11). */
@@ -155,7 +155,7 @@ export class CatchingUp {
   /** Others are far ahead: they should send what they made. */
   #repeatStatus(): void {
     const { peers, clock } = this.#agreement.context
-    const everyUs = 2 * Math.max(peers.farthestRttUs(peers.connected), 1000)
+    const everyUs = Math.max(AGAIN_US_MIN, 2 * peers.farthestRttUs(peers.connected))
     if (clock.nowUs < this.#statusAtUs + everyUs) return
     this.#statusAtUs = clock.nowUs
     this.sendStatus('all')
