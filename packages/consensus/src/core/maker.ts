@@ -55,6 +55,7 @@ export class Maker {
   #unwritten: Known[] = []
   #underWay: { readonly block: Block; readonly barrier: number } | undefined
   #quorumRound = 0
+  /** When the next own block could be made for the first time. */
   #quorumAtUs = 0
   #lastTsUs = 0
   /** There was something to do ever since the last block was made. */
@@ -75,8 +76,10 @@ export class Maker {
     this.#history.accepted(vertex)
     if (known.mark === 0) this.#unwritten.push(known)
     if (this.#graph.quorumRound === this.#quorumRound) return
+    // A node that waits for slow peers goes on waiting from the same moment on, however far the others come meanwhile: with a wait
+    // longer than their rounds it would never make a block again.
+    if (this.#quorumRound < this.last) this.#quorumAtUs = this.#context.clock.nowUs
     this.#quorumRound = this.#graph.quorumRound
-    this.#quorumAtUs = this.#context.clock.nowUs
   }
 
   get used(): UsedRounds {
@@ -129,7 +132,7 @@ export class Maker {
     if (parents === undefined) return false
     const block = this.#build(round, parents)
     this.#rules.made(round - 1)
-    pacer.made(clock.nowUs, this.#busy)
+    pacer.made(clock.nowUs, this.#busy ? round - this.last : 0)
     this.#busy = need
     this.last = round
     this.#lastTsUs = block.tsUs

@@ -41,11 +41,11 @@ export class Pacer {
     this.#rttUsMax = Math.min(rttUs, RTT_US_MAX)
   }
 
-  /** A block was made; `busy`: the one before it was made for the same work, so the time between them is a round's. */
-  made(nowUs: number, busy: boolean): void {
-    const passed = nowUs - this.#madeAtUs
+  /** A block was made, so many rounds above the one before; 0 rounds: the time between them was not for want of peers' blocks. */
+  made(nowUs: number, rounds: number): void {
+    const passed = (nowUs - this.#madeAtUs) / Math.max(1, rounds)
     this.#madeAtUs = nowUs
-    if (!busy) return
+    if (rounds === 0) return
     this.#roundUs = this.#roundUs === 0 ? passed : this.#roundUs + (passed - this.#roundUs) / SMOOTHING
   }
 

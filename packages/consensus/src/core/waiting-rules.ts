@@ -44,11 +44,11 @@ export class WaitingRules {
     }
   }
 
-  /** W1: of every author with a slot there is a block. */
+  /** W1: of every other author with a slot there is a block. Whether this node made one itself is no reason to wait. */
   #slotsFilled(base: number): boolean {
     const here = this.#graph.authors(base)
     for (const author of this.#committer.slots(base)) {
-      if (((here >>> author) & 1) === 0 && !this.#skipped(author, base)) return false
+      if (author !== this.#self && ((here >>> author) & 1) === 0 && !this.#skipped(author, base)) return false
     }
     return true
   }
