@@ -24,7 +24,7 @@ export interface Totals {
 }
 
 /** A seed that takes longer hangs; most take a fraction of a second. */
-const seedSecondsMax = 100
+const seedSecondsMax = 150
 
 interface WorkerData {
   readonly simulator: true
