@@ -4,7 +4,7 @@
  */
 import { Domain } from '../../../packages/consensus/src/bytes/domain.ts'
 import { makeEpoch } from '../../../packages/consensus/src/bytes/epoch-record.ts'
-import { MessageKind } from '../../../packages/consensus/src/model/block.ts'
+import { type Block, MessageKind } from '../../../packages/consensus/src/model/block.ts'
 import { constantsFor } from '../../../packages/consensus/src/model/constants.ts'
 import type { Epoch } from '../../../packages/consensus/src/model/epoch.ts'
 import { LyingBuilder } from './byzantine/builder.ts'
@@ -41,6 +41,7 @@ export class Cluster {
   readonly scenario: Scenario
   readonly agenda = new Agenda()
   readonly genesis: Epoch
+  readonly domain: Domain
   readonly network: Network
   readonly delays: Delays
   readonly watch: Watch
@@ -67,8 +68,8 @@ export class Cluster {
     this.draws = drawsFrom(seed).stream('cluster')
     this.#keyring = options.keyring ?? fastKeyring(n)
     this.genesis = this.#makeGenesis()
-    const domain = new Domain(this.genesis.hash, this.#keyring.cryptography(0))
-    this.#reader = new BlockReader(this.genesis, domain, this.#keyring)
+    this.domain = new Domain(this.genesis.hash, this.#keyring.cryptography(0))
+    this.#reader = new BlockReader(this.genesis, this.domain, this.#keyring)
     const { delays: shape, baseUs, farTimes } = scenario
     this.delays = delaysOf({ n, shape, baseUs, farTimes, draws: this.draws.stream('delays') })
     this.network = new Network({
@@ -110,6 +111,11 @@ export class Cluster {
 
   get running(): SimulatedNode[] {
     return this.nodes.filter((node) => node?.isRunning === true) as SimulatedNode[]
+  }
+
+  /** Every block that a correct node made or was sent, in the order in which they were first seen. */
+  blocks(): Block[] {
+    return this.#reader.all()
   }
 
   /** Everybody starts, one soon after the other. */

@@ -51,6 +51,11 @@ export class BlockReader {
     return this.#bySignature.get(signatureKey(bytes, recordHeadBytes)) ?? this.#read(readBlockRecord(bytes).block)[0]
   }
 
+  /** All blocks read so far. */
+  all(): Block[] {
+    return [...this.#bySignature.values()]
+  }
+
   #readMany(frame: Uint8Array): readonly Block[] {
     const decoded = decodeFrame(frame, this.#epoch.constants.blockBytesMax)
     if (!decoded.ok || decoded.value.type !== 'blocks') return nothing
