@@ -22,6 +22,6 @@ test('concordmq demo kills a node of four, brings it back, and ends with the ver
   assert.match(output, /node 2 is back/)
   assert.match(
     output.trimEnd(),
-    /OK: 4 nodes delivered \d+ messages in one order \([0-9a-f]{16}\); none of \d+ .* lost.*$/,
+    /OK: 4 nodes delivered [\d,]+ messages in one order \([0-9a-f]{16}\); none of [\d,]+ .* lost.*$/,
   )
 })
