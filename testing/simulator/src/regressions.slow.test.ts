@@ -154,3 +154,21 @@ test('A node that has less CPU than the rounds of the others take holds them up 
     assert.ok((latencies[latencies.length >> 1] as number) < 6)
   }
 })
+
+test('A node that lost its disk is given its own units again, also those whose parents nobody else ever had', () => {
+  runs({
+    seeds: 10,
+    n: 4,
+    rounds: 80,
+    change: { traffic: 'steady', lostDisk: true },
+    script: (cluster) => {
+      const { agenda, network, correct, forgetful = 0 } = cluster
+      const others = correct.filter((node) => node !== forgetful)
+      agenda.at(4_000, () => {
+        for (const node of others) network.cut(forgetful, node, 'drop')
+      })
+      agenda.at(12_000, () => network.mend())
+      agenda.at(24_000, () => cluster.loseDisk(2_000))
+    },
+  })
+})

@@ -317,7 +317,9 @@ export class Agreement {
 
   #bytesOf(emission: Emission): Block | undefined {
     const known = this.table.named(emission)
-    if (known.block !== undefined) return known.block
+    // A unit whose parents are lacking has its place all the same; an own one, from before the log was lost, is nowhere else.
+    const block = known.block ?? this.graph.waitingBlock(emission)
+    if (block !== undefined) return block
     if (!known.held) this.fetcher.want(emission, known.reporters)
     return undefined
   }
