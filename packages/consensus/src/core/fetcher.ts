@@ -24,6 +24,8 @@ interface Wanted extends BlockName {
   namers: number
   /** Bit i: peer i was asked since the last round of questions began. */
   asked: number
+  /** Bit i: peer i was asked and may still answer in time. */
+  inFlight: number
   /** Bit i: peer i had it, and has it no more. */
   collected: number
   waitUs: number
@@ -71,7 +73,9 @@ export class Fetcher {
     const news = namers & ~wanted.namers
     wanted.namers |= namers
     for (let peer = 0; news >>> peer !== 0; peer++) {
-      if (((news >>> peer) & 1) === 0 || authorCount(wanted.asked) >= this.#context.epoch.w) continue
+      if (((news >>> peer) & 1) === 0 || authorCount(wanted.inFlight) >= this.#context.epoch.w) continue
+      // Whoever is new may well have it: not for him the long waits that silent peers have earned.
+      wanted.waitUs = 0
       this.#ask(wanted, peer)
     }
   }
@@ -141,7 +145,17 @@ export class Fetcher {
     if (this.#count >= WANTED_MAX) return undefined
     const { author, round } = name
     const digest = name.digest.slice()
-    const wanted: Wanted = { author, round, digest, namers: 0, asked: 0, collected: 0, waitUs: 0, dueUs: 0 }
+    const wanted: Wanted = {
+      author,
+      round,
+      digest,
+      namers: 0,
+      asked: 0,
+      inFlight: 0,
+      collected: 0,
+      waitUs: 0,
+      dueUs: 0,
+    }
     const names = this.#wanted.get(round)
     if (names === undefined) this.#wanted.set(round, [wanted])
     else names.push(wanted)
@@ -153,6 +167,7 @@ export class Fetcher {
   #ask(wanted: Wanted, peer: number): void {
     if (!this.#context.peers.isUp(peer)) return
     wanted.asked |= 1 << peer
+    wanted.inFlight |= 1 << peer
     const names = this.#toAsk.get(peer)
     if (names === undefined) this.#toAsk.set(peer, [wanted])
     else names.push(wanted)
@@ -165,6 +180,7 @@ export class Fetcher {
     const { peers, random, epoch } = this.#context
     const waitUsMax = authorCount(wanted.namers) < epoch.w ? RETRY_DOUBTED_US_MAX : RETRY_US_MAX
     if (wanted.waitUs > 0) wanted.waitUs = Math.min(wanted.waitUs * 2, waitUsMax)
+    wanted.inFlight = 0
     const unasked = wanted.namers & peers.connected & ~wanted.asked
     const choice = unasked === 0 ? peers.connected : unasked
     const count = authorCount(choice)

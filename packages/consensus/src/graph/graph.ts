@@ -23,7 +23,10 @@ export const versionsMax = 8
 export type Received =
   /** It and what waited for it are in the graph, in this order. */
   | { readonly type: 'accepted'; readonly vertices: readonly Vertex[] }
-  /** It waits; `missing` are all parents that are neither accepted nor waiting, also those that others named before. */
+  /**
+   * It waits; `missing` are all parents that are neither accepted nor waiting, also those that others named before, and what lacks
+   * for parents that wait, if this author is the first to stand on it.
+   */
   | { readonly type: 'waiting'; readonly missing: readonly MissingName[] }
   /** Here already, in the graph or waiting. */
   | { readonly type: 'known' }

@@ -12,7 +12,7 @@ export const waitingBytesMax = 8 * 1024 * 1024
 
 /** A parent that is not here. */
 export interface MissingName extends BlockName {
-  /** Authors of the waiting blocks that name it, as a mask: whom to ask. */
+  /** Authors of the waiting blocks that name it, or stand on one that does, as a mask: whom to ask. */
   readonly namers: number
 }
 
@@ -91,7 +91,8 @@ export class Waiting {
   }
 
   /**
-   * Lets a block wait for names. Answers those that do not wait here themselves; undefined when the block itself is what the maximum pushes out.
+   * Lets a block wait for names. Answers what is lacking for it: those of them that do not wait here themselves, and what lacks for
+   * those that do; undefined when the block itself is what the maximum pushes out.
    * `needed`: not just one more version by a known forker.
    */
   add(block: Block, names: readonly BlockName[], needed: boolean): readonly Missing[] | undefined {
@@ -101,10 +102,11 @@ export class Waiting {
     entries.push(entry)
     this.count++
     this.#bytes[block.author] = (this.#bytes[block.author] as number) + bytes
+    const namers = (1 << block.author) | (this.missing(block)?.namers ?? 0)
     for (const name of names) this.#wait(entry, name)
     if (!this.#shrink(block.author, entry)) return undefined
     if (entry.needed) for (const missing of entry.names) this.#need(missing)
-    return entry.names.filter((name) => !this.has(name))
+    return this.#name(entry.names, namers)
   }
 
   /** A block came into the graph. Answers the blocks that wait for nothing else. */
@@ -148,9 +150,27 @@ export class Waiting {
       if (names === undefined) byAuthor[name.author] = [missing]
       else names.push(missing)
     }
-    missing.namers |= 1 << entry.block.author
     missing.waiters.push(entry)
     entry.names.push(missing)
+  }
+
+  /**
+   * These authors made blocks that stand on these names, so a correct one of them has all that is below. Answers what is lacking
+   * and new to one of them. Each author is noted once per name, so that a long chain is not walked for every block on top of it.
+   */
+  #name(names: readonly Missing[], namers: number): Missing[] {
+    const lacking: Missing[] = []
+    const noted = names.map((missing) => ({ missing, namers }))
+    for (let next = noted.pop(); next !== undefined; next = noted.pop()) {
+      const { missing } = next
+      const news = next.namers & ~missing.namers
+      const waiting = this.#entry(missing)
+      if (waiting === undefined && (news !== 0 || names.includes(missing))) lacking.push(missing)
+      if (news === 0) continue
+      missing.namers |= news
+      if (waiting !== undefined) noted.push(...waiting.names.map((below) => ({ missing: below, namers: news })))
+    }
+    return lacking
   }
 
   /** Marks what a needed block waits for, and what that waits for: it may be waiting itself. */
