@@ -25,7 +25,7 @@ export class Download {
   /** Chunks that are here. */
   #here = new Set<number>()
   readonly #asked = new Map<number, Asked>()
-  /** Peers that do not have it; bit i: peer i. */
+  /** Peers that do not have it, or did not answer in time; bit i: peer i. */
   #without = 0
   #turn: number
 
@@ -41,7 +41,7 @@ export class Download {
     return this.#hashes !== undefined && this.#here.size === this.#hashes.length / HASH_BYTES
   }
 
-  /** No connected peer has it. */
+  /** No connected peer has it, or says so. */
   get hopeless(): boolean {
     return (this.#context.peers.connected & ~this.#without) === 0
   }
@@ -61,7 +61,10 @@ export class Download {
   ask(): void {
     const { nowUs } = this.#context.clock
     for (const [chunk, { peer, dueUs }] of this.#asked) {
-      if (dueUs <= nowUs || !this.#context.peers.isUp(peer)) this.#asked.delete(chunk)
+      if (dueUs > nowUs && this.#context.peers.isUp(peer)) continue
+      this.#asked.delete(chunk)
+      // Not to be asked for ever: one that never answers would keep this node from a newer snapshot, which others have.
+      if (dueUs <= nowUs) this.#without |= 1 << peer
     }
     if (this.#hashes === undefined) this.#askOne(LIST_CHUNK)
     else

@@ -61,6 +61,10 @@ export class Fetcher {
     return this.#count
   }
 
+  dbg(x: BlockName): unknown {
+    const w = this.#find(x)
+    return w && [w.namers, w.asked, w.inFlight, w.collected, w.waitUs, w.dueUs - this.#context.clock.nowUs]
+  }
   get deadlineUs(): number {
     return this.#due.first?.atUs ?? Number.POSITIVE_INFINITY
   }
@@ -80,12 +84,14 @@ export class Fetcher {
     }
   }
 
-  /** A peer has it no more. */
+  /** A peer has it no more. Another one is asked at once: whoever is far behind must find out soon that only a snapshot leads on. */
   collected(name: BlockName, peer: number): void {
     const wanted = this.#find(name)
-    if (wanted === undefined) return
+    if (wanted === undefined || ((wanted.collected >>> peer) & 1) === 1) return
     wanted.collected |= 1 << peer
+    wanted.inFlight &= ~(1 << peer)
     if (authorCount(wanted.collected) >= this.#context.epoch.w) this.#collected.add(wanted)
+    else this.#askOne(wanted, this.#context.peers.connected & ~wanted.collected & ~wanted.inFlight)
   }
 
   /** Whether something is wanted that a witness set has no more: only a snapshot leads on. */
@@ -177,20 +183,23 @@ export class Fetcher {
 
   /** Another namer that was not asked, else anyone. */
   #askAgain(wanted: Wanted): void {
-    const { peers, random, epoch } = this.#context
+    const { peers, epoch } = this.#context
     const waitUsMax = authorCount(wanted.namers) < epoch.w ? RETRY_DOUBTED_US_MAX : RETRY_US_MAX
     if (wanted.waitUs > 0) wanted.waitUs = Math.min(wanted.waitUs * 2, waitUsMax)
     wanted.inFlight = 0
     const unasked = wanted.namers & peers.connected & ~wanted.asked
-    const choice = unasked === 0 ? peers.connected : unasked
-    const count = authorCount(choice)
-    if (count > 0) {
-      let skip = random.below(count)
-      for (let peer = 0; choice >>> peer !== 0; peer++) {
-        if (((choice >>> peer) & 1) === 1 && skip-- === 0) this.#ask(wanted, peer)
-      }
-    }
+    this.#askOne(wanted, unasked === 0 ? peers.connected : unasked)
     this.#lookAgain(wanted, Math.max(wanted.waitUs, RETRY_US_MIN))
+  }
+
+  /** Asks one of these peers (bit i: peer i), if there is one. */
+  #askOne(wanted: Wanted, peers: number): void {
+    const count = authorCount(peers)
+    if (count === 0) return
+    let skip = this.#context.random.below(count)
+    for (let peer = 0; peers >>> peer !== 0; peer++) {
+      if (((peers >>> peer) & 1) === 1 && skip-- === 0) this.#ask(wanted, peer)
+    }
   }
 
   #lookAgain(wanted: Wanted, afterUs: number): void {
