@@ -89,6 +89,7 @@ export class SimulatedNode {
   #onCrash: () => void = () => undefined
   readonly #inputs: Input[] = []
   #stepping = false
+  #frameUs: number
   /** Signatures whose checks are under way. */
   #checks = 0
   /** Frames that came and are not read yet, and the CPU that those since the last own block have cost, µs. */
@@ -105,6 +106,7 @@ export class SimulatedNode {
     this.clock = options.clock
     this.disk = options.disk
     this.#o = options
+    this.#frameUs = options.frameUs
   }
 
   get isRunning(): boolean {
@@ -145,16 +147,21 @@ export class SimulatedNode {
 
   receive(from: number, frame: Uint8Array): void {
     if (this.#engine === undefined) return
-    if (this.#o.frameUs === 0) return this.#read(from, frame)
+    if (this.#frameUs === 0 && this.#unread.length === 0) return this.#read(from, frame)
     this.#unread.push(() => this.#read(from, frame))
     if (this.#unread.length === 1) this.#readNext()
   }
 
+  /** From now on frames cost it nothing. */
+  relieve(): void {
+    this.#frameUs = 0
+  }
+
   /** One frame after the other, each when the one before is done with. */
   #readNext(): void {
-    const { agenda, frameUs } = this.#o
+    const frameUs = this.#frameUs
     const life = this.#life
-    agenda.after(frameUs, () => {
+    this.#o.agenda.after(frameUs, () => {
       if (life !== this.#life) return
       this.#spentUs += frameUs
       this.#unread[0]?.()
