@@ -6,12 +6,13 @@ import { runMany } from './spread.ts'
 
 /** Two cores that do nothing else need half of it; where they do, fewer seeds must do. */
 const secondsMax = 100
-const seeds = 500
+const seeds = 300
 const seedsMin = 20
+/** The same seeds each time: a failure here is one of the change, and what new seeds find is looked for by `npm run sim`. */
+const seed = 1
 
 test('Clusters keep every promise under every kind of trouble, seed by seed', { timeout: 200_000 }, async () => {
   const options = { seeds, ns: [4, 5, 7, 10], rounds: 40, faults: allFaults, trace: false, realCryptography: false }
-  const seed = Date.now() % 1_000_000_000
   const { runs, failure, figures } = await runMany({ ...options, seed }, { workers: 2, secondsMax })
   assert.equal(failure, undefined)
   assert.ok(runs >= seedsMin, `${runs} seeds in ${secondsMax} s`)
