@@ -43,18 +43,19 @@ test('A synchronisation that a crash interrupts answers nobody', () => {
   while (agenda.next());
 })
 
-test('Synchronisations end in the order in which they began, each with what was new', () => {
+test('Synchronisations that are asked for while one runs are one, which begins when it ends', () => {
   const { agenda, disk, append } = makeDisk()
-  const ended: number[][] = []
-  for (let mark = 1; mark <= 20; mark++) {
+  const ended: { marks: number[]; atUs: number }[] = []
+  for (let mark = 1; mark <= 5; mark++) {
     append(mark)
-    disk.sync((fresh) => ended.push(fresh.map((record) => record.mark)))
+    disk.sync((fresh) => ended.push({ marks: fresh.map((record) => record.mark), atUs: agenda.nowUs }))
   }
   while (agenda.next());
   assert.deepEqual(
-    ended,
-    Array.from({ length: 20 }, (_, i) => [i + 1]),
+    ended.map(({ marks }) => marks),
+    [[1], [2, 3, 4, 5], [], [], []],
   )
+  assert.equal(new Set(ended.map(({ atUs }) => atUs)).size, 2)
 })
 
 test('forget() drops what is durable and below the mark, and reading and crashing go on behind it', () => {

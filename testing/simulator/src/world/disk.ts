@@ -25,7 +25,9 @@ export class Disk {
   #durable = 0
   /** Counts up with each crash: a synchronisation that was under way answers nobody. */
   #life = 0
-  #syncedUntilUs = 0
+  #isSyncing = false
+  /** Who waits for the next synchronisation. */
+  #asked: ((fresh: readonly WalRecord[]) => void)[] = []
 
   constructor(agenda: Agenda, draws: Draws, faults: DiskFaults) {
     this.#agenda = agenda
@@ -41,28 +43,18 @@ export class Disk {
     for (const record of records) this.#records.push(record)
   }
 
-  /** Makes durable what has been appended, then says so, with the records that became so; never after a crash. */
+  /**
+   * Makes durable what has been appended, then says so, with the records that became so; never after a crash. One synchronisation
+   * at a time: those that are asked for meanwhile are one, which begins when it ends.
+   */
   sync(done: (fresh: readonly WalRecord[]) => void): void {
-    const life = this.#life
-    // Counted from the end, since `forget` shortens the front.
-    const last = this.#records.at(-1)
-    const takesUs = this.#faults.syncUs * (0.5 + 1.5 * this.#draws.fraction())
-    // One synchronisation at a time, so they end in the order in which they began.
-    this.#syncedUntilUs = Math.max(this.#agenda.nowUs, this.#syncedUntilUs) + takesUs
-    this.#agenda.at(this.#syncedUntilUs, () => {
-      if (life !== this.#life) return
-      const end = last === undefined ? 0 : this.#records.lastIndexOf(last) + 1
-      const fresh = this.#records.slice(this.#durable, end)
-      this.#durable = Math.max(this.#durable, end)
-      if (end > 0) this.wasUsed = true
-      done(fresh)
-    })
+    this.#asked.push(done)
+    if (!this.#isSyncing) this.#begin()
   }
 
   /** The machine stops, and only what was durable is sure to be there again. Says how many records were cut off. */
   crash(): number {
-    this.#life++
-    this.#syncedUntilUs = 0
+    this.#stop()
     const loose = this.#records.length - this.#durable
     const kept = this.#durable + this.#draws.between(0, loose)
     const cut = this.#records.length - kept
@@ -72,8 +64,7 @@ export class Disk {
   }
 
   lose(): void {
-    this.#life++
-    this.#syncedUntilUs = 0
+    this.#stop()
     this.#records = []
     this.#durable = 0
   }
@@ -92,5 +83,30 @@ export class Disk {
     while (end < this.#durable && (this.#records[end] as WalRecord).mark < below) end++
     this.#records.splice(0, end)
     this.#durable -= end
+  }
+
+  #begin(): void {
+    const life = this.#life
+    const done = this.#asked
+    this.#asked = []
+    this.#isSyncing = true
+    // Counted from the end, since `forget` shortens the front.
+    const last = this.#records.at(-1)
+    this.#agenda.after(this.#faults.syncUs * (0.5 + 1.5 * this.#draws.fraction()), () => {
+      if (life !== this.#life) return
+      const end = last === undefined ? 0 : this.#records.lastIndexOf(last) + 1
+      const fresh = this.#records.slice(this.#durable, end)
+      this.#durable = Math.max(this.#durable, end)
+      if (end > 0) this.wasUsed = true
+      this.#isSyncing = false
+      if (this.#asked.length > 0) this.#begin()
+      for (const [i, answer] of done.entries()) answer(i === 0 ? fresh : [])
+    })
+  }
+
+  #stop(): void {
+    this.#life++
+    this.#isSyncing = false
+    this.#asked = []
   }
 }
