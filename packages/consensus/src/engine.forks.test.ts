@@ -137,6 +137,20 @@ describe('Engine among nodes that stop', () => {
     assert.ok(cluster.runUntil(() => cluster.nodes[0]?.engine.status.mode === 'active', 1_000_000))
   })
 
+  it('is not active before it has met a quorum of its peers', () => {
+    const cluster = new Cluster({ n: 4, seed: 9, delayUs: [500, 1500] })
+    for (const node of [0, 1, 2, 3]) cluster.crash(node)
+    const mode = (): unknown => cluster.nodes[0]?.engine.status.mode
+    cluster.restart(0)
+    cluster.run(1_000_000)
+    assert.equal(mode(), 'syncing')
+    cluster.run(2_000_000)
+    assert.equal(mode(), 'stalled')
+    cluster.restart(1)
+    cluster.restart(2)
+    assert.ok(cluster.runUntil(() => mode() === 'active', 1_000_000))
+  })
+
   it('refuses more than the queue holds, and what fits into no block', () => {
     const cluster = new Cluster({ n: 4, seed: 8, tunables: { queueMessagesMax: 10 } })
     cluster.cut = () => true

@@ -33,6 +33,8 @@ export class Engine {
   readonly #epochs: Epochs
   /** The status that the host was told last. */
   #told: Status | undefined
+  /** A quorum was connected since the start: before that nobody knows how far the order is. */
+  #met = false
   /** Submissions to be told when a barrier is durable. */
   readonly #toKeep = new Map<number, number>()
 
@@ -131,7 +133,9 @@ export class Engine {
       case 'submit':
         return this.#submit(input)
       case 'link':
-        return this.#epochs.link(input.peer, input.up)
+        this.#epochs.link(input.peer, input.up)
+        this.#met ||= this.#epochs.run.stall.quorum
+        return
       case 'applied':
         return this.#node.output.applied(input.position)
       case 'appState':
@@ -285,7 +289,8 @@ export class Engine {
     if (context.self < 0 || this.#node.journal.inDoubt) return 'joining'
     if (this.#epochs.joining.active) return 'syncing'
     if (stall.stalled) return 'stalled'
-    return context.epoch.n === 1 ? 'solo' : 'active'
+    if (context.epoch.n === 1) return 'solo'
+    return this.#met ? 'active' : 'syncing'
   }
 
   /** Says how the node stands whenever what an operator looks at has changed. */

@@ -12,10 +12,12 @@ import { proveFaults } from './fault-proof.ts'
 import { proveKills } from './kill-proof.ts'
 import { proveOrder } from './order-proof.ts'
 import type { Verdict } from './proof.ts'
+import { proveReturns } from './return-proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
        live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]
        live.ts faults [--messages N] [--within-s SECONDS]
+       live.ts returns [--nodes N] [--kills N] [--seed S] [--within-s SECONDS]
        live.ts bidding [--messages TASKS] [--within-s SECONDS]`
 
 async function main(): Promise<number> {
@@ -40,6 +42,12 @@ async function main(): Promise<number> {
     faults: () => proveFaults({ messages, pauseMs: 5_000, withinMs: withinS * 1000, say: console.log }),
     kills: () =>
       proveKills({ nodes, messages, kills, victims, seed, stay, withinMs: withinS * 1000, say: console.log }),
+    returns: () =>
+      proveReturns({
+        ...{ nodes, kills, seed, withinMs: withinS * 1000, say: console.log },
+        resumedWithinMs: 1_000,
+        servedWithinMs: 1_000,
+      }),
     order: () => proveOrder({ nodes, messages, withinMs: withinS * 1000, say: console.log }),
   }
   const proof = proofs[positionals[0] ?? '']

@@ -18,6 +18,12 @@ export class Stall {
     this.#context = context
   }
 
+  /** Whether so many are connected that the order can go on. */
+  get quorum(): boolean {
+    const { epoch, peers } = this.#context
+    return authorCount(peers.connected) + 1 >= epoch.q
+  }
+
   get deadlineUs(): number {
     if (this.stalled) return Number.POSITIVE_INFINITY
     return Math.min(this.#waitingSinceUs, this.#aloneSinceUs) + this.#context.tunables.stallUs
@@ -25,12 +31,12 @@ export class Stall {
 
   /** `waits`: an own message has no place yet. */
   tick(nextStep: number, waits: boolean): void {
-    const { clock, epoch, peers } = this.#context
+    const { clock } = this.#context
+    const { quorum } = this
     if (!waits) this.#waitingSinceUs = Number.POSITIVE_INFINITY
     else if (nextStep !== this.#lastStep || this.#waitingSinceUs === Number.POSITIVE_INFINITY) {
       this.#waitingSinceUs = clock.nowUs
     }
-    const quorum = authorCount(peers.connected) + 1 >= epoch.q
     if (quorum) this.#aloneSinceUs = Number.POSITIVE_INFINITY
     else if (this.#aloneSinceUs === Number.POSITIVE_INFINITY) this.#aloneSinceUs = clock.nowUs
     if (nextStep !== this.#lastStep && quorum) this.stalled = false

@@ -2,7 +2,7 @@
 
 /**
  * `solo`: the only node of its book. `joining`: not yet in the book, or its disk was lost and it may not make blocks yet.
- * `syncing`: far behind its peers. `stalled`: nothing can be ordered now. `halted`: the order is in doubt; an operator must look.
+ * `syncing`: far behind its peers, or has not met a quorum of them since it was started. `stalled`: nothing can be ordered now. `halted`: the order is in doubt; an operator must look.
  */
 export type Mode = 'solo' | 'joining' | 'syncing' | 'active' | 'stalled' | 'halted'
 

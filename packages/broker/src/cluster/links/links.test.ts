@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import type { KeyObject } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { freeAddresses, makeKeys, makeMembers, makeTestEpoch, openNode, type TestNode } from '../cluster.testkit.ts'
 import { encodeFrame } from './frames.ts'
 import type { TransportChoice } from './open-transports.ts'
+import { rawLinked, withTarget } from './raw-peer.testkit.ts'
 
 async function closeAll(nodes: readonly TestNode[]): Promise<void> {
   await Promise.all(nodes.map(({ links }) => links.close()))
@@ -98,4 +99,21 @@ test('a node that went away and came back is linked again, and both ends say so'
       await closeAll([node, again])
     }
   }
+})
+
+test('a node that was killed without a word is linked again as soon as it is back, long before its old link counts as dead', async () => {
+  await withTarget(async (target, self, killed) => {
+    // Over UDP the old link just falls silent.
+    await rawLinked(target, self, killed)
+    const [address = ''] = await freeAddresses(1)
+    const begunMs = performance.now()
+    const successor = await openNode({ ...killed, instance: randomBytes(16) }, 'tls', address)
+    try {
+      await target.until(() => target.changes.length === 3, 'the link of the successor')
+      assert.deepEqual(target.changes, ['+1', '-1', '+1'])
+      assert.ok(performance.now() - begunMs < 2000, `${performance.now() - begunMs} ms`)
+    } finally {
+      await successor.links.close()
+    }
+  })
 })

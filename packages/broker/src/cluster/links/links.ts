@@ -19,14 +19,19 @@ import type { Channel, Stranger, Transport, TransportEvents, TransportKind } fro
 const UNREACHABLE_MS_MAX = 2000
 const REFUSED_MS_MAX = 5000
 /** The node with the higher key leaves the lower one so much time to dial. */
-const YIELD_MS = 1000
+const YIELD_MS = 100
 /** How long a peer that broke the rules is kept out, ms: the first time, and at most. */
 const BAR_MS_MIN = 1000
 const BAR_MS_MAX = 60_000
 /** Links of one peer that have not greeted. */
 const GREETING_LINKS_MAX = 4
-/** How long an old link of a peer has to show that it lives, when another process comes with the peer's key. */
-const TWIN_PROBE_MS = 1000
+/**
+ * How long an old link of a peer has to show that it lives, when another process comes with the peer's key: so many of its round
+ * trips, within these bounds, ms. Over UDP nothing tells that a process was killed, and its successor waits for this long.
+ */
+const PROBE_RTTS = 8
+const PROBE_MS_MIN = 200
+const PROBE_MS_MAX = 1000
 const TICK_MS = 1000
 /** How often it is tried to listen anew, and after which pause, ms. */
 const REOPEN_TRIES_MAX = 20
@@ -348,15 +353,19 @@ export class Links {
   #probe(peer: Peer, existing: Link, link: Link): void {
     const askedUs = this.#o.nowUs()
     existing.tick(askedUs)
-    setTimeout(() => {
-      if (!link.isUp || this.#closed) return
-      if (peer.link === undefined) return this.#install(peer, link)
-      if (peer.link === existing && !existing.heardAfter(askedUs)) return this.#replace(peer, existing, link)
-      link.refuse({
-        event: 'twin',
-        detail: 'another process with the same key is connected: two nodes must not share one key',
-      })
-    }, TWIN_PROBE_MS)
+    const probeMs = Math.min(Math.max((PROBE_RTTS * existing.rttUs) / 1000, PROBE_MS_MIN), PROBE_MS_MAX)
+    // What came while this process was busy is read before it is decided.
+    setTimeout(() => setImmediate(() => this.#decide(peer, existing, link, askedUs)), probeMs)
+  }
+
+  #decide(peer: Peer, existing: Link, link: Link, askedUs: number): void {
+    if (!link.isUp || this.#closed) return
+    if (peer.link === undefined) return this.#install(peer, link)
+    if (peer.link === existing && !existing.heardAfter(askedUs)) return this.#replace(peer, existing, link)
+    link.refuse({
+      event: 'twin',
+      detail: 'another process with the same key is connected: two nodes must not share one key',
+    })
   }
 
   #ended(peer: Peer, link: Link, end: LinkEnd): void {
