@@ -19,7 +19,7 @@ import type { Channel, Stranger, Transport, TransportEvents, TransportKind } fro
 const UNREACHABLE_MS_MAX = 2000
 const REFUSED_MS_MAX = 5000
 /** The node with the higher key leaves the lower one so much time to dial. */
-const YIELD_MS = 100
+const YIELD_MS = 250
 /** How long a peer that broke the rules is kept out, ms: the first time, and at most. */
 const BAR_MS_MIN = 1000
 const BAR_MS_MAX = 60_000
