@@ -74,14 +74,17 @@ import { openListener } from './listeners/listener.ts'
 import { keyOfAddress } from './model/address-key.ts'
 import type { Journal } from './model/journal.ts'
 import type { Sequencer } from './model/sequencer.ts'
+import { isAmong } from './model/topic-filters.ts'
 import type { TopicSubscription } from './model/topic-store.ts'
 import { BftSequencer } from './ordering/bft-sequencer.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
+import { Relay } from './ordering/relay.ts'
 import { Replica } from './ordering/replica.ts'
 import { Pipeline } from './pipeline.ts'
-import { type Match, RouteTable } from './routing/route-table.ts'
+import { type Match, RouteTable, type Way } from './routing/route-table.ts'
 import { TopicIndex } from './routing/topic-index.ts'
 import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { UnorderedDelivery } from './sessions/unordered-delivery.ts'
 import { endWithdrawnRights } from './sessions/withdrawn-rights.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
 import { Counters } from './telemetry/counters.ts'
@@ -141,6 +144,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: Sequencer
   readonly #bft: BftSequencer | undefined
+  readonly #relay: Relay | undefined
   readonly #topics: TopicIndex | undefined
   readonly #routes: RouteTable<Connection>
   readonly #pipeline: Pipeline
@@ -238,6 +242,18 @@ class ConcordBroker implements Broker, ConnectionHandler {
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
           })
+    const way = wayOf(settings)
+    this.#relay =
+      cluster === undefined
+        ? undefined
+        : new Relay({
+            log: cluster.log,
+            counters: this.counters,
+            nowMs: monotonicMs,
+            cpuUs,
+            isFast: (topic) => way(topic) === 'fast',
+            deliver: (item, choices) => this.#pipeline.routeRelayed(item, choices),
+          })
     this.#sequencer =
       this.#bft ??
       sequencer?.(parts) ??
@@ -255,14 +271,16 @@ class ConcordBroker implements Broker, ConnectionHandler {
       retained: (filter) => this.#retainedFor(filter).map((placed) => placed.message),
       changed: (filter) => routes.changed(filter),
     })
-    const routes = routesOf(this.#driver, this.#access.guard, this.#inline, this.#topics)
+    const routes = routesOf(this.#driver, this.#access.guard, this.#inline, { topics: this.#topics, way })
     this.#routes = routes
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
     this.#pipeline = new Pipeline({
       order: this.#bft,
+      relay: this.#relay,
       stall: settings.cluster ?? ALONE,
       driver: this.#driver,
+      unordered: new UnorderedDelivery(this.#driver, monotonicMs),
       routes,
       counters: this.counters,
       pressure: this.#pressure,
@@ -358,10 +376,11 @@ class ConcordBroker implements Broker, ConnectionHandler {
   /** Takes part in the order of the cluster; clients are served when the order has this life of the node. */
   async joinCluster(): Promise<void> {
     const { cluster } = this.#settings
-    if (this.#bft === undefined || cluster === undefined) return
+    if (this.#bft === undefined || this.#relay === undefined || cluster === undefined) return
     const replica = new Replica({
       machine: this.#driver.ordered,
       sequencer: this.#bft,
+      relay: this.#relay,
       replaced: () => this.#routes.changedAll(),
       statusChanged: () => {},
     })
@@ -557,6 +576,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#inline.close()
     this.#topics?.close()
     this.#sequencer.close()
+    this.#relay?.close()
     await this.#settings.cluster?.log.stop()
     await this.#journal.close()
     this.#wheel.close()
@@ -848,6 +868,19 @@ function monotonicMs(): number {
   return performance.now()
 }
 
+/** CPU time of this thread, µs. */
+function cpuUs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return user + system
+}
+
+/** Which way topics take through the cluster; without one all are ordered. */
+function wayOf({ cluster, ordering }: Settings): (topic: string) => Way {
+  const { fast } = ordering
+  if (cluster === undefined || fast.length === 0) return () => 'ordered'
+  return (topic) => (isAmong(fast, topic) ? 'fast' : 'ordered')
+}
+
 /** What goes through the order fits into one block of it. */
 function fitForCluster(settings: Settings): Settings {
   if (settings.cluster === undefined) return settings
@@ -889,7 +922,7 @@ function routesOf(
   driver: SessionDriver<Connection>,
   guard: Guard,
   inline: InlineSubscriptions,
-  topics: TopicIndex | undefined,
+  { topics, way }: { readonly topics: TopicIndex | undefined; readonly way: (topic: string) => Way },
 ): RouteTable<Connection> {
   const { ordered, local } = driver
   const routes = new RouteTable<Connection>(
@@ -909,6 +942,7 @@ function routesOf(
       },
       ordered: (topic) => ordered.wants(topic),
       inline: (topic) => inline.wants(topic),
+      way,
     },
     ROUTES_MAX,
   )

@@ -4,22 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect, open, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
-import { SharedLog, type SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
+import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
+import { type Cluster, kept, openCluster, until } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions, ClusterOptions } from './config/options.ts'
 
 const brokers: Broker[] = []
 after(async () => {
   for (const broker of brokers) await broker.close({ graceMs: 0 })
 })
-
-interface Cluster {
-  readonly log: SharedLog
-  readonly brokers: readonly Broker[]
-  readonly targets: readonly Target[]
-}
 
 /** Brokers on one log, all of which serve. */
 async function cluster(
@@ -28,31 +23,9 @@ async function cluster(
   logOptions: SharedLogOptions = {},
   clusterOptions: Omit<ClusterOptions, 'log'> = {},
 ): Promise<Cluster> {
-  const log = new SharedLog(nodes, logOptions)
-  const own: Broker[] = []
-  const targets: Target[] = []
-  for (const node of log.nodes) {
-    const broker = await createBroker({
-      access: { allowAnonymous: true },
-      sys: { intervalSeconds: 0 },
-      ...options,
-      cluster: { log: node, nodeTimeoutMs: 1_000, ...clusterOptions },
-    })
-    brokers.push(broker)
-    own.push(broker)
-    const { port } = await broker.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
-    targets.push({ host: '127.0.0.1', port })
-  }
-  await until(() => own.every((broker) => broker.ready))
-  return { log, brokers: own, targets }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, 'it did not come about in time')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
+  const opened = await openCluster(nodes, { options, log: logOptions, cluster: clusterOptions })
+  brokers.push(...opened.brokers)
+  return opened
 }
 
 /** Payloads of the next messages, each acknowledged. */
@@ -90,13 +63,6 @@ for (const qos of [0, 1, 2] as const) {
 }
 
 const NOTHING = new Uint8Array(0)
-const expiry = (seconds: number): wire.Property => ['sessionExpiryInterval', seconds]
-const kept = (clientId: string, more: wire.ConnectOptions = {}): wire.ConnectOptions => ({
-  clientId,
-  cleanStart: false,
-  properties: [expiry(1000)],
-  ...more,
-})
 
 test('a client resumes its session on another node, with subscriptions, queue and identifiers', async () => {
   const { targets } = await cluster(4, {}, { seed: 21 })
@@ -448,7 +414,11 @@ test('messages of one run come whole to each subscriber that asks for places, an
 test('session expiry falls on one position on all nodes', async () => {
   const { targets, log, brokers: nodes } = await cluster(4, {}, { seed: 30 })
   const [first, second] = targets as [Target, Target]
-  const client = await connect(first, 5, { clientId: 'a', cleanStart: false, properties: [expiry(50)] })
+  const client = await connect(first, 5, {
+    clientId: 'a',
+    cleanStart: false,
+    properties: [['sessionExpiryInterval', 50]],
+  })
   await client.subscribe('t', 1)
   await client.disconnect()
   using publisher = await connect(second, 5)

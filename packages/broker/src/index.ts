@@ -92,8 +92,10 @@ export type {
   Placement,
   SnapshotSource,
 } from './model/ordered-log.ts'
+export type { RelayKind, RelayLinks, RelayReceiver } from './model/relay.ts'
 export type { Sequencer, SequencerFactory, SequencerParts } from './model/sequencer.ts'
 export type { Store, StoredRecord } from './model/store.ts'
+export { topicFilterProblem } from './model/topic-filters.ts'
 export type { TopicStore, TopicSubscriber, TopicSubscription } from './model/topic-store.ts'
 export { builtInTopicStore } from './routing/built-in-topic-store.ts'
 export { type DataFile, dataFiles, removeData } from './storage/remove-data.ts'

@@ -22,17 +22,19 @@ import {
   type Message,
   type MessageHead,
   type Outcome,
+  type OutsideChoice,
   type PlacedMessage,
   type PlacedRun,
   type PublishCommand,
   type PublishRunCommand,
   type RunOutcome,
+  type Turns,
 } from '@concordmq/state'
 import type { Guard } from './access/permissions.ts'
 import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
-import { timestampBytes, userPropertyBytes } from './delivery/broker-timestamps.ts'
+import { timestampBytes } from './delivery/broker-timestamps.ts'
 import { encodeRun, type Form, RunForms } from './delivery/form.ts'
 import { type MessageTerms, messageForm } from './delivery/message-form.ts'
 import { positionBytes } from './delivery/order-positions.ts'
@@ -41,16 +43,22 @@ import type { Pressure } from './delivery/pressure.ts'
 import { messageAt, select } from './delivery/screening.ts'
 import type { HookPoints } from './hooks/hook-points.ts'
 import type { Order } from './model/order.ts'
+import type { OutsideChoiceOf, Relay } from './ordering/relay.ts'
+import type { RelayedItem } from './ordering/relay-frames.ts'
 import type { Route, RouteTable, Target } from './routing/route-table.ts'
 import { messageOf, type SessionDriver } from './sessions/session-driver.ts'
+import { UNORDERED, type UnorderedDelivery, unordered } from './sessions/unordered-delivery.ts'
 import type { Counters } from './telemetry/counters.ts'
 
 export interface PipelineOptions {
   /** In a cluster: every message takes this way, and reaches subscribers when it comes back. */
   readonly order: Order | undefined
+  /** The way beside the order, for topics that skip it. */
+  readonly relay: Relay | undefined
   /** What becomes of messages while nothing is ordered. */
   readonly stall: { readonly onStall: 'local' | 'queue' | 'refuse'; readonly stallAcknowledge: boolean }
   readonly driver: SessionDriver<Connection>
+  readonly unordered: UnorderedDelivery<Connection>
   readonly routes: RouteTable<Connection>
   readonly counters: Counters
   readonly pressure: Pressure
@@ -85,6 +93,11 @@ export class Pipeline {
   readonly #forms = new RunForms()
   /** Place of the first message of the run that is delivered; undefined: it has none yet. */
   #placed: PlacedRun | undefined
+  /** A property of what is delivered now, encoded: that it has no place. */
+  #mark: Uint8Array | undefined
+  /** Whose turn it was in shared groups, for messages that skip the order. */
+  readonly #turnsOutside: Turns = new WeakMap()
+  #outside = 0
 
   constructor(options: PipelineOptions) {
     this.#o = options
@@ -115,6 +128,11 @@ export class Pipeline {
       counters.publishDenied += run.count
       this.refuse(from, run, ReasonCode.notAuthorized)
       return ReasonCode.notAuthorized
+    }
+    const { relay } = this.#o
+    if (relay !== undefined && this.#isFast(run, route)) {
+      this.#publishFast(from, run, route, relay)
+      return 0
     }
     if (this.#o.order !== undefined) {
       this.#publishInOrder(from, run, route, this.#o.order)
@@ -188,9 +206,8 @@ export class Pipeline {
 
   /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
   routePlaced(placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>): void {
-    const { routes, driver } = this.#o
-    const bytes = Buffer.from(placed.message.topic)
-    const route = routes.lookup(bytes, 0, bytes.length)
+    const { driver } = this.#o
+    const route = this.#routeOfTopic(placed.message.topic)
     if (route.inline) this.#o.inline.offer(placed.message)
     const wanting = had === undefined ? route.targets : route.targets.filter(({ subscriber }) => !had.has(subscriber))
     if (wanting.length === 0) return
@@ -225,7 +242,9 @@ export class Pipeline {
       const retain = placed.message.retain && target.retainAsPublished
       const { v5 } = subscriber
       if (v5 && target.subscriptionIds !== undefined) {
-        const { subscriptionIds, timestamps = false, positions = false } = target
+        const { subscriptionIds, timestamps = false } = target
+        // What skips the order has no place.
+        const positions = target.positions === true && this.#mark === undefined
         const terms = { qos, retain, dup: false, subscriptionIds, timestamps, positions }
         subscriber.outbox.give(messageForm(placed, true, terms, now))
         continue
@@ -263,8 +282,12 @@ export class Pipeline {
 
   /** Whether no subscriber of this node and this program wants the topic. */
   unmatched(topic: string): boolean {
+    return unmatched(this.#routeOfTopic(topic))
+  }
+
+  #routeOfTopic(topic: string): Route<Connection> {
     const bytes = Buffer.from(topic)
-    return unmatched(this.#o.routes.lookup(bytes, 0, bytes.length))
+    return this.#o.routes.lookup(bytes, 0, bytes.length)
   }
 
   /** Whether the rules let the client publish to the topic of a route: asked once per topic, not per message. */
@@ -352,7 +375,7 @@ export class Pipeline {
     const { pressure, nowMs } = this.#o
     const { targets } = route
     if (addressed && route.bytes[0] === DOLLAR) return
-    if (route.inline) for (let i = 0; i < run.count; i++) this.#o.inline.offer(this.#message(publisher, run, route, i))
+    if (route.inline) for (let i = 0; i < run.count; i++) this.#offer(this.#message(publisher, run, route, i))
     if (targets.length === 0) return
     const { hooks } = this.#o
     if (hooks.outgoing && hooks.uses('selectSubscribers')) {
@@ -360,7 +383,7 @@ export class Pipeline {
       return
     }
     const forms = this.#forms
-    forms.begin(run, run.hasProperties ? nowMs() : 0)
+    forms.begin(run, run.hasProperties ? nowMs() : 0, this.#mark)
     for (let i = 0; i < targets.length; i++) {
       let target = targets[i] as Target<Connection>
       if (target.own !== undefined && target.subscriber === from) {
@@ -455,8 +478,16 @@ export class Pipeline {
     })
   }
 
+  /** Properties that the broker adds, encoded. */
   #extra(timestamps: true | undefined): Uint8Array | undefined {
-    return timestamps === undefined ? undefined : timestampBytes(this.#o.driver.now().us)
+    if (timestamps === undefined) return this.#mark
+    const stamp = timestampBytes(this.#o.driver.now().us)
+    return this.#mark === undefined ? stamp : Buffer.concat([this.#mark, stamp])
+  }
+
+  /** To whoever in this program wants it. */
+  #offer(message: Message): void {
+    this.#o.inline.offer(this.#mark === undefined ? message : unordered(message))
   }
 
   /** QoS 2 of a transient session: what has a receipt was published already [MQTT-4.3.3-10]. */
@@ -497,6 +528,143 @@ export class Pipeline {
   #receipt(from: Connection, packetId: number): boolean {
     from.receipts ??= this.#o.driver.localSession(from)?.receipts
     return from.receipts?.add(packetId) === true
+  }
+
+  // ---------------------------------------------------------------- the way beside the order of a cluster
+
+  /** Whether a run skips the order: QoS 2 and retained messages never do, and whom a message is addressed to the order knows. */
+  #isFast(run: PublishRun, route: Route<Connection>): boolean {
+    return route.way === 'fast' && run.qos < 2 && !run.retain && !this.#direct(route)
+  }
+
+  /** Clients here have it at once, those of other nodes when it gets there; QoS 1 is acknowledged when a quorum has it. */
+  #publishFast(from: Connection, run: PublishRun, route: Route<Connection>, relay: Relay): void {
+    const { order, stall, counters, messageExpiryMax } = this.#o
+    const { qos, count } = run
+    if (qos === 1 && order?.stalled === true && stall.onStall === 'refuse') {
+      this.#refuseUnkept(from, run)
+      return
+    }
+    counters.fastPublished += count
+    this.#giveUnordered(from, from.clientId, run, route)
+    const choices = this.#chooseOutside(from.clientId, run, route)
+    for (const { message, ...choice } of choices) this.#giveMember(choice, from.clientId, run, route, message)
+    const isPlain = !run.hasProperties && messageExpiryMax() === 0
+    const submit = (taken: (() => void) | undefined): void => {
+      const author = { counter: from.id?.counter ?? 0, publisher: from.clientId, receipts: false }
+      if (isPlain) relay.submitRun(run, author, choices, taken)
+      else this.#relayEach(from.clientId, run, route, { relay, choices, taken })
+    }
+    if (qos === 0) submit(undefined)
+    else {
+      from.answerRunWhen(run, (ready) =>
+        submit(() => {
+          from.conversation.settledIn(count)
+          ready({ firstByte: PUBACK, reasonCode: 0, taken: count, refusal: undefined })
+        }),
+      )
+    }
+    if (relay.full && from.stop()) relay.whenRoom(() => from.goOn())
+  }
+
+  /** The messages of a run one by one, with what they carry; the last one answers for all. */
+  #relayEach(
+    publisher: string,
+    run: PublishRun,
+    route: Route<Connection>,
+    {
+      relay,
+      choices,
+      taken,
+    }: {
+      readonly relay: Relay
+      readonly choices: readonly OutsideChoiceOf[]
+      readonly taken: (() => void) | undefined
+    },
+  ): void {
+    for (let i = 0; i < run.count; i++) {
+      const message = this.#message(publisher, run, route, i)
+      const own = choices.filter((choice) => choice.message === i).map((choice) => ({ ...choice, message: 0 }))
+      relay.submitMessage({ type: 'publish', message }, own, i === run.count - 1 ? taken : undefined)
+    }
+  }
+
+  /** What another node relayed, to whoever is connected here; `choices` are members of shared groups. */
+  routeRelayed(item: RelayedItem, choices: readonly OutsideChoiceOf[]): void {
+    if (item.type === 'message') {
+      this.#giveMarked(item.message, choices)
+      return
+    }
+    const { run, of } = item
+    const route = this.#o.routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
+    this.#giveUnordered(undefined, of.publisher, run, route)
+    for (const { message, ...choice } of choices) {
+      if (message < run.count) this.#giveMember(choice, of.publisher, run, route, message)
+    }
+  }
+
+  /** Whether a message of this program, or that it publishes in the name of a client, skips the order. */
+  skipsOrder({ topic, qos, retain }: Message): boolean {
+    if (this.#o.relay === undefined || qos === 2 || retain) return false
+    const route = this.#routeOfTopic(topic)
+    return route.way === 'fast' && !this.#direct(route)
+  }
+
+  /** Publishes one that does; `taken` is called when a quorum has it, at QoS 0 at once. */
+  publishUnordered(message: Message, taken: () => void): void {
+    const { relay, counters } = this.#o
+    counters.fastPublished++
+    const choices = this.#o.driver.ordered
+      .chooseOutside(this.#unplaced(message), this.#turnsOutside)
+      .map((choice) => ({ ...choice, message: 0 }))
+    this.#giveMarked(message, choices)
+    relay?.submitMessage({ type: 'publish', message }, choices, message.qos === 0 ? undefined : taken)
+    if (message.qos === 0) taken()
+  }
+
+  #giveUnordered(from: Connection | undefined, publisher: string, run: PublishRun, route: Route<Connection>): void {
+    this.#mark = UNORDERED
+    try {
+      this.#fanOut(from, publisher, run, route)
+    } finally {
+      this.#mark = undefined
+    }
+    if (route.ordered) this.#o.unordered.giveRun(run, route.topic, publisher)
+  }
+
+  #giveMarked(message: Message, choices: readonly OutsideChoiceOf[]): void {
+    const placed = this.#unplaced(unordered(message))
+    this.#mark = UNORDERED
+    try {
+      this.routePlaced(placed, undefined)
+    } finally {
+      this.#mark = undefined
+    }
+    this.#o.unordered.giveMessage(placed)
+    for (const choice of choices) this.#o.unordered.giveMember(choice, placed)
+  }
+
+  #giveMember(choice: OutsideChoice, publisher: string, run: PublishRun, route: Route<Connection>, i: number): void {
+    this.#o.unordered.giveMember(choice, this.#unplaced(unordered(this.#message(publisher, run, route, i))))
+  }
+
+  /** A member of each shared group for each message of a run. */
+  #chooseOutside(publisher: string, run: PublishRun, route: Route<Connection>): readonly OutsideChoiceOf[] {
+    const { ordered } = this.#o.driver
+    if (!route.ordered || ordered.groupsWanting(route.topic).length === 0) return NO_CHOICES
+    const head = { topic: route.topic, payload: NO_PAYLOAD, qos: run.qos, retain: false, publisher }
+    const choices: OutsideChoiceOf[] = []
+    for (let message = 0; message < run.count; message++) {
+      for (const choice of ordered.chooseOutside(this.#unplaced(head), this.#turnsOutside)) {
+        choices.push({ ...choice, message })
+      }
+    }
+    return choices
+  }
+
+  /** As a message with a place, where one is asked for; the count stands for it where something is drawn from places. */
+  #unplaced(message: Message): PlacedMessage {
+    return { message, position: 0, index: this.#outside++, timeUs: this.#o.driver.now().us }
   }
 
   // ---------------------------------------------------------------- the way through the order of a cluster
@@ -829,8 +997,8 @@ export class Pipeline {
 function nothing(): void {}
 
 const NO_IDS: readonly number[] = []
-/** The user property `concord-ordered` = `false`, encoded. */
-const UNORDERED = userPropertyBytes('concord-ordered', 'false')
+const NO_CHOICES: readonly OutsideChoiceOf[] = []
+const NO_PAYLOAD = new Uint8Array(0)
 const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: false, subscriptionIds: NO_IDS })) as [
   MessageTerms,
   MessageTerms,

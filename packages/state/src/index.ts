@@ -23,7 +23,16 @@ export { Machine, type OrderedBundle } from './machine.ts'
 export type { Message, MessageHead, PlacedMessage } from './messages/message.ts'
 export { DIRECT_PREFIX } from './messages/publishing.ts'
 export { contentOf, readContent } from './messages/shelf.ts'
-export { type BundleHead, BundleWriter, type RunAuthor } from './nodes/bundle.ts'
+export {
+  type BundleHead,
+  type BundleItem,
+  BundleWriter,
+  eachItem,
+  type ReadRun,
+  type RunAuthor,
+  readHead,
+  readRun,
+} from './nodes/bundle.ts'
 export type { BundleEffects, PlacedRun, RunOutcome } from './nodes/bundle-effects.ts'
 export type { Heard } from './nodes/liveness.ts'
 export { HELD_BUNDLES_MAX, HELD_BYTES_MAX } from './nodes/node-life.ts'
@@ -41,4 +50,5 @@ export { type Edit, type Finding, Survey, type SurveyCounts } from './saving/sur
 export { Receipts } from './sessions/receipts.ts'
 export { isSameConnection, type Session, type Subscription } from './sessions/session.ts'
 export { type MachineSettings, machineSettings } from './settings.ts'
+export type { OutsideChoice, Turns } from './shares/choosing-outside.ts'
 export { FilterTree } from './subscriptions/filter-tree.ts'

@@ -23,6 +23,7 @@ import type { Recovery } from './saving/recovery.ts'
 import { type Save, Saver } from './saving/save.ts'
 import type { Session, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
+import { chooseOutside, type OutsideChoice, type Turns } from './shares/choosing-outside.ts'
 import { readSnapshot } from './snapshot/restore.ts'
 import { writeSnapshot } from './snapshot/snapshot.ts'
 import { type Counters, State } from './state.ts'
@@ -241,6 +242,16 @@ export class Machine {
     const groups: string[] = []
     this.#state.shares.match(topic, (group) => groups.push(group.filter))
     return groups.sort(compareText)
+  }
+
+  /** A connected member of each shared group that wants a message which has no place; nothing changes but `turns`. */
+  chooseOutside(placed: PlacedMessage, turns: Turns): OutsideChoice[] {
+    return chooseOutside(this.#state, placed, turns)
+  }
+
+  /** The subscription of a client to a shared group, `$share/name/filter`. */
+  memberOf(group: string, clientId: string): Subscription | undefined {
+    return this.#state.sessions.get(clientId)?.subscriptions.get(group)
   }
 
   /** How many subscriptions there are to exactly this filter, `$share/name/` included. */

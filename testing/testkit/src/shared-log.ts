@@ -4,7 +4,14 @@
  * comes from a seed. It keeps the promises of `OrderedLog` and shows what they leave open, in no time.
  */
 
-import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '@concordmq/broker'
+import type {
+  OrderedApplication,
+  OrderedLog,
+  OrderedLogNode,
+  Placement,
+  RelayKind,
+  RelayLinks,
+} from '@concordmq/broker'
 import { MessageKind, type OrderedMessage, type Status } from '@concordmq/consensus'
 import { type Random, randomFrom } from './random.ts'
 
@@ -37,6 +44,9 @@ export class SharedLog {
   jailed = 0
   /** Nothing is ordered any more. */
   stalled = false
+  /** Links that ended since an end broke the rules. */
+  readonly dropped: { readonly by: number; readonly of: number; readonly why: string }[] = []
+  readonly #links = new Map<string, object>()
   #lastUs = 0
   #order: (() => void)[] = []
 
@@ -51,11 +61,13 @@ export class SharedLog {
   /** A node is cut off: what it submits waits, and it reads nothing, until `join`. */
   cut(node: number): void {
     this.reachable &= ~(1 << node)
+    this.unlink(node)
     this.#tell()
   }
 
   join(node: number): void {
     this.reachable |= 1 << node
+    this.link(node)
     this.#tell()
     this.nodes[node]?.resume()
   }
@@ -66,6 +78,38 @@ export class SharedLog {
     next.sequence = this.nodes[node]?.sequence ?? 0
     this.nodes[node] = next
     return next
+  }
+
+  /** Links a node with all others that run and are reachable. */
+  link(node: number): void {
+    for (const other of this.nodes) {
+      if (other.node === node || other.application === undefined) continue
+      if (!other.isReachable || this.nodes[node]?.isReachable !== true) continue
+      this.#links.set(nameOf(node, other.node), {})
+      this.nodes[node]?.application?.relay.linked(other.node, true)
+      other.application.relay.linked(node, true)
+    }
+  }
+
+  unlink(node: number): void {
+    for (const other of this.nodes) if (other.node !== node) this.#cutLink(node, other.node)
+  }
+
+  /** One end found that the other broke the rules. */
+  drop(by: number, of: number, why: string): void {
+    this.dropped.push({ by, of, why })
+    this.#cutLink(by, of)
+  }
+
+  /** Names a link as long as it lasts; undefined: there is none. */
+  linkOf(one: number, other: number): object | undefined {
+    return this.#links.get(nameOf(one, other))
+  }
+
+  #cutLink(one: number, other: number): void {
+    if (!this.#links.delete(nameOf(one, other))) return
+    this.nodes[one]?.application?.relay.linked(other, false)
+    this.nodes[other]?.application?.relay.linked(one, false)
   }
 
   stall(): void {
@@ -107,6 +151,11 @@ export class SharedLog {
 export class NodeLog implements OrderedLog {
   readonly node: number
   readonly nodes: readonly OrderedLogNode[]
+  /** Beside the log: what is under way there is lost with the link. */
+  readonly relay: RelayLinks
+  /** What comes beside the log waits until `hear`. */
+  deaf = false
+  readonly unheard: (() => void)[] = []
   sequence = 0
   /** Positions below are kept by the application. */
   appliedBelow = 0
@@ -127,6 +176,11 @@ export class NodeLog implements OrderedLog {
       keyId: `${i}`.padStart(16, '0'),
       address: `127.0.0.1:${19_793 + i}`,
     }))
+    this.relay = {
+      send: (to, kind, bytes) => this.#relay(to, kind, Uint8Array.from(bytes)),
+      flush() {},
+      drop: (to, why) => this.#log.drop(this.node, to, why),
+    }
   }
 
   async start(application: OrderedApplication): Promise<void> {
@@ -142,7 +196,29 @@ export class NodeLog implements OrderedLog {
       this.#next = position
     }
     this.tell()
+    this.#log.link(this.node)
     this.wake()
+  }
+
+  /** One turn for all, so that frames keep their order. */
+  #relay(to: number, kind: RelayKind, bytes: Uint8Array): void {
+    const link = this.#log.linkOf(this.node, to)
+    setImmediate(() => {
+      const there = this.#log.nodes[to]
+      if (link === undefined || link !== this.#log.linkOf(this.node, to) || there === undefined) return
+      if (there.deaf) there.unheard.push(() => this.#arrive(to, kind, bytes))
+      else this.#arrive(to, kind, bytes)
+    })
+  }
+
+  #arrive(to: number, kind: RelayKind, bytes: Uint8Array): void {
+    const problem = this.#log.nodes[to]?.application?.relay.relayed(this.node, kind, bytes)
+    if (problem !== undefined) this.#log.drop(to, this.node, problem)
+  }
+
+  hear(): void {
+    this.deaf = false
+    for (const arrive of this.unheard.splice(0)) arrive()
   }
 
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
@@ -173,6 +249,7 @@ export class NodeLog implements OrderedLog {
   }
 
   async stop(): Promise<void> {
+    this.#log.unlink(this.node)
     this.#application = undefined
   }
 
@@ -222,4 +299,8 @@ export class NodeLog implements OrderedLog {
       if (by === this) done?.({ type: 'placed', position, consensusUs })
     }
   }
+}
+
+function nameOf(one: number, other: number): string {
+  return `${Math.min(one, other)}-${Math.max(one, other)}`
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Epoch, type OrderedBatch, type OrderedMessage, type Status, verifyProof } from '@concordmq/consensus'
 import type { OrderedApplication, Placement, SnapshotSource } from '../model/ordered-log.ts'
+import type { RelayReceiver } from '../model/relay.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { freeAddresses, type LogLine, makeKeys, makeTestEpoch, recordingLogger } from './cluster.testkit.ts'
 import { Consensus, type ConsensusOptions } from './consensus.ts'
@@ -56,6 +57,20 @@ class Recorder implements OrderedApplication {
     for (const look of this.waiting) look()
   }
   epochChanged(): void {}
+  readonly relayed: string[] = []
+  /** Bit i: node i is linked. */
+  reached = 0
+  readonly relay: RelayReceiver = {
+    linked: (node, up) => {
+      this.reached = up ? this.reached | (1 << node) : this.reached & ~(1 << node)
+      for (const look of this.waiting) look()
+    },
+    relayed: (from, kind, bytes) => {
+      this.relayed.push(`${from} ${kind} ${Buffer.from(bytes).toString()}`)
+      for (const look of this.waiting) look()
+      return Buffer.from(bytes).toString() === 'nonsense' ? 'it relays nonsense' : undefined
+    },
+  }
 
   get hash(): string {
     const hash = createHash('sha256')
@@ -70,6 +85,10 @@ class Recorder implements OrderedApplication {
 
   untilMode(mode: string): Promise<void> {
     return this.#when(() => this.mode === mode, `mode ${mode}`)
+  }
+
+  untilHeard(holds: () => boolean, what: string): Promise<void> {
+    return this.#when(holds, what)
   }
 
   #when(holds: () => boolean, what: string): Promise<void> {
@@ -194,6 +213,36 @@ for (const choice of ['tls', 'quic'] as const) {
       for (const { recorder } of cluster.nodes) await recorder.until(4 * each, 'all messages')
       const [first] = cluster.nodes
       for (const { recorder } of cluster.nodes) assert.equal(recorder.hash, first?.recorder.hash)
+    } finally {
+      await cluster.stop()
+    }
+  })
+}
+
+for (const choice of ['tls', 'quic'] as const) {
+  test(`what nodes tell each other beside the order arrives over ${choice}, in order, and who breaks its rules is kept out`, async () => {
+    const cluster = await TestCluster.start(4, choice)
+    try {
+      const [first, second] = cluster.nodes as [ClusterNode, ClusterNode]
+      await first.recorder.untilHeard(() => first.recorder.reached === 0b1110, 'links to all others')
+      for (let i = 0; i < 200; i++) {
+        first.consensus.relay.send(1, 'messages', Buffer.from(`${i}`))
+        if (i % 50 === 49) first.consensus.relay.send(1, 'taken', Buffer.from(`${i}`))
+        first.consensus.relay.flush()
+      }
+      const { relayed } = second.recorder
+      await second.recorder.untilHeard(() => relayed.length === 204, 'all of it')
+      const messages = relayed.filter((line) => line.startsWith('0 messages'))
+      assert.deepEqual(
+        messages,
+        Array.from({ length: 200 }, (_, i) => `0 messages ${i}`),
+      )
+      first.consensus.relay.send(1, 'messages', Buffer.from('nonsense'))
+      first.consensus.relay.flush()
+      await second.recorder.untilHeard(() => (second.recorder.reached & 1) === 0, 'the end of the link')
+      const said = second.lines.filter(({ fields }) => fields['event'] === 'cluster.link.dropped')
+      assert.match(said[0]?.message ?? '', /node 0 .*it relays nonsense/)
+      assert.equal((await submit(first.consensus, Buffer.from('the order goes on'))).type, 'placed')
     } finally {
       await cluster.stop()
     }

@@ -19,6 +19,7 @@ import { WallClock } from './host/wall-clock.ts'
 import { type Members, membersOf } from './identity/members.ts'
 import { type LinkFigures, Links } from './links/links.ts'
 import { openTransports, type TransportChoice } from './links/open-transports.ts'
+import { RelayLine } from './links/relay-line.ts'
 
 export interface ConsensusOptions {
   /** The first epoch of the network, as the address book makes it. */
@@ -96,6 +97,8 @@ export class Consensus implements OrderedLog {
   readonly #verifier = new Verifier()
   readonly #proofs: Proofs
   readonly #changes: Changes
+  /** Messages beside the log. */
+  readonly relay = new RelayLine()
   #members: Members
   /** Runs while this node is in the book no more, and others may still need what it signed. */
   #leaving: NodeJS.Timeout | undefined
@@ -273,8 +276,13 @@ export class Consensus implements OrderedLog {
       open: (members, events) => openTransports({ choice, host, port }, logger, members, events),
       frameBytesMax: genesis.constants.blockBytesMax + FRAME_OVERHEAD_BYTES,
       events: {
-        frame: (from, bytes, arrivalUs) => driver.input({ type: 'frame', from, bytes, arrivalUs }),
-        link: (peer, up) => void driver.input({ type: 'link', peer, up, nowUs: nowUs() }),
+        frame: (from, bytes, arrivalUs) =>
+          this.relay.take(from, bytes, this.#application?.relay) ??
+          driver.input({ type: 'frame', from, bytes, arrivalUs }),
+        link: (peer, up) => {
+          driver.input({ type: 'link', peer, up, nowUs: nowUs() })
+          this.#application?.relay.linked(peer, up)
+        },
         rtt: (peer, rttUs) => void driver.input({ type: 'rtt', peer, rttUs }),
       },
       logger,
@@ -283,6 +291,7 @@ export class Consensus implements OrderedLog {
     })
     this.#links = links
     driver.links = links
+    this.relay.links = links
     const transports = links.transports.map((kind) => kind.toUpperCase()).join(' and ')
     logger.info(
       { event: 'cluster.listening', transports: links.transports, addresses: links.addresses },

@@ -18,6 +18,7 @@ import type {
   FeatureOptions,
   LimitOptions,
   ListenerOptions,
+  OrderingOptions,
   RetainedOptions,
   SessionOptions,
   StorageOptions,
@@ -36,6 +37,7 @@ export interface Settings {
   readonly features: Required<FeatureOptions>
   readonly embedding: Required<EmbeddingOptions>
   readonly sys: Required<SysOptions>
+  readonly ordering: Required<OrderingOptions>
   readonly cluster: Required<ClusterOptions> | undefined
   readonly storage: Required<Pick<StorageOptions, 'durability'>> & Omit<StorageOptions, 'durability'>
 }
@@ -128,6 +130,7 @@ const brokerSchema = z.strictObject({
   embedding: section(optionKeys.embedding).prefault({}),
   hooks: z.custom((value) => Array.isArray(value), { error: 'an array of hooks' }).optional(),
   sys: section(optionKeys.sys).prefault({}),
+  ordering: section(optionKeys.ordering).prefault({}),
   cluster: z
     .strictObject({
       log: functions('an OrderedLog', ['start', 'submit', 'applied', 'stop']),

@@ -15,7 +15,7 @@ import {
   retainedKeys,
   sessionLimitKeys,
 } from './limit-keys.ts'
-import { choice, gib, kib, mib, number, type OptionKey, words, yesNo } from './option-key.ts'
+import { choice, filters, gib, kib, mib, number, type OptionKey, words, yesNo } from './option-key.ts'
 
 export type { OptionKey } from './option-key.ts'
 
@@ -224,6 +224,12 @@ export const optionKeys = {
       { min: kib, max: 1_024 * gib, unit: 'bytes' },
       'restart',
       'Bytes of payload that wait for one handler of `broker.subscribe()`; more are dropped',
+    ),
+  },
+  ordering: {
+    fast: filters(
+      'restart',
+      'Topics whose messages skip the order of the cluster: given to whoever is connected at once, marked `concord-ordered: false`. QoS 2 and retained ones are ordered all the same. The same on all nodes',
     ),
   },
   storage: {

@@ -54,7 +54,14 @@ function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
  * would not give equal states (architecture section 3.8). What only this node's clients notice is not in it.
  */
 export function settingsDigest(options: BrokerOptions): Uint8Array {
-  const machine = orderedMachineSettings(resolveOptions(options), { hashing: false })
-  const entries = Object.entries(machine).sort(([a], [b]) => (a < b ? -1 : 1))
+  const settings = resolveOptions(options)
+  const { fast } = settings.ordering
+  const shared = {
+    ...orderedMachineSettings(settings, { hashing: false }),
+    // Not the machine's, but a message must not be ordered at one node and pass the order at another. Which filter is written
+    // first makes no difference.
+    ...(fast.length > 0 && { fast: [...new Set(fast)].sort() }),
+  }
+  const entries = Object.entries(shared).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(entries)).digest()
 }

@@ -1,5 +1,7 @@
 /** One row of the tables of options (`defaults.ts`), and the forms that most rows have. */
 
+import { isTopicFilters, topicFiltersRule } from '../model/topic-filters.ts'
+
 /** One option. `rule` ends the sentence "must be …". */
 export interface OptionKey<T> {
   readonly default: T
@@ -57,6 +59,11 @@ export function words(
 ): OptionKey<string> {
   const fits = (given: unknown): boolean => typeof given === 'string' && given.length <= charactersMax && isText(given)
   return { default: value, about, change, fits, rule: `a text of at most ${charactersMax} characters` }
+}
+
+/** A list of topic filters. */
+export function filters(change: Change, about: string): OptionKey<readonly string[]> {
+  return { default: [], about, change, fits: isTopicFilters, rule: topicFiltersRule }
 }
 
 /** MQTT's strings hold no null characters and no halves of characters [MQTT-1.5.4-1] [MQTT-1.5.4-2]. */

@@ -23,6 +23,8 @@ export interface BrokerOptions {
   readonly delivery?: DeliveryOptions
   readonly features?: FeatureOptions
   readonly sys?: SysOptions
+  /** Topics that go another way through a cluster than the rest. Nothing where this broker orders alone. */
+  readonly ordering?: OrderingOptions
   /** What the program decides, changes and watches; see `hooks/hooks.ts`. More with `broker.addHooks()`. */
   readonly hooks?: readonly Hooks[]
   /** Who a client is, in place of the users in `access`: a function, an object with one, or a name. */
@@ -248,6 +250,14 @@ export interface StorageOptions {
   readonly durability?: 'fsync' | 'os'
   /** Another file system under the log, for tests. */
   readonly files?: Files
+}
+
+export interface OrderingOptions {
+  /**
+   * Topic filters whose messages skip the order, at QoS 0 and 1 and without RETAIN: given to whoever is connected at once, marked
+   * with the user property `concord-ordered` = `false`. The same on all nodes. Default: none.
+   */
+  readonly fast?: readonly string[]
 }
 
 export interface SysOptions {

@@ -62,12 +62,15 @@ function writeLength(buf: Uint8Array, at: number, value: number): number {
 export class RunForms {
   #run: PublishRun | undefined
   #nowMs = 0
+  #extra: Uint8Array | undefined
   /** Index: (5.0 ? 3 : 0) + qos. */
   readonly #forms: (Form | undefined)[] = [undefined, undefined, undefined, undefined, undefined, undefined]
 
-  begin(run: PublishRun, nowMs: number): void {
+  /** `extra`: a property more for 5.0 clients, encoded. */
+  begin(run: PublishRun, nowMs: number, extra?: Uint8Array): void {
     this.#run = run
     this.#nowMs = nowMs
+    this.#extra = extra
     const forms = this.#forms
     for (let i = 0; i < 6; i++) forms[i] = undefined
   }
@@ -89,8 +92,8 @@ export class RunForms {
     const run = this.#run as PublishRun
     const sameGeneration = (run.version === 5) === v5
     // DUP and RETAIN of the publisher's packet do not travel [MQTT-3.3.1-3] [MQTT-3.3.1-12]; an alias is the publisher's own.
-    const asIs =
-      sameGeneration && qos === run.qos && !run.dup && !run.retain && !run.hasProperties && run.topicBuf === run.buf
+    const isBare = !run.dup && !run.retain && !run.hasProperties && (this.#extra === undefined || !v5)
+    const asIs = sameGeneration && qos === run.qos && isBare && run.topicBuf === run.buf
     const form = asIs
       ? {
           buf: run.buf,
@@ -114,6 +117,7 @@ export class RunForms {
           subscriptionIds: NO_IDS,
           alias: 0,
           aliasOnly: false,
+          extra: this.#extra,
         })
     this.#forms[index] = form
     return form

@@ -111,7 +111,15 @@ export class Injector {
   }
 
   #submit(message: Message, judged: HookMessage): Promise<void> {
-    const { driver, incoming } = this.#o
+    const { driver, incoming, pipeline } = this.#o
+    if (pipeline.skipsOrder(message)) {
+      return new Promise((resolve) =>
+        pipeline.publishUnordered(message, () => {
+          resolve()
+          incoming.tellPublished(undefined, judged)
+        }),
+      )
+    }
     return new Promise((resolve, reject) =>
       driver.sequencer.submit({ type: 'publish', message }, (outcome) => {
         if (outcome.type === 'refused') {
@@ -164,15 +172,15 @@ export class Injector {
     if (judged instanceof Refused) return judged.reasonCode
     const refusal = pipeline.publishProblem(connection, Buffer.from(judged.topic))
     if (refusal !== 0) return refusal
+    const given = messageOf(judged, judged.properties, connection.clientId, messageExpiryMax())
+    if (pipeline.skipsOrder(given)) {
+      await new Promise<void>((resolve) => pipeline.publishUnordered(given, resolve))
+      incoming.tellPublished(connection.client, judged)
+      if (hooks.packets) connection.processed(packetOf(judged))
+      return 0
+    }
     const outcome = await new Promise<Outcome>((resolve) =>
-      driver.sequencer.submit(
-        {
-          type: 'publish',
-          message: messageOf(judged, judged.properties, connection.clientId, messageExpiryMax()),
-          connection: id,
-        },
-        resolve,
-      ),
+      driver.sequencer.submit({ type: 'publish', message: given, connection: id }, resolve),
     )
     if (outcome.type === 'refused') return outcome.reasonCode
     if (outcome.type !== 'published') return 0x83

@@ -8,6 +8,7 @@
  * Absent: any promise to order at once. With too few nodes nothing is ordered, and `status` says so.
  */
 import type { OrderedBatch, Status } from '@concordmq/consensus'
+import type { RelayLinks, RelayReceiver } from './relay.ts'
 
 export interface OrderedLog {
   /** Index of this node in the book of the current epoch. */
@@ -25,6 +26,8 @@ export interface OrderedLog {
    * then on it enters the order although the process ends. A submission of a process that ended has no `done`.
    */
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void
+  /** The way to the other nodes beside the log. */
+  readonly relay: RelayLinks
   /** What is below this position is kept by the application; it need not be handed to it again after a restart. */
   applied(position: number): void
   readonly status: Status
@@ -69,6 +72,8 @@ export interface OrderedApplication {
   install(source: SnapshotSource): Promise<void>
   /** Called at each change of mode, of who is connected, jailed or demoted, and about once a second. */
   statusChanged(status: Status): void
+  /** Takes what comes beside the log. */
+  readonly relay: RelayReceiver
   /** Another epoch began: `node` and `nodes` of the log have changed. */
   epochChanged(): void
 }

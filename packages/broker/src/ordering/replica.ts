@@ -2,12 +2,15 @@
 import type { Status } from '@concordmq/consensus'
 import { Machine } from '@concordmq/state'
 import type { OrderedApplication, OrderedSnapshot, OrderedUnit, SnapshotSource } from '../model/ordered-log.ts'
+import type { RelayReceiver } from '../model/relay.ts'
 import type { BftSequencer } from './bft-sequencer.ts'
 import { HeldSnapshot } from './held-snapshot.ts'
 
 export interface ReplicaOptions {
   readonly machine: Machine
   readonly sequencer: BftSequencer
+  /** Takes what comes beside the log. */
+  readonly relay: RelayReceiver & { epochChanged(): void }
   /** The state was replaced by a snapshot: whatever was found in it is to be found anew. */
   readonly replaced: () => void
   readonly statusChanged: (status: Status) => void
@@ -23,6 +26,10 @@ export class Replica implements OrderedApplication {
 
   get nextPosition(): number {
     return this.#o.sequencer.nextPosition
+  }
+
+  get relay(): RelayReceiver {
+    return this.#o.relay
   }
 
   ordered(unit: OrderedUnit): void {
@@ -55,5 +62,6 @@ export class Replica implements OrderedApplication {
   /** A node keeps its number as long as the book lets it: what one had that is gone ends by its silence. */
   epochChanged(): void {
     this.#o.sequencer.epochChanged()
+    this.#o.relay.epochChanged()
   }
 }

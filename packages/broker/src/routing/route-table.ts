@@ -40,6 +40,9 @@ export interface Match<S> {
   readonly positions?: boolean
 }
 
+/** Through the order of the cluster, or beside it (`fast`). */
+export type Way = 'ordered' | 'fast'
+
 export interface Route<S> {
   /** The topic's bytes; never changes, so its identity may stand for the topic. */
   readonly bytes: Uint8Array
@@ -49,6 +52,8 @@ export interface Route<S> {
   ordered: boolean
   /** Whether somebody in this program wants them. */
   inline: boolean
+  /** Which way they take through a cluster; never changes. */
+  readonly way: Way
   version: number
   /** Targets that count as cached; -1: the route is not in the cache. Kept by the table. */
   cachedTargets: number
@@ -62,6 +67,8 @@ export interface Resolver<S> {
   ordered(topic: string): boolean
   /** Whether somebody in this program wants them; absent: nobody can. */
   inline?(topic: string): boolean
+  /** Which way messages of a topic take through a cluster; absent: all are ordered. */
+  way?(topic: string): Way
 }
 
 const WAYS = 4
@@ -127,12 +134,14 @@ export class RouteTable<S> {
     }
     // Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive.
     const bytes = new Uint8Array(buf.subarray(from, to))
+    const topic = utf8Decode(bytes, 0, bytes.length)
     const route: Route<S> = {
       bytes,
-      topic: utf8Decode(bytes, 0, bytes.length),
+      topic,
       targets: NO_TARGETS,
       ordered: false,
       inline: false,
+      way: this.#resolver.way?.(topic) ?? 'ordered',
       version: OUTDATED,
       cachedTargets: -1,
     }

@@ -24,6 +24,13 @@ export class Counters {
   deliveryDenied = 0
   /** Filters of SUBSCRIBE refused for want of a right. */
   subscribeDenied = 0
+  /** Messages of this node's clients that skipped the order of the cluster, and those that came so from other nodes. */
+  fastPublished = 0
+  fastReceived = 0
+  /** Such messages that another node did not get because it lagged behind, once for each node. */
+  fastDropped = 0
+  /** Frames of them that came a second time, after a link was lost. */
+  fastRepeated = 0
   connectionsAccepted = 0
   connectsAccepted = 0
   connectsRefused = 0

@@ -2,7 +2,7 @@
  * What a configuration value can be: a zod schema, the rule in words for people, and how a string from the environment or
  * the command line becomes such a value. Few forms on purpose: whoever knows five keys knows all of them.
  */
-import { networkProblem, networksRule, type OptionKey } from '@concordmq/broker'
+import { networkProblem, networksRule, type OptionKey, topicFilterProblem } from '@concordmq/broker'
 import { z } from 'zod'
 import { looksLikeKey } from '../files/secrets.ts'
 import { parseAddress } from './host-port.ts'
@@ -161,7 +161,12 @@ export function optionNetworks({ default: fallback, ...option }: OptionKey<reado
   return { ...option, form: 'list', schema: z.preprocess(asList, networkList), fallback }
 }
 
-/** The same where the library has it per listener; `"off"` and `[]` are none. */
+/** A list of topic filters that the library has an option for. */
+export function optionFilters({ default: fallback, ...option }: OptionKey<readonly string[]>): Key<readonly string[]> {
+  return { ...option, form: 'list', schema: z.preprocess(asFilters, filterList), fallback }
+}
+
+/** Addresses and networks where the library has them per listener; `"off"` and `[]` are none. */
 export function networks(about: About<readonly string[]>): Key<readonly string[]> {
   return key<readonly string[]>('list', z.preprocess(asList, networkList), `${networksRule}, or "off"`, about)
 }
@@ -175,7 +180,18 @@ export function notYet(form: Form, reason: string, about: string): Key<undefined
   return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
 }
 
+const filterList = z.array(z.string().superRefine(requireFilter)).max(1_000)
 const networkList = z.array(z.string().superRefine(requireNetwork)).max(10_000)
+
+/** `off` is a topic like any other. */
+function asFilters(value: unknown): unknown {
+  return typeof value === 'string' ? [value] : value
+}
+
+function requireFilter(value: string, context: z.RefinementCtx<string>): void {
+  const problem = topicFilterProblem(value)
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+}
 
 function requireNetwork(value: string, context: z.RefinementCtx<string>): void {
   const problem = networkProblem(value)

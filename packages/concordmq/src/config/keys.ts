@@ -15,6 +15,7 @@ import {
   notYet,
   oneOf,
   optionChoice,
+  optionFilters,
   optionInteger,
   optionText,
   optionYesNo,
@@ -28,7 +29,7 @@ import {
 import { deliveryLimitKeys, limitKeys, sessionLimitKeys } from './limit-keys.ts'
 import { tokenKeys } from './token-keys.ts'
 
-const { access, limits, sessions, delivery, features, sys } = optionKeys
+const { access, limits, sessions, delivery, features, sys, ordering } = optionKeys
 
 const proxies = 'Proxies that put a PROXY protocol header in front of each connection'
 const clusterLater = 'nodes cannot join by certificate yet'
@@ -142,6 +143,8 @@ export const keys = {
   'features.response-information': optionText(features.responseInformation),
   'features.always-return-response': optionYesNo(features.alwaysReturnResponse),
   'sys.interval-seconds': optionInteger(sys.intervalSeconds),
+
+  'ordering.fast': optionFilters(ordering.fast),
 
   'shutdown.grace-ms': integer(0, 600_000, {
     fallback: 5_000,

@@ -5,7 +5,7 @@
 import { type BrokerOptions, optionKeys } from '@concordmq/broker'
 import type { Settings } from '../config/keys.ts'
 
-type Section = 'limits' | 'bans' | 'sessions' | 'retained' | 'delivery' | 'features' | 'sys'
+type Section = 'limits' | 'bans' | 'sessions' | 'retained' | 'delivery' | 'features' | 'sys' | 'ordering'
 
 export function optionsOf<S extends Section>(section: S, settings: Settings): NonNullable<BrokerOptions[S]> {
   const values: Readonly<Record<string, unknown>> = settings

@@ -242,6 +242,7 @@ function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOp
     delivery: optionsOf('delivery', settings),
     features: optionsOf('features', settings),
     sys: optionsOf('sys', settings),
+    ordering: optionsOf('ordering', settings),
     storage: storageOptions(plan),
   }
 }

@@ -4,7 +4,7 @@
  */
 import { compareText } from '../encoding/text-order.ts'
 import type { Writer } from '../encoding/writer.ts'
-import type { Body } from '../messages/body.ts'
+import type { PlacedMessage } from '../messages/message.ts'
 import { RecordKind } from '../records/kinds.ts'
 import { StateRecord } from '../records/state-record.ts'
 import type { Session, Subscription } from '../sessions/session.ts'
@@ -54,11 +54,18 @@ export class ShareGroup extends StateRecord {
   }
 }
 
+/** What the choice depends on. */
+export type Choosing = Pick<ShareGroup, 'filter' | 'members' | 'last'>
+
 /**
  * The member that gets a message. Connected members come first; only when there is none does a kept session without
  * connection get it, into its queue, and never at QoS 0. Undefined: nobody can have it.
  */
-export function chooseMember(group: ShareGroup, body: Body, settings: MachineSettings): Subscription | undefined {
+export function chooseMember(
+  group: Choosing,
+  body: PlacedMessage,
+  settings: MachineSettings,
+): Subscription | undefined {
   return (
     choose(group, body, settings, (session) => session.connection !== undefined) ??
     choose(group, body, settings, (session, qos) => session.connection === undefined && session.kept && qos > 0)
@@ -67,7 +74,7 @@ export function chooseMember(group: ShareGroup, body: Body, settings: MachineSet
 
 type Fits = (session: Session, qos: number) => boolean
 
-function choose(group: ShareGroup, body: Body, settings: MachineSettings, fits: Fits): Subscription | undefined {
+function choose(group: Choosing, body: PlacedMessage, settings: MachineSettings, fits: Fits): Subscription | undefined {
   switch (settings.shareStrategy) {
     case 'roundRobin':
       return afterLast(group, body, fits)
@@ -80,12 +87,12 @@ function choose(group: ShareGroup, body: Body, settings: MachineSettings, fits: 
   }
 }
 
-function fitting(member: Subscription, body: Body, fits: Fits): boolean {
+function fitting(member: Subscription, body: PlacedMessage, fits: Fits): boolean {
   return fits(member.session, Math.min(member.qos, body.message.qos))
 }
 
 /** The first that fits behind the one chosen last, in a circle. */
-function afterLast(group: ShareGroup, body: Body, fits: Fits): Subscription | undefined {
+function afterLast(group: Choosing, body: PlacedMessage, fits: Fits): Subscription | undefined {
   const { members } = group
   let index = placeOf(members, group.last)
   if (members[index]?.session.clientId === group.last) index++
@@ -97,7 +104,7 @@ function afterLast(group: ShareGroup, body: Body, fits: Fits): Subscription | un
 }
 
 /** The one with the fewest unsettled entries; among equals the first behind the one chosen last. */
-function leastInflight(group: ShareGroup, body: Body, fits: Fits): Subscription | undefined {
+function leastInflight(group: Choosing, body: PlacedMessage, fits: Fits): Subscription | undefined {
   let fewest = Number.MAX_SAFE_INTEGER
   for (const member of group.members) {
     if (fitting(member, body, fits)) fewest = Math.min(fewest, member.session.queue.messages)
@@ -109,7 +116,7 @@ function leastInflight(group: ShareGroup, body: Body, fits: Fits): Subscription 
  * Highest rank of (publisher, member): one publisher's messages go to one member, and a member that comes or goes moves
  * only the publishers that are its own.
  */
-function sticky(group: ShareGroup, body: Body, fits: Fits): Subscription | undefined {
+function sticky(group: Choosing, body: PlacedMessage, fits: Fits): Subscription | undefined {
   let best: Subscription | undefined
   let bestRank = -1
   for (const member of group.members) {
@@ -124,7 +131,7 @@ function sticky(group: ShareGroup, body: Body, fits: Fits): Subscription | undef
 }
 
 /** Drawn from the seed, the place of the message and the group: nothing to remember. */
-function random(group: ShareGroup, body: Body, fits: Fits, seed: number): Subscription | undefined {
+function random(group: Choosing, body: PlacedMessage, fits: Fits, seed: number): Subscription | undefined {
   const candidates = group.members.filter((member) => fitting(member, body, fits))
   if (candidates.length === 0) return undefined
   const { position, index } = body

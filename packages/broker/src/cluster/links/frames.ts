@@ -1,6 +1,7 @@
 /**
  * Frames between nodes (consensus.md section 16): `type u8 | length u32 | body`, the same over QUIC and TLS. The engine makes
- * and reads most of them; HELLO, PING, PONG, CHALLENGE (16) and FAREWELL (17: why a link is refused) belong to the link itself.
+ * and reads most of them; HELLO, PING, PONG, CHALLENGE (16) and FAREWELL (17: why a link is refused) belong to the link itself,
+ * RELAY (18: messages that skip the order) and TAKEN (19: how far they were taken) to the broker.
  *
  * The reader hands out views of what was received where a frame lies in one chunk, and joins chunks where it does not; half a
  * frame holds memory up to `frameBytesMax` and no more.
@@ -16,6 +17,8 @@ export const FrameType = {
   pong: 15,
   challenge: 16,
   farewell: 17,
+  relay: 18,
+  taken: 19,
 } as const
 
 /** Types above this one are unknown, and end the link. */
@@ -23,13 +26,15 @@ const TYPE_MAX = 31
 export const FRAME_HEAD_BYTES = 5
 
 /** What leaves first when a link cannot send everything at once. */
-export const Priority = { blocks: 0, control: 1, bulk: 2 } as const
+export const Priority = { blocks: 0, control: 1, relay: 2, bulk: 3 } as const
 export type Priority = (typeof Priority)[keyof typeof Priority]
 
 export function priorityOf(frame: Uint8Array): Priority {
   switch (frame[0]) {
     case FrameType.block:
       return Priority.blocks
+    case FrameType.relay:
+      return Priority.relay
     case FrameType.blocks:
     case FrameType.cert:
     case FrameType.snap:

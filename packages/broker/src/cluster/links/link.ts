@@ -4,6 +4,7 @@
  * send queue allows; a peer that says nothing for `silenceMsMax` is taken for dead.
  */
 import { randomBytes } from 'node:crypto'
+import { WorkBudget } from '../../model/work-budget.ts'
 import type { Member, Members } from '../identity/members.ts'
 import { bodyOf, encodeFrame, FRAME_HEAD_BYTES, FrameReader, FrameType } from './frames.ts'
 import {
@@ -19,13 +20,14 @@ import {
 } from './hello.ts'
 import { SendQueue } from './send-queue.ts'
 import type { Channel } from './transport.ts'
-import { WorkBudget } from './work-budget.ts'
 
 /** Time for the greeting, and how long a peer may be silent afterwards. */
 const GREETING_MS_MAX = 5000
 const SILENCE_MS_MAX = 4000
 /** Share of a new measurement in the smoothed round trip. */
 const RTT_SHARE = 0.25
+/** What the frames of one peer may cost. */
+const FRAMES_SHARE = { share: 0.5, burstUs: 400_000 }
 /** What reading costs beside what frames cost: per read, per byte (decryption), per frame that the link answers itself; µs. */
 const READ_COST_US = 10
 const BYTE_COST_US = 0.001
@@ -100,7 +102,7 @@ export class Link {
     this.channel = options.channel
     this.sinceUs = options.nowUs()
     this.#heardUs = this.sinceUs
-    this.#budget = new WorkBudget(this.sinceUs)
+    this.#budget = new WorkBudget(this.sinceUs, FRAMES_SHARE)
     const { stream } = options.channel
     this.#queue = new SendQueue(stream, () => this.end({ type: 'slow', detail: 'it does not take what it is sent' }))
     stream.on('data', (chunk: Uint8Array) => this.#read(chunk))
