@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Cluster, keyOf, signature } from '../testing/cluster.ts'
+import { Cluster, certificateOf, keyOf, rootOfTests, signature } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent } from '../testing/expectations.ts'
 import { signedBytes } from './bytes/domain.ts'
 import { FrameType } from './bytes/frames.ts'
 import { encodeReconfiguration, reconfigurationContent } from './bytes/reconfiguration.ts'
 import { MessageKind } from './model/block.ts'
+import { constantsFor } from './model/constants.ts'
 
 const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
 const OPERATOR = 100
@@ -22,6 +23,20 @@ function change(cluster: Cluster, at: number, nodes: readonly number[], operator
   const bytes = encodeReconfiguration({ ...content, signatures: [{ operator: 0, signature: signed }] })
   cluster.input(at, { type: 'submit', id: 0, kind: MessageKind.reconfiguration, bytes, nowUs: cluster.nowUs })
 }
+
+/** Submits a change that adds a node by a certificate of `root`; `signer` signs it. */
+function admit(cluster: Cluster, at: number, newcomer: number, { root = rootOfTests, signer = newcomer } = {}): void {
+  const { epoch } = cluster.nodes[at]!
+  const publicKey = keyOf(newcomer)
+  const nodes = [...epoch.nodes, { publicKey, address: `127.0.0.1:${newcomer + 1}` }]
+  const content = { number: epoch.number + 1, nodes, constants: constantsFor(nodes.length) }
+  const signed = signature(keyOf(signer), signedBytes('reconfig', epoch.hash, reconfigurationContent(content)))
+  const admission = { chain: [certificateOf(root, publicKey)], signature: signed }
+  const bytes = encodeReconfiguration({ ...content, signatures: [], admission })
+  cluster.input(at, { type: 'submit', id: 0, kind: MessageKind.reconfiguration, bytes, nowUs: cluster.nowUs })
+}
+
+const epochsOf = (cluster: Cluster): number[] => cluster.nodes.map(({ engine }) => engine.status.epoch)
 
 function traffic(cluster: Cluster, count: number, nodes: readonly number[], text: string): void {
   for (let i = 0; i < count; i++) {
@@ -43,6 +58,44 @@ describe('Engine when the book changes', () => {
     )
     traffic(cluster, 30, [0, 1, 2, 3, 4], 'after')
     assertOrdered(cluster, 91)
+    assertSilent(cluster)
+  })
+
+  it('takes a node in that a root certified, which operators have not signed', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 11, delayUs: [200, 1500] })
+    traffic(cluster, 20, [0, 1, 2, 3], 'before')
+    admit(cluster, 2, 4)
+    cluster.run(2_000_000)
+    assert.deepEqual(epochsOf(cluster), [1, 1, 1, 1, 1])
+    traffic(cluster, 20, [0, 1, 2, 3, 4], 'after')
+    assertOrdered(cluster, 41)
+    assertSilent(cluster)
+  })
+
+  it('takes nobody in by a certificate of another root, one that is not his, or one that has expired', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 12, delayUs: [200, 1500] })
+    admit(cluster, 0, 4, { root: new Uint8Array(32) })
+    cluster.run(1_000_000)
+    admit(cluster, 0, 4, { signer: 3 })
+    cluster.run(60_000_000)
+    admit(cluster, 0, 4)
+    cluster.run(1_000_000)
+    assert.deepEqual(epochsOf(cluster), [0, 0, 0, 0, 0])
+    assertOrdered(cluster, 3, [0, 1, 2, 3])
+  })
+
+  it('does not let a certificate bring back whom operators took out, also where the log began with a snapshot', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 13, delayUs: [200, 1500] })
+    admit(cluster, 1, 4)
+    cluster.run(2_000_000)
+    change(cluster, 0, [0, 1, 2, 4])
+    cluster.run(2_000_000)
+    assert.deepEqual(epochsOf(cluster), [2, 2, 2, 2, 2])
+    for (const node of [0, 4]) {
+      admit(cluster, node, 3)
+      cluster.run(2_000_000)
+    }
+    assert.deepEqual(epochsOf(cluster), [2, 2, 2, 2, 2])
     assertSilent(cluster)
   })
 

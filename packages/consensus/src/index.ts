@@ -1,3 +1,5 @@
+export { type Admission, certificateDerBytesMax, chainLengthMax } from './bytes/admission.ts'
+export { authorityProblem } from './bytes/authority.ts'
 export { blockMessages, decodeBlock, encodeBlock, makeBlock } from './bytes/block-codec.ts'
 export { Domain, signedBlockBytes, signedBytes } from './bytes/domain.ts'
 export { epochProblem, makeEpoch } from './bytes/epoch-record.ts'
@@ -5,7 +7,6 @@ export { decodeFrame, encodeFrame, frameHeadBytes, frameLength } from './bytes/f
 export {
   decodeReconfiguration,
   encodeReconfiguration,
-  operatorsProblem,
   type Reconfiguration,
   type ReconfigurationContent,
   reconfigurationContent,
@@ -17,7 +18,7 @@ export { RecordKind } from './core/records.ts'
 export { defaultTunables, type Tunables } from './core/tunables.ts'
 export { Engine } from './engine.ts'
 export { type Checkpoint, type CheckpointSignature, readCertificate, type SignatureCheck } from './log/checkpoint.ts'
-export { type EpochLink, epochLinkBytes, readEpochLink } from './log/epoch-chain.ts'
+export { type EpochLink, epochLinkBytes, keysOfLinks, readEpochLink } from './log/epoch-chain.ts'
 export { type Leaf, leafBytes, messageAt, readLeaf } from './log/leaf.ts'
 export { type LogProof, makeProof, type ProofParts, proofText, readProofText } from './log/proof.ts'
 export { type ProofAnswer, ProofArchive } from './log/proof-archive.ts'
@@ -26,7 +27,7 @@ export { type ProofSignature, type ProvenMessage, type VerifiedProof, verifyProo
 export type { Block, BlockMessage, BlockName, Reference } from './model/block.ts'
 export { isUnit, MessageKind } from './model/block.ts'
 export { type Constants, constantsFor } from './model/constants.ts'
-export type { Cryptography } from './model/cryptography.ts'
+export type { CertificateClaim, Cryptography } from './model/cryptography.ts'
 export type { Alarm, Effect, OrderedBatch, OrderedMessage, ReadRequest, WalRecord } from './model/effect.ts'
 export type { BookNode, Epoch, EpochRecord, Operators } from './model/epoch.ts'
 export type { Input } from './model/input.ts'

@@ -53,6 +53,15 @@ function isSignature(publicKey: Uint8Array, bytes: Uint8Array, given: Uint8Array
   return signature(publicKey, bytes).every((byte, i) => byte === given[i])
 }
 
+/** A certificate as this harness has them, for a minute: made by whoever knows the root. */
+export function certificateOf(root: Uint8Array, publicKey: Uint8Array): Uint8Array {
+  return sha256(Buffer.concat([root, publicKey]))
+}
+
+function isCertificate(root: Uint8Array, publicKey: Uint8Array, given: Uint8Array): boolean {
+  return Buffer.compare(certificateOf(root, publicKey), given) === 0
+}
+
 export function keyOf(node: number): Uint8Array {
   const key = new Uint8Array(65).fill(node + 1)
   key[0] = 4
@@ -64,6 +73,12 @@ export function cryptographyOf(node: number): Cryptography {
     sha256,
     sign: (bytes) => signature(keyOf(node), bytes),
     verify: isSignature,
+    certifies: ({ roots, chain, publicKey, atUs }) => {
+      const [certificate] = chain
+      if (certificate === undefined || !roots.some((root) => isCertificate(root, publicKey, certificate)))
+        return 'it is not of a root'
+      return atUs < START_US + 60_000_000 ? undefined : 'it has expired'
+    },
     open: (key, nonce, ciphertext) => {
       const content = ciphertext.subarray(32)
       const expected = sealedContent(key, nonce, content)
@@ -85,6 +100,9 @@ export function masked(publicKey: Uint8Array, share: Uint8Array): Uint8Array {
   return share.map((byte, i) => byte ^ (mask[i % 32] as number))
 }
 
+/** The one root of the network. */
+export const rootOfTests = sha256(Uint8Array.of(7))
+
 /** The first epoch of a network with these nodes. */
 export function genesisOf(n: number, constants: Partial<Constants> = {}): Epoch {
   const record = {
@@ -92,7 +110,7 @@ export function genesisOf(n: number, constants: Partial<Constants> = {}): Epoch 
     networkId: new TextEncoder().encode('test'),
     nodes: Array.from({ length: n }, (_, i) => ({ publicKey: keyOf(i), address: `127.0.0.1:${i + 1}` })),
     constants: constantsFor(n, constants),
-    operators: { threshold: 1, keys: [keyOf(100)] },
+    operators: { threshold: 1, keys: [keyOf(100)], roots: [rootOfTests] },
     previousHash: new Uint8Array(32),
   }
   return makeEpoch(record, cryptographyOf(0))

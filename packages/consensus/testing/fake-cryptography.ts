@@ -14,6 +14,7 @@ export const fakeCryptography: Cryptography = {
     return signature
   },
   verify: () => true,
+  certifies: () => 'there are no certificates here',
   open: () => undefined,
   decryptShare: () => undefined,
 }

@@ -13,6 +13,7 @@ export const publicKeyBytes = 65
 export const nodesMax = 31
 export const addressBytesMax = 261
 export const operatorsMax = 31
+export const rootsMax = 8
 
 /** In the order of the record; a new one goes to the end. */
 const constantNames = [
@@ -59,6 +60,9 @@ export function epochProblem(record: EpochRecord): string | undefined {
   if (operators.keys.length > operatorsMax || operators.threshold > operators.keys.length)
     return 'Too few operator keys'
   if (operators.keys.length > 0 && operators.threshold < 1) return 'Operator threshold is 0'
+  const roots = operators.roots ?? []
+  if (roots.length > rootsMax) return `There are ${roots.length} root certificates, at most ${rootsMax} may be`
+  if (roots.some((root) => root.length !== 32)) return 'Fingerprint of a root certificate is not 32 bytes'
   return constantsProblem(constants)
 }
 
@@ -108,6 +112,11 @@ export function writeOperators(writer: Writer, operators: Operators): void {
   writer.u8(operators.threshold)
   writer.u8(operators.keys.length)
   for (const key of operators.keys) writer.raw(key)
+  // Left out where there are none, as in all networks before there were any: what follows has 32 bytes, so no two records are alike.
+  const roots = operators.roots ?? []
+  if (roots.length === 0) return
+  writer.u8(roots.length)
+  for (const root of roots) writer.raw(root)
 }
 
 /** The relations among the constants that the proofs of sections 7 and 8 use. */

@@ -14,6 +14,21 @@ test('decodeReconfiguration() reads what encodeReconfiguration() wrote', () => {
   assert.deepEqual(decoded, { ...next, signatures })
 })
 
+test('decodeReconfiguration() reads the certificates of a newcomer, up to five', () => {
+  const chain = [Uint8Array.of(1, 2, 3), new Uint8Array(8192)]
+  const admitted = { ...next, signatures: [], admission: { chain, signature: new Uint8Array(64).fill(7) } }
+  const bytes = encodeReconfiguration(admitted)
+  assert.deepEqual(decodeReconfiguration(bytes), admitted)
+  const least = encodeReconfiguration({ ...next, signatures: [] }).length
+  for (let length = least + 1; length < bytes.length; length++) {
+    assert.equal(decodeReconfiguration(bytes.subarray(0, length)), undefined)
+  }
+  for (const tooMuch of [[], Array<Uint8Array>(6).fill(Uint8Array.of(1)), [new Uint8Array(8193)]]) {
+    const admission = { chain: tooMuch, signature: new Uint8Array(64) }
+    assert.equal(decodeReconfiguration(encodeReconfiguration({ ...admitted, admission })), undefined)
+  }
+})
+
 test('one changed byte of a reconfiguration is refused, or is another one with exactly these bytes', () => {
   const bytes = encodeReconfiguration({ ...next, signatures })
   for (let at = 0; at < bytes.length; at++) {
@@ -69,6 +84,7 @@ test('the hash of an epoch changes with everything that nodes must agree on', ()
     { ...epoch, nodes: epoch.nodes.slice(1) },
     { ...epoch, constants: { ...epoch.constants, patienceSteps: 17 } },
     { ...epoch, operators: { threshold: 1, keys: [new Uint8Array(65).fill(4)] } },
+    { ...epoch, operators: { threshold: 0, keys: [], roots: [new Uint8Array(32).fill(4)] } },
     { ...epoch, previousHash: new Uint8Array(32).fill(1) },
   ]
   const hashes = changes.map((record) => Buffer.from(makeEpoch(record, fakeCryptography).hash).toString('hex'))

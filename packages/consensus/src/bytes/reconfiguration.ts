@@ -3,11 +3,11 @@
  * signatures of operators. It travels as a message of a block, so all nodes change at the same place of the order.
  *
  *     content     newEpoch u32 | book | constants          signed with tag `reconfig` under the current epoch's hash
- *     message     content | count u8 | (operator u8 | signature 64) …
+ *     message     content | count u8 | (operator u8 | signature 64) … [| chain and signature of a newcomer, `admission.ts`]
  */
 import type { Constants } from '../model/constants.ts'
-import type { Cryptography } from '../model/cryptography.ts'
 import type { BookNode, Epoch } from '../model/epoch.ts'
+import { type Admission, readAdmission, writeAdmission } from './admission.ts'
 import { signatureBytes } from './block-codec.ts'
 import { signedBytes } from './domain.ts'
 import { epochProblem, operatorsMax, readBook, readConstants, writeBook, writeConstants } from './epoch-record.ts'
@@ -32,6 +32,8 @@ export interface ReconfigurationContent {
 export interface Reconfiguration extends ReconfigurationContent {
   /** Of distinct operators, ascending. */
   readonly signatures: readonly OperatorSignature[]
+  /** In the place of operators: the certificates of the one node that it adds. */
+  readonly admission?: Admission
 }
 
 /** What an operator's key signs for a change that is to end `epoch`. */
@@ -56,6 +58,7 @@ export function encodeReconfiguration(change: Reconfiguration): Uint8Array {
     writer.u8(operator)
     writer.raw(signature)
   }
+  if (change.admission !== undefined) writeAdmission(writer, change.admission)
   return writer.take()
 }
 
@@ -69,7 +72,10 @@ export function decodeReconfiguration(bytes: Uint8Array): Reconfiguration | unde
   if (count > operatorsMax) return undefined
   const signatures: OperatorSignature[] = []
   for (let i = 0; i < count; i++) signatures.push({ operator: reader.u8(), signature: reader.raw(signatureBytes) })
-  return reader.end() ? { number, nodes, constants, signatures } : undefined
+  const admission = reader.left > 0 ? readAdmission(reader) : undefined
+  if (!reader.end()) return undefined
+  const change = { number, nodes, constants, signatures }
+  return admission === undefined ? change : { ...change, admission }
 }
 
 /** Why a change may not follow `epoch`, whoever signed it; undefined: it may. */
@@ -86,23 +92,6 @@ export function reconfigurationProblem(epoch: Epoch, change: Reconfiguration): s
   const changes = Math.max(missingFrom(epoch.nodes, nodes), missingFrom(nodes, epoch.nodes))
   const most = Math.max(epoch.f, 1)
   return changes > most ? `${changes} nodes change at once, at most ${most} may` : undefined
-}
-
-/** Why the signatures of a change are not enough for `epoch`; undefined: operators want it. */
-export function operatorsProblem(
-  epoch: Epoch,
-  change: Reconfiguration,
-  { verify }: Pick<Cryptography, 'verify'>,
-): string | undefined {
-  const { keys, threshold } = epoch.operators
-  if (keys.length === 0) return 'this cluster has no operators: its address book names none'
-  const signed = signedReconfigurationBytes(epoch, change)
-  const valid = change.signatures.filter(({ operator, signature }) => {
-    const key = keys[operator]
-    return key !== undefined && verify(key, signed, signature)
-  })
-  if (valid.length >= threshold) return undefined
-  return `${valid.length} operators signed it for epoch ${epoch.number} as it is now, ${threshold} must`
 }
 
 function missingFrom(nodes: readonly BookNode[], others: readonly BookNode[]): number {

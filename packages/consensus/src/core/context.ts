@@ -27,6 +27,8 @@ export interface EpochContext {
   readonly submissions: Submissions
   readonly tunables: Tunables
   readonly cryptography: Cryptography
+  /** Keys of all who are, or were, nodes of the network up to this epoch. */
+  readonly everNodes: readonly Uint8Array[]
 }
 
 /** What a node has once, whatever the epoch. */

@@ -3,14 +3,10 @@
  * book, the wish for a checkpoint. They take effect at their place in the order, so equally on all nodes; whether one is valid
  * follows from its bytes and the epoch alone.
  */
+import { authorityProblem } from '../bytes/authority.ts'
 import { signedBlockBytes } from '../bytes/domain.ts'
 import { decodeEvidence } from '../bytes/evidence.ts'
-import {
-  decodeReconfiguration,
-  operatorsProblem,
-  type Reconfiguration,
-  reconfigurationProblem,
-} from '../bytes/reconfiguration.ts'
+import { decodeReconfiguration, type Reconfiguration, reconfigurationProblem } from '../bytes/reconfiguration.ts'
 import { MessageKind } from '../model/block.ts'
 import type { OrderedMessage } from '../model/effect.ts'
 import type { EpochContext } from './context.ts'
@@ -29,12 +25,12 @@ const NOTHING: Controlled = { convicted: 0, checkpointRequested: false, reconfig
 /** Carries out the control messages among these. `jailed`: authors that need no further evidence; bit i: author i. */
 export function control(context: EpochContext, messages: readonly OrderedMessage[], jailed: number): Controlled {
   let result = NOTHING
-  for (const { kind, bytes } of messages) {
+  for (const { kind, bytes, consensusUs } of messages) {
     if (kind === MessageKind.checkpointRequest) result = { ...result, checkpointRequested: true }
     else if (kind === MessageKind.evidence) {
       result = { ...result, convicted: result.convicted | convictedBy(context, bytes, jailed | result.convicted) }
     } else if (kind === MessageKind.reconfiguration && result.reconfiguration === undefined) {
-      result = { ...result, reconfiguration: validReconfiguration(context, bytes) }
+      result = { ...result, reconfiguration: validReconfiguration(context, bytes, consensusUs) }
     }
   }
   return result
@@ -52,9 +48,10 @@ function convictedBy(context: EpochContext, bytes: Uint8Array, jailed: number): 
   return signed ? 1 << author : 0
 }
 
-/** A change that enough operators signed, to a book that may follow this one. */
-function validReconfiguration({ epoch, cryptography }: EpochContext, bytes: Uint8Array): Reconfiguration | undefined {
+/** A change that somebody stands behind who may, to a book that may follow this one. */
+function validReconfiguration(context: EpochContext, bytes: Uint8Array, atUs: number): Reconfiguration | undefined {
+  const { epoch, cryptography, everNodes } = context
   const change = decodeReconfiguration(bytes)
   if (change === undefined || reconfigurationProblem(epoch, change) !== undefined) return undefined
-  return operatorsProblem(epoch, change, cryptography) === undefined ? change : undefined
+  return authorityProblem(epoch, change, { cryptography, atUs, everNodes }) === undefined ? change : undefined
 }

@@ -10,7 +10,7 @@ import { encodeFrame, type Frame, nonceBytes } from '../bytes/frames.ts'
 import { sameBytes } from '../bytes/order.ts'
 import { Writer } from '../bytes/writer.ts'
 import { type Certificate, certificateBytes } from '../log/checkpoint.ts'
-import { type EpochLink, epochLinkBytes, followLink } from '../log/epoch-chain.ts'
+import { type EpochLink, epochLinkBytes, followLink, keysOfLinks } from '../log/epoch-chain.ts'
 import type { BlockName } from '../model/block.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 import type { OrderedMessage } from '../model/effect.ts'
@@ -215,10 +215,10 @@ export class Epochs {
     const { step, logSize } = certificate.checkpoint
     const before = this.run.agreement
     const same = epoch.number === this.run.context.epoch.number
-    const context = same ? this.run.context : this.#contextOf(epoch)
     for (const link of links) {
       if (link.certificate.checkpoint.epoch < epoch.number) this.#node.journal.epoch(epochLinkBytes(link))
     }
+    const context = same ? this.run.context : this.#contextOf(epoch)
     this.#node.output.enter(epoch)
     this.#node.sealing.enter(epoch)
     const state = readState(bytes, epoch, context.domain, this.#node)
@@ -271,7 +271,7 @@ export class Epochs {
   }
 
   #contextOf(epoch: Epoch): EpochContext {
-    const { publicKey, cryptography } = this.#node.options
+    const { publicKey, cryptography, genesis } = this.#node.options
     const self = epoch.nodes.findIndex((node) => sameBytes(node.publicKey, publicKey))
     return {
       epoch,
@@ -285,6 +285,10 @@ export class Epochs {
       submissions: this.#node.submissions,
       tunables: this.#node.tunables,
       cryptography,
+      everNodes: [
+        ...genesis.nodes.map((node) => node.publicKey),
+        ...keysOfLinks(this.#node.journal.links, epoch.number),
+      ],
     }
   }
 

@@ -50,6 +50,15 @@ export function readEpochLink(bytes: Uint8Array): EpochLink | undefined {
   return { certificate, nodes, constants }
 }
 
+/** The keys of all nodes in the epochs that these links lead to, up to epoch `last`. */
+export function keysOfLinks(links: readonly Uint8Array[], last: number): Uint8Array[] {
+  return links.flatMap((bytes) => {
+    const link = readEpochLink(bytes)
+    if (link === undefined || link.certificate.checkpoint.epoch >= last) return []
+    return link.nodes.map(({ publicKey }) => publicKey)
+  })
+}
+
 export interface Followed {
   readonly next: Epoch
   /** What must hold for `next` to be the epoch behind the given one. */

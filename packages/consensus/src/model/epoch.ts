@@ -12,11 +12,13 @@ export interface BookNode {
   readonly address: string
 }
 
-/** Who may change the cluster: `threshold` of these keys sign a reconfiguration. Without keys nobody can. */
+/** Who may change the cluster: `threshold` of these keys sign a reconfiguration, or a certificate takes one node in. */
 export interface Operators {
   readonly threshold: number
   /** Uncompressed P-256 points. */
   readonly keys: readonly Uint8Array[]
+  /** SHA-256 of each certificate (DER) whose holder may certify keys of new nodes. Default: nobody may. */
+  readonly roots?: readonly Uint8Array[]
 }
 
 /** What all nodes of an epoch agree on. */

@@ -18,6 +18,7 @@ export function realKeyring(n: number): Keyring {
       sign: (bytes) =>
         sign('sha256', bytes, { key: (pairs[index] as (typeof pairs)[0]).privateKey, dsaEncoding: 'ieee-p1363' }),
       verify: isValid,
+      certifies: () => 'there are no certificates here',
       open: () => undefined,
       decryptShare: () => undefined,
     }),
