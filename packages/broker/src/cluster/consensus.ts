@@ -4,11 +4,22 @@
  */
 import { createPublicKey, type KeyObject, randomBytes, randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { Engine, type Epoch, type LogProof, MessageKind, type Status, type WalRecord } from '@concordmq/consensus'
+import {
+  type Cryptography,
+  Engine,
+  type Epoch,
+  keysOfLinks,
+  type LogProof,
+  MessageKind,
+  type Status,
+  type WalRecord,
+} from '@concordmq/consensus'
 import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { Applicant, type Application } from './admission/applicant.ts'
+import { Doorkeeper } from './admission/doorkeeper.ts'
 import { Changes } from './host/changes.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
@@ -39,6 +50,12 @@ export interface ConsensusOptions {
   readonly programVersion: string
   /** The key need not be in the book: the node waits to be taken in. */
   readonly joining?: boolean
+  /** Judges certificates by the roots of the network. Default: nobody is taken in by one. */
+  readonly certifies?: Cryptography['certifies']
+  /** Newcomers may ask this node to be taken in by their certificates. */
+  readonly admits?: boolean
+  /** With what this node asks to be taken in. */
+  readonly application?: Application
   readonly logger: Logger
   /** An epoch began, the first one included. */
   readonly onEpoch?: (epoch: Epoch) => void
@@ -99,6 +116,12 @@ export class Consensus implements OrderedLog {
   readonly #changes: Changes
   /** Messages beside the log. */
   readonly relay = new RelayLine()
+  readonly #cryptography: Cryptography
+  readonly #doorkeeper: Doorkeeper | undefined
+  /** Runs until this node is in the book. */
+  #applicant: Applicant | undefined
+  /** Keys of all who are, or were, nodes of the network. */
+  #everNodes: readonly Uint8Array[]
   #members: Members
   /** Runs while this node is in the book no more, and others may still need what it signed. */
   #leaving: NodeJS.Timeout | undefined
@@ -126,11 +149,24 @@ export class Consensus implements OrderedLog {
       (done) => this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
       () => this.#engine?.status.position ?? 0,
     )
+    this.#cryptography = nodeCryptography(options.privateKey, options.certifies)
+    this.#everNodes = members.all.map(({ point }) => point)
     this.#changes = new Changes({
-      cryptography: nodeCryptography(options.privateKey),
+      cryptography: this.#cryptography,
+      everNodes: () => this.#everNodes,
+      nowUs: () => this.#clock.nowUs(),
       isEnding: () => this.#engine?.ending !== undefined,
       submit: (bytes, done) => this.#submit(bytes, MessageKind.reconfiguration, { done }),
     })
+    const { admits = false, settingsDigest, logger } = options
+    if (admits) {
+      this.#doorkeeper = new Doorkeeper({
+        epoch: () => this.epoch,
+        settingsDigest,
+        reconfigure: (change) => this.reconfigure(change),
+        logger,
+      })
+    }
   }
 
   /**
@@ -189,13 +225,13 @@ export class Consensus implements OrderedLog {
   }
 
   async start(application: OrderedApplication): Promise<void> {
-    const { genesis, privateKey, logger, files, directory } = this.#o
+    const { genesis, logger, files, directory } = this.#o
     invariant(this.#driver === undefined && !this.#stopped, 'a node is started once')
     const engine = Engine.open(
       {
         genesis,
         publicKey: this.#members.self.point,
-        cryptography: nodeCryptography(privateKey),
+        cryptography: this.#cryptography,
         seed: randomInt(0xffff_ffff),
         appliedPosition: application.nextPosition,
         amnesia: this.#doubtful && genesis.f > 0,
@@ -225,6 +261,7 @@ export class Consensus implements OrderedLog {
     this.#driver = driver
     driver.input({ type: 'start', nowUs: nowUs() })
     await this.#openLinks(driver, nowUs)
+    this.#apply()
   }
 
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
@@ -257,6 +294,8 @@ export class Consensus implements OrderedLog {
     this.#stopped = true
     clearTimeout(this.#leaving)
     this.#changes.stop()
+    this.#applicant?.stop()
+    this.#doorkeeper?.close()
     this.#driver?.stop()
     this.#proofs.stop()
     await this.#links?.close()
@@ -267,6 +306,14 @@ export class Consensus implements OrderedLog {
   #submit(bytes: Uint8Array, kind: MessageKind, submission: Submission): void {
     if (this.#driver !== undefined) this.#driver.submit(bytes, kind, submission)
     else if (submission.done !== undefined) queueMicrotask(() => submission.done?.({ type: 'refused', why: 'stopped' }))
+  }
+
+  /** Asks to be taken in, if this node is not in the book and has something to show. */
+  #apply(): void {
+    const { application, logger } = this.#o
+    if (application === undefined || this.node >= 0) return
+    this.#applicant = new Applicant({ ...application, members: () => this.#members, logger })
+    this.#applicant.run().catch((error: unknown) => this.#fail(error))
   }
 
   async #openLinks(driver: Driver, nowUs: () => number): Promise<void> {
@@ -285,6 +332,7 @@ export class Consensus implements OrderedLog {
         },
         rtt: (peer, rttUs) => void driver.input({ type: 'rtt', peer, rttUs }),
       },
+      newcomer: this.#doorkeeper && ((channel) => this.#doorkeeper?.receive(channel)),
       logger,
       nowUs,
       random: Math.random,
@@ -319,6 +367,8 @@ export class Consensus implements OrderedLog {
     const before = this.#members
     this.#proofs.entered(links)
     this.#members = membersIn(epoch, { ...this.#o, joining: true }, before.instance)
+    const first = this.#o.genesis.nodes.map(({ publicKey }) => publicKey)
+    this.#everNodes = [...first, ...keysOfLinks(links, epoch.number)]
     const { self, all } = this.#members
     logger.info(
       { event: 'cluster.epoch', epoch: epoch.number, node: self.index, nodes: all.length },

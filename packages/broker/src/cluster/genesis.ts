@@ -2,9 +2,10 @@
  * The first epoch of a network, as its address book says it (consensus.md section 3). All that nodes and offline verifiers must
  * agree on follows from the book and the network's name alone, so they need share no other file.
  */
-import { hash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject, type X509Certificate } from 'node:crypto'
 import { constantsFor, type Epoch, makeEpoch } from '@concordmq/consensus'
 import { ConcordError, reasonOf } from '../errors.ts'
+import { fingerprintOf } from './identity/certificate-chain.ts'
 import { pointOf } from './identity/node-keys.ts'
 
 /** The network's name, unless the operator gives another. */
@@ -14,6 +15,8 @@ export const defaultNetwork = 'concordmq'
 export interface NetworkOperators {
   readonly threshold: number
   readonly keys: readonly KeyObject[]
+  /** Authorities, up to 8, of which a certificate takes one node in without operators. Default: none. */
+  readonly roots?: readonly X509Certificate[]
 }
 
 /** Of a book in its own order; without operators nobody can change it. Throws `CMQ_CLUSTER` when nodes could not run it. */
@@ -27,7 +30,11 @@ export function genesisOf(
     networkId: Buffer.from(network, 'utf8'),
     nodes: book.map(({ publicKey, address }) => ({ publicKey: pointOf(publicKey), address })),
     constants: constantsFor(book.length),
-    operators: { threshold: operators?.threshold ?? 0, keys: (operators?.keys ?? []).map((key) => pointOf(key)) },
+    operators: {
+      threshold: operators?.threshold ?? 0,
+      keys: (operators?.keys ?? []).map((key) => pointOf(key)),
+      roots: (operators?.roots ?? []).map((root) => fingerprintOf(root)),
+    },
     previousHash: new Uint8Array(32),
   }
   try {

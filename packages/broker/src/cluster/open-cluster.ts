@@ -2,13 +2,14 @@
  * Makes a node of a cluster from what its operator has: the address book, its key, a directory. The first epoch of the network
  * follows from the book; so nodes with different books are in different networks, and refuse each other.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import type { Epoch } from '@concordmq/consensus'
 import type { Files } from '../model/files.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { type Logger, silentLogger } from '../telemetry/logger.ts'
 import { Consensus } from './consensus.ts'
 import { genesisOf, type NetworkOperators } from './genesis.ts'
+import { certifierOf } from './identity/certificate-chain.ts'
 import type { TransportChoice } from './links/open-transports.ts'
 import { splitAddress } from './links/transport.ts'
 
@@ -25,6 +26,10 @@ export interface ClusterNodeOptions {
   readonly operators?: NetworkOperators
   /** The key need not be in the book: the node waits until operators take it in. */
   readonly joining?: boolean
+  /** This node asks to be taken in by its certificates, own first, up to one of `operators.roots`; `address`: where it is reached. */
+  readonly application?: { readonly chain: readonly X509Certificate[]; readonly address: string }
+  /** Newcomers with such certificates may ask this node, over TLS on TCP. Default: they may not. */
+  readonly admits?: boolean
   /** `quic`, `tls`, or `auto` (default): QUIC where its library is installed, and TLS beside it. */
   readonly transport?: TransportChoice
   /** Where nodes are listened to. Default: the address of this node in the book. */
@@ -53,13 +58,18 @@ export interface ClusterNodeOptions {
  * ```
  */
 export async function openClusterNode(options: ClusterNodeOptions): Promise<Consensus> {
-  const { book, privateKey, network, operators } = options
+  const { book, privateKey, network, operators, application } = options
   const publicKey = createPublicKey(privateKey)
   const own = book.find((entry) => entry.publicKey.equals(publicKey))
   return await Consensus.open({
     genesis: genesisOf(book, network, operators),
     privateKey,
-    joining: options.joining ?? false,
+    joining: options.joining ?? options.application !== undefined,
+    certifies: await certifierOf(operators?.roots ?? []),
+    admits: options.admits ?? false,
+    ...(application === undefined
+      ? {}
+      : { application: { address: application.address, chain: application.chain.map(({ raw }) => raw) } }),
     directory: options.directory,
     durability: options.durability ?? 'fsync',
     files: options.files ?? nodeFiles,

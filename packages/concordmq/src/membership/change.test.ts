@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto'
 import { test } from 'node:test'
 import { genesisOf, keyOfPoint, pointOf } from '@concordmq/broker'
-import { operatorsProblem, reconfigurationProblem } from '@concordmq/consensus'
+import { authorityProblem, reconfigurationProblem } from '@concordmq/consensus'
 import { changeOf, makeChange, readChangeFile, signChange } from './change.ts'
 
 const keys = Array.from({ length: 6 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
@@ -17,19 +17,24 @@ const answer = {
   operators: { threshold: 2, keys: epoch.operators.keys.map(hex) },
 }
 const holds = {
-  verify: (point: Uint8Array, bytes: Uint8Array, signature: Uint8Array) =>
-    verify('sha256', bytes, { key: keyOfPoint(point) as KeyObject, dsaEncoding: 'ieee-p1363' }, signature),
+  cryptography: {
+    verify: (point: Uint8Array, bytes: Uint8Array, signature: Uint8Array) =>
+      verify('sha256', bytes, { key: keyOfPoint(point) as KeyObject, dsaEncoding: 'ieee-p1363' }, signature),
+    certifies: () => 'there are no certificates here',
+  },
+  atUs: 0,
+  everNodes: [],
 }
 const newcomer = createPublicKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
 
 test('a change is good when as many operators as must be have signed it, in any order', () => {
   const step = { type: 'replace', node: '2', publicKey: newcomer, address: '10.0.0.9:19793' } as const
   const once = signChange(makeChange(answer, step), operators[1] as KeyObject, 'b')
-  assert.match(operatorsProblem(epoch, changeOf(once), holds) ?? '', /^1 operators signed it .*, 2 must$/)
+  assert.match(authorityProblem(epoch, changeOf(once), holds) ?? '', /^1 operators signed it .*, 2 must$/)
   const twice = signChange(readChangeFile(JSON.stringify(once), 'x'), operators[0] as KeyObject, 'a')
   const change = changeOf(twice)
   assert.equal(reconfigurationProblem(epoch, change), undefined)
-  assert.equal(operatorsProblem(epoch, change, holds), undefined)
+  assert.equal(authorityProblem(epoch, change, holds), undefined)
   assert.deepEqual(change.nodes[2], { publicKey: pointOf(newcomer), address: '10.0.0.9:19793' })
   assert.throws(() => signChange(twice, keys[0] as KeyObject, 'n.pem'), {
     message: /n\.pem is not that of an operator/,

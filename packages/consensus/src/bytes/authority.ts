@@ -56,7 +56,8 @@ function admissionProblem(
 ): string | undefined {
   const { admission } = change
   const roots = epoch.operators.roots ?? []
-  if (admission === undefined || roots.length === 0) return 'no certificate takes nodes in here: the network has no root'
+  if (admission === undefined || roots.length === 0)
+    return 'no certificate takes nodes in here: the network has no root'
   const newcomer = addedNode(epoch, change)
   if (typeof newcomer === 'string') return newcomer
   const { publicKey, address } = newcomer

@@ -33,6 +33,7 @@ function started(n: number, up: readonly number[]): { fetcher: Fetcher; context:
     submissions: new Submissions(defaultTunables, constantsFor(n)),
     tunables: defaultTunables,
     cryptography: cryptographyOf(0),
+    everNodes: [],
   }
   context.clock.observe(1_000_000 * MS)
   for (const peer of up) context.peers.link(peer, true)

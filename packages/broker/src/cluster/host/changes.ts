@@ -2,13 +2,13 @@
  * Changes of the book that this node was asked to have ordered (consensus.md section 13): what cannot follow the current epoch is
  * refused with a reason before it costs a message of the log; the one that can is followed until its epoch begins.
  *
- * Absent: keys of operators. Whoever asks has signed.
+ * Absent: keys of operators. Whoever asks has signed. The time is this node's clock here, and the order's where it counts.
  */
 import {
+  authorityProblem,
   type Cryptography,
   decodeReconfiguration,
   type Epoch,
-  operatorsProblem,
   type Reconfiguration,
   reconfigurationContent,
   reconfigurationProblem,
@@ -20,7 +20,10 @@ import type { Placement } from '../../model/ordered-log.ts'
 const CHANGE_DEADLINE_MS = 20_000
 
 export interface ChangesOptions {
-  readonly cryptography: Pick<Cryptography, 'verify'>
+  readonly cryptography: Pick<Cryptography, 'verify' | 'certifies'>
+  /** Keys of all who are, or were, nodes. */
+  readonly everNodes: () => readonly Uint8Array[]
+  readonly nowUs: () => number
   /** A change is ordered already, and its epoch has not begun. */
   readonly isEnding: () => boolean
   readonly submit: (bytes: Uint8Array, done: (placement: Placement) => void) => void
@@ -45,8 +48,10 @@ export class Changes {
   order(bytes: Uint8Array, epoch: Epoch): Promise<Epoch> {
     const change = decodeReconfiguration(bytes)
     if (change === undefined) return Promise.reject(refused('it cannot be read'))
+    const { cryptography, everNodes, nowUs } = this.#o
+    const context = { cryptography, atUs: nowUs(), everNodes: everNodes() }
     const problem =
-      reconfigurationProblem(epoch, change) ?? operatorsProblem(epoch, change, this.#o.cryptography) ?? this.#underWay()
+      reconfigurationProblem(epoch, change) ?? authorityProblem(epoch, change, context) ?? this.#underWay()
     if (problem !== undefined) return Promise.reject(refused(problem))
     return new Promise((resolve, reject) => {
       const timer = setTimeout(

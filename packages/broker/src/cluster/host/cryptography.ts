@@ -4,6 +4,7 @@
  */
 import { hash, type KeyObject, sign, verify } from 'node:crypto'
 import type { Cryptography } from '@concordmq/consensus'
+import { certifiesNobody } from '../identity/certificate-chain.ts'
 import { keyOfPoint } from '../identity/node-keys.ts'
 import { decryptShare, openSealed } from './sealed-shares.ts'
 
@@ -11,7 +12,10 @@ import { decryptShare, openSealed } from './sealed-shares.ts'
 const INLINE_NODES_MAX = 7
 
 /** What the engine of the node with this key works with. */
-export function nodeCryptography(privateKey: KeyObject): Cryptography {
+export function nodeCryptography(
+  privateKey: KeyObject,
+  certifies: Cryptography['certifies'] = certifiesNobody,
+): Cryptography {
   const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const
   return {
     sha256: (bytes) => hash('sha256', bytes, 'buffer'),
@@ -20,6 +24,7 @@ export function nodeCryptography(privateKey: KeyObject): Cryptography {
       const theirs = keyOfPoint(publicKey)
       return theirs !== undefined && verify('sha256', bytes, { key: theirs, dsaEncoding: 'ieee-p1363' }, signature)
     },
+    certifies,
     open: openSealed,
     decryptShare: (encrypted) => decryptShare(privateKey, encrypted),
   }

@@ -50,6 +50,8 @@ export interface LinksOptions {
   readonly open: (members: Members, events: TransportEvents) => Promise<readonly Transport[]>
   readonly frameBytesMax: number
   readonly events: PeerEvents
+  /** Someone came who wants to be in the book. Undefined: nobody is heard who is not in it. */
+  readonly newcomer?: ((channel: Channel) => void) | undefined
   readonly logger: Logger
   /** Microseconds since 1970. */
   readonly nowUs: () => number
@@ -253,6 +255,7 @@ export class Links {
     return {
       incoming: (channel) => this.#incoming(channel),
       refused: (stranger: Stranger) => this.#refusals.stranger(stranger),
+      newcomer: this.#o.newcomer,
     }
   }
 

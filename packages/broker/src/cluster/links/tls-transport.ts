@@ -10,6 +10,7 @@ import { ownCertificate, serverNameOf } from '../identity/certificates.ts'
 import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
 import { keyIdOfPoint, pointOf } from '../identity/node-keys.ts'
 import {
+  ADMISSION_ALPN,
   ALPN,
   type Channel,
   HANDSHAKE_TIMEOUT_MS,
@@ -29,7 +30,7 @@ export async function openTlsTransport({ members, host, port, events }: Transpor
     requestCert: true,
     // Node would ask for an authority; the key decides, in `pointOfPeer`.
     rejectUnauthorized: false,
-    ALPNProtocols: [ALPN],
+    ALPNProtocols: events.newcomer === undefined ? [ALPN] : [ALPN, ADMISSION_ALPN],
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     noDelay: true,
   })
@@ -68,9 +69,12 @@ function acceptPeer(socket: TLSSocket, members: Members, events: TransportEvents
     events.refused({ kind: 'tls', remote: remoteOf(socket), why })
     socket.destroy()
   }
-  if (socket.alpnProtocol !== ALPN) return refuse('it does not speak the protocol of nodes')
+  const { newcomer } = events
+  const isNewcomer = newcomer !== undefined && socket.alpnProtocol === ADMISSION_ALPN
+  if (socket.alpnProtocol !== ALPN && !isNewcomer) return refuse('it does not speak the protocol of nodes')
   const point = pointOfPeer(socket)
   if (point === undefined) return refuse('it shows no certificate with a P-256 key')
+  if (isNewcomer) return newcomer(channelOf(socket, point))
   if (!members.all.some((member) => samePoint(member.point, point)))
     return refuse(`its key ${keyIdOfPoint(point)} is not in the address book`)
   events.incoming(channelOf(socket, point))
@@ -150,7 +154,7 @@ function dial(peer: Member, identity: SecureContextOptions, signal: AbortSignal)
 }
 
 /** The key that TLS has proven the other end to have; undefined: none, or of another kind. */
-function pointOfPeer(socket: TLSSocket): Uint8Array | undefined {
+export function pointOfPeer(socket: TLSSocket): Uint8Array | undefined {
   const certificate: X509Certificate | undefined = socket.getPeerX509Certificate()
   const key = certificate?.publicKey
   if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return undefined

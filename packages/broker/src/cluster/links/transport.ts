@@ -33,6 +33,8 @@ export interface TransportEvents {
   incoming(channel: Channel): void
   /** Someone came in without: no certificate, or another key. */
   refused(stranger: Stranger): void
+  /** Someone came who is not in the book and wants to be. Undefined: nobody is taken in that way. */
+  readonly newcomer?: ((channel: Channel) => void) | undefined
 }
 
 export interface Transport {
@@ -60,6 +62,8 @@ export const HANDSHAKES_MAX = 64
 export const HANDSHAKE_TIMEOUT_MS = 5000
 /** What both ends must name in TLS to be understood. */
 export const ALPN = 'concordmq/1'
+/** The same between a node and someone who wants to be one (`admission/frames.ts`); over TLS on TCP only. */
+export const ADMISSION_ALPN = 'concordmq-admission/1'
 
 /** Host and port of an address of the book: `192.0.2.1:19793`, `[2001:db8::1]:19793`, `node-0:19793`. */
 export function splitAddress(address: string): { readonly host: string; readonly port: number } {
