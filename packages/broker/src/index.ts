@@ -27,7 +27,7 @@ export type {
 } from './api.ts'
 export { createBroker } from './broker.ts'
 export type { ClusterFigures, Consensus } from './cluster/consensus.ts'
-export { genesisOf } from './cluster/genesis.ts'
+export { genesisOf, type NetworkOperators } from './cluster/genesis.ts'
 export { keyIdOfPoint, keyOfPoint, pointOf } from './cluster/identity/node-keys.ts'
 export type { LinkFigures } from './cluster/links/links.ts'
 export { type ClusterNodeOptions, openClusterNode } from './cluster/open-cluster.ts'

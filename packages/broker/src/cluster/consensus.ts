@@ -383,6 +383,7 @@ export class Consensus implements OrderedLog {
       )
     })
     this.#changes.began(epoch)
+    this.#applicant?.began()
     this.#o.onEpoch?.(epoch)
   }
 

@@ -160,16 +160,20 @@ export const flags: readonly Flag[] = [
     about: 'least important level logged (env RUST_LOG; default: info)',
     choices: logLevels,
   },
-  { flags: '--cluster-cert <FILE>', path: 'cluster.cert', about: 'refused until nodes can join by certificate' },
+  {
+    flags: '--cluster-cert <FILE>',
+    path: 'cluster.cert',
+    about: 'certificate chain with which this node joins a cluster',
+  },
   {
     flags: '--cluster-root-cert <FILE>',
     path: 'cluster.root-cert',
-    about: 'refused until nodes can join by certificate',
+    about: 'authority whose certificates let nodes join, the same on all nodes',
   },
   {
     flags: '--cluster-accept-peer-with-cert',
     path: 'cluster.accept-peer-with-cert',
-    about: 'refused until nodes can join by certificate',
+    about: 'let nodes with such a certificate join through this one',
   },
 ]
 

@@ -175,11 +175,6 @@ export function optionChoice<T extends string>({ default: fallback, choices = []
   return { ...option, form: 'text', schema: z.enum(choices as readonly T[]) as unknown as z.ZodType<T>, fallback }
 }
 
-/** A key whose feature does not exist yet: any value is refused with the reason, rather than ignored. */
-export function notYet(form: Form, reason: string, about: string): Key<undefined> {
-  return key(form, z.undefined(), `left out: ${reason}`, { fallback: undefined, about })
-}
-
 const filterList = z.array(z.string().superRefine(requireFilter)).max(1_000)
 const networkList = z.array(z.string().superRefine(requireNetwork)).max(10_000)
 

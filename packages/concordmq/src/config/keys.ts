@@ -12,7 +12,6 @@ import {
   integer,
   type Key,
   networks,
-  notYet,
   oneOf,
   optionChoice,
   optionFilters,
@@ -32,7 +31,6 @@ import { tokenKeys } from './token-keys.ts'
 const { access, limits, sessions, delivery, features, sys, ordering } = optionKeys
 
 const proxies = 'Proxies that put a PROXY protocol header in front of each connection'
-const clusterLater = 'nodes cannot join by certificate yet'
 
 export const keys = {
   'secret-key-file': path('P-256 private key of this node, PEM (SEC1 or PKCS#8). None: a new random key at each start'),
@@ -183,9 +181,16 @@ export const keys = {
     fallback: true,
     about: 'With on-stall local: QoS 1 is acknowledged when the disk of this node has it, before it is ordered',
   }),
-  'cluster.cert': notYet('path', clusterLater, 'Certificate chain of this node'),
-  'cluster.root-cert': notYet('path', clusterLater, 'Root of the certificates of joining nodes'),
-  'cluster.accept-peer-with-cert': notYet('boolean', clusterLater, 'Let nodes join by certificate'),
+  'cluster.cert': path(
+    'Certificate chain of the key of this node, PEM; with it a node that the address book does not name asks to be taken in',
+  ),
+  'cluster.root-cert': path(
+    'Certificate of the authority, PEM, whose certificates take new nodes in; the same on all nodes since the network began',
+  ),
+  'cluster.accept-peer-with-cert': yesNo({
+    fallback: false,
+    about: 'Whether new nodes with a certificate of the authority may ask this node to be taken in, over TLS (TCP)',
+  }),
 } as const satisfies Record<string, Key<unknown>>
 
 export type Path = keyof typeof keys

@@ -113,13 +113,13 @@ test('loadConfiguration() lets a key in the environment replace the key file in 
   assert.equal(settings['secret-key'], 'aa')
 })
 
-test('loadConfiguration() refuses flags of joining by certificate with the reason', () => {
-  const error = refusal(() => load(undefined, { CLUSTER_CERT: '/x' }, [flag('cluster.accept-peer-with-cert', true)]))
-  assert.match(
-    error.message,
-    /cluster\.cert = "\/x" in CLUSTER_CERT: must be left out: nodes cannot join by certificate yet/,
-  )
-  assert.match(error.message, /cluster\.accept-peer-with-cert/)
+test('loadConfiguration() takes the keys of joining by certificate by flag, environment and file [row F8]', () => {
+  const { settings } = load('[cluster]\nroot-cert = "root.pem"\n', { CLUSTER_CERT: '/x' }, [
+    flag('cluster.accept-peer-with-cert', true),
+  ])
+  assert.equal(settings['cluster.cert'], '/x')
+  assert.match(settings['cluster.root-cert'] ?? '', /root\.pem$/)
+  assert.equal(settings['cluster.accept-peer-with-cert'], true)
   assert.match(refusal(() => load('[cluster]\nmode = "raft"\n')).message, /cluster\.mode = "raft"/)
 })
 

@@ -3,23 +3,28 @@
  * No node is asked. What is wrong is said; nothing is half valid.
  */
 import { hash, verify } from 'node:crypto'
-import { genesisOf, keyIdOfPoint, keyOfPoint } from '@concordmq/broker'
+import { genesisOf, keyIdOfPoint, keyOfPoint, type NetworkOperators } from '@concordmq/broker'
 import { type ProofSignature, type ProvenMessage, readProofText, verifyProof } from '@concordmq/consensus'
 import { CommandError, configurationError, errorCode } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { readText } from '../files/read-text.ts'
 import { type Book, parseAddressBook } from '../identity/address-book.ts'
+import { readCertificates } from '../identity/read-certificates.ts'
 
 export interface VerifyOptions {
   /** Path of the address book that the network began with. */
   readonly book: string
   readonly network: string | undefined
+  /** Path of the root certificate, if nodes of the network may join by certificate. */
+  readonly rootCert: string | undefined
   readonly json: boolean
 }
 
 /** Prints what a valid proof proves; throws the reason otherwise. */
-export function verifyFile(path: string, { book, network, json }: VerifyOptions): void {
-  const genesis = makeGenesis(parseAddressBook(readText(book).text, book), book, network)
+export function verifyFile(path: string, { book, network, rootCert, json }: VerifyOptions): void {
+  const content = parseAddressBook(readText(book).text, book)
+  const roots = rootCert === undefined ? [] : readCertificates(rootCert, 'Give the root certificate of the network')
+  const genesis = makeGenesis({ ...content, operators: { ...content.operators, roots } }, book, network)
   const proof = readProofText(readText(path).text)
   if (!proof.ok) throw notValid(path, proof.problem)
   const verified = verifyProof(genesis, proof.value, sha256)
@@ -30,7 +35,11 @@ export function verifyFile(path: string, { book, network, json }: VerifyOptions)
   process.stdout.write(json ? asJson(message) : asText(message, signatures.length))
 }
 
-function makeGenesis(content: Book, book: string, network: string | undefined) {
+function makeGenesis(
+  content: Pick<Book, 'nodes'> & { readonly operators: NetworkOperators },
+  book: string,
+  network: string | undefined,
+) {
   try {
     return genesisOf(content.nodes, network, content.operators)
   } catch (error) {

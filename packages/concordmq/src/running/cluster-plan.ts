@@ -13,6 +13,7 @@ import { readTextIfPresent } from '../files/read-text.ts'
 import { type Book, parseAddressBook } from '../identity/address-book.ts'
 import { nodesMax } from '../identity/make-address-book.ts'
 import type { NodeKey } from '../identity/secret-key.ts'
+import { type AdmissionPlan, announcedAddress, prepareAdmission } from './admission-plan.ts'
 import { dataPlace } from './data-place.ts'
 
 export interface ClusterPlan {
@@ -25,6 +26,9 @@ export interface ClusterPlan {
   readonly transport: NonNullable<ClusterNodeOptions['transport']>
   /** Where the consensus log lies. */
   readonly directory: string
+  readonly admission: AdmissionPlan
+  /** Where a newcomer says that the others reach it; undefined: it asks nobody to be taken in. */
+  readonly announced: string | undefined
 }
 
 /** Undefined: the node runs alone. Throws a configuration error that names the book. */
@@ -33,7 +37,14 @@ export function prepareCluster(configuration: Configuration, key: NodeKey, logge
   const mode = settings['cluster.mode']
   const path = join(directory, 'address-book.toml')
   const file = readTextIfPresent(path)
+  const admission = prepareAdmission(configuration, key)
   if (file === undefined) {
+    if (admission.roots.length > 0) {
+      throw configurationError(
+        `cluster.root-cert is given, and there is no address book ${path}`,
+        'Give the book with which the network began: it says where the others are',
+      )
+    }
     if (mode === 'bft') {
       throw configurationError(
         `cluster.mode is "bft", and there is no address book ${path}`,
@@ -54,7 +65,7 @@ export function prepareCluster(configuration: Configuration, key: NodeKey, logge
   const index = indexOf(key, book, {
     path,
     directory,
-    mayJoin: settings['cluster.join'] || wasHere(configuration, key),
+    mayJoin: settings['cluster.join'] || admission.chain !== undefined || wasHere(configuration, key),
   })
   if (entries.length === 1 && index !== undefined && mode !== 'bft') return undefined
   if (entries.length > nodesMax) {
@@ -63,7 +74,7 @@ export function prepareCluster(configuration: Configuration, key: NodeKey, logge
       'Make a smaller one',
     )
   }
-  return planOf(configuration, key, { book, index })
+  return planOf(configuration, key, { book, index, admission })
 }
 
 /** A data folder is either a cluster's or that of a node alone: neither may take up what the other left. */
@@ -115,14 +126,14 @@ function indexOf(
     many || only === undefined
       ? `${name} is not among the ${entries.length} keys of the address book ${path}`
       : `${name} is not the key in the address book ${path} (${only.keyId})`,
-    'Give the key that was made together with the book; a node that is to be added to a running cluster starts with --join',
+    'Give the key that was made together with the book; a node that is to be added to a running cluster starts with --join, or with --cluster-cert',
   )
 }
 
 function planOf(
   configuration: Configuration,
   key: NodeKey,
-  { book, index }: Pick<ClusterPlan, 'book' | 'index'>,
+  { book, index, admission }: Pick<ClusterPlan, 'book' | 'index' | 'admission'>,
 ): ClusterPlan {
   const { settings } = configuration
   const data = dataPlace(configuration, key)
@@ -153,6 +164,8 @@ function planOf(
     network: settings['cluster.network'],
     transport: settings['cluster.transport'],
     directory: join(data, clusterFolder),
+    admission,
+    announced: index === undefined && admission.chain !== undefined ? announcedAddress(configuration) : undefined,
   }
 }
 

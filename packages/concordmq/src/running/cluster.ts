@@ -29,7 +29,7 @@ export async function openCluster(
 ): Promise<Consensus | undefined> {
   const { cluster, key, configuration } = plan
   if (cluster === undefined) return undefined
-  const { book, listen, network, transport, directory, index } = cluster
+  const { book, listen, network, transport, directory, index, admission, announced } = cluster
   const nodes = book.nodes.length
   const who = index === undefined ? `the node ${key.id}, which the book does not name,` : `node ${index}`
   logger.info(
@@ -38,7 +38,11 @@ export async function openCluster(
   )
   return await openClusterNode({
     book: book.nodes,
-    operators: book.operators,
+    operators: { ...book.operators, roots: admission.roots },
+    admits: admission.admits,
+    ...(announced === undefined || admission.chain === undefined
+      ? {}
+      : { application: { chain: admission.chain, address: announced } }),
     privateKey: key.privateKey,
     joining: index === undefined,
     directory,

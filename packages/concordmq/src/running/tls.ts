@@ -2,7 +2,7 @@
  * Certificate and key of the TLS listeners: from files, or the node's own self-signed certificate beside its key (rows F21
  * and F22). Read again on SIGHUP. Whether key and certificate fit is checked here, so that the error names the files.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger, TlsMaterial } from '@concordmq/broker'
 import { configurationError } from '../command-error.ts'
@@ -10,6 +10,7 @@ import { readAddress } from '../config/host-port.ts'
 import type { Configuration } from '../config/settings.ts'
 import { readText } from '../files/read-text.ts'
 import { ensureCertificate } from '../identity/certificate.ts'
+import { certificatesOf } from '../identity/read-certificates.ts'
 import { type NodeKey, parsePem } from '../identity/secret-key.ts'
 
 export interface TlsContext {
@@ -31,7 +32,7 @@ export async function prepareTls(
       : givenCertificate(settings['tls.cert-file'], settings['tls.key-file'], { nodeKey, logger: context.logger })
   if (clientCa === undefined) return material
   const ca = readText(clientCa, 'Give the PEM roots of client certificates with --tls-client-ca').text
-  requireCertificate(ca, clientCa)
+  certificatesOf(ca, clientCa)
   return { ...material, ca, requireClientCertificate: settings['tls.require-client-cert'] }
 }
 
@@ -41,7 +42,7 @@ function givenCertificate(
   { nodeKey, logger }: { readonly nodeKey: NodeKey; readonly logger: Logger },
 ): TlsMaterial {
   const cert = readText(certFile, 'Give an existing PEM file to --tls-cert-file').text
-  const certificate = requireCertificate(cert, certFile)
+  const [certificate] = certificatesOf(cert, certFile)
   warnOfDates(certificate, certFile, logger)
   if (keyFile === undefined && nodeKey.random) {
     throw configurationError(
@@ -93,25 +94,6 @@ async function ownCertificate(
     )
   }
   return { cert: pem, key: pemOf(privateKey) }
-}
-
-/** The first certificate of a file, after all of its certificates could be read. */
-function requireCertificate(pem: string, path: string): X509Certificate {
-  const begin = '-----BEGIN CERTIFICATE-----'
-  const blocks = pem.split(begin).slice(1)
-  const certificates = blocks.map((block, index) => {
-    try {
-      return new X509Certificate(begin + block)
-    } catch {
-      const which = blocks.length === 1 ? 'its certificate' : `certificate ${index + 1} of ${blocks.length}`
-      throw configurationError(`The file ${path} is not a certificate in PEM: ${which} is damaged`, 'Issue it anew')
-    }
-  })
-  const [first] = certificates
-  if (first === undefined) {
-    throw configurationError(`The file ${path} is not a certificate in PEM`, `It begins with ${begin}`)
-  }
-  return first
 }
 
 /** Clients refuse such a certificate. The node starts all the same: its other listeners are better than none. */

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { OrderedBatch } from '@concordmq/consensus'
+import { Authority } from '../../../../../testing/testkit/src/authority.ts'
 import type { OrderedApplication, SnapshotSource } from '../../model/ordered-log.ts'
 import { freeAddresses, type LogLine, makeKeys, recordingLogger } from '../cluster.testkit.ts'
 import type { Consensus } from '../consensus.ts'
 import { openClusterNode } from '../open-cluster.ts'
-import { Authority } from './authority.testkit.ts'
 
 /** An application that only counts. */
 class Counter implements OrderedApplication {

@@ -4,7 +4,6 @@
  * epoch makes a change that no other node takes.
  */
 import { type KeyObject, sign } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import { connect, type TLSSocket } from 'node:tls'
 import { constantsFor, encodeReconfiguration, signedReconfigurationBytes } from '@concordmq/consensus'
 import { reasonOf } from '../../errors.ts'
@@ -21,13 +20,15 @@ import {
   AdmissionFrame,
   decodeOffer,
   decodeVerdict,
-  encodeVerdict,
   type Offer,
+  type Verdict,
 } from './frames.ts'
 
 /** Between two nodes that are asked, ms. */
 const PAUSE_MS_MIN = 1000
 const PAUSE_MS_MAX = 15_000
+/** How long a node that has taken the application is given, ms. */
+const LIKELY_MS = 5000
 
 export interface Application {
   /** DER: the own certificate first, the root left out. */
@@ -42,11 +43,19 @@ export interface ApplicantOptions extends Application {
   readonly logger: Logger
 }
 
+interface Conversation {
+  /** The application is on its way. */
+  applied(): void
+  judged(verdict: Verdict): void
+}
+
 export class Applicant {
   readonly #o: ApplicantOptions
   readonly #stopped = new AbortController()
   /** What was said last of each node, so that it is said once. */
   readonly #said = new Map<string, string>()
+  /** Ends a pause. */
+  #woken: (() => void) | undefined
 
   constructor(options: ApplicantOptions) {
     this.#o = options
@@ -54,47 +63,66 @@ export class Applicant {
 
   /** Asks until this node is in the book; resolves then, or when it is stopped. */
   async run(): Promise<void> {
-    const { self, privateKey } = this.#o.members()
+    const { members, logger } = this.#o
+    const { self, privateKey } = members()
     const identity = await ownCertificate(self, privateKey)
     for (let tries = 0; this.#isOutside(); tries++) {
-      const { all } = this.#o.members()
-      await this.#ask(all[tries % all.length] as Member, identity)
+      const { all } = members()
+      const isLikely = await this.#ask(all[tries % all.length] as Member, identity)
       const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.floor(tries / all.length))
-      await wait(pauseMs, undefined, { signal: this.#stopped.signal, ref: false }).catch(() => {})
+      await this.#pause(isLikely ? LIKELY_MS : pauseMs)
     }
+    if (this.#stopped.signal.aborted) return
+    const message = 'This node was taken into the cluster by its certificate'
+    logger.info({ event: 'cluster.admission', keyId: self.keyId, epoch: members().epoch.number }, message)
+  }
+
+  /** The book changed: perhaps it is for this node. */
+  began(): void {
+    this.#woken?.()
   }
 
   stop(): void {
     this.#stopped.abort()
+    this.#woken?.()
   }
 
   #isOutside(): boolean {
     return !this.#stopped.signal.aborted && this.#o.members().self.index < 0
   }
 
-  async #ask(member: Member, identity: NodeCertificate): Promise<void> {
-    const { members, logger } = this.#o
+  async #pause(ms: number): Promise<void> {
+    if (!this.#isOutside()) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      timer.unref()
+      this.#woken = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#woken = undefined
+  }
+
+  /** Whether the node has taken the application, as far as can be seen: the book that follows is on its way then. */
+  async #ask(member: Member, identity: NodeCertificate): Promise<boolean> {
     try {
       const { taken, reason } = await this.#applyTo(member, identity)
-      if (!this.#isOutside()) return
-      if (!taken) return this.#say(member, `${describeMember(member)} does not take this node in: ${reason}`)
-      logger.info(
-        { event: 'cluster.admission', node: member.index, keyId: members().self.keyId },
-        `${describeMember(member)} took this node in by its certificate`,
-      )
+      if (!taken) this.#say(member, `${describeMember(member)} does not take this node in: ${reason}`)
+      return taken
     } catch (error) {
-      if (this.#isOutside())
-        this.#say(member, `Cannot ask ${describeMember(member)} to take this node in: ${reasonOf(error)}`)
+      this.#say(member, `Cannot ask ${describeMember(member)} to take this node in: ${reasonOf(error)}`)
+      return false
     }
   }
 
   #say(member: Member, message: string): void {
-    if (this.#said.get(member.keyId) === message) return
+    if (!this.#isOutside() || this.#said.get(member.keyId) === message) return
     this.#said.set(member.keyId, message)
     this.#o.logger.warn({ event: 'cluster.admission.refused', node: member.index, keyId: member.keyId }, message)
   }
 
-  #applyTo(member: Member, identity: NodeCertificate): Promise<{ readonly taken: boolean; readonly reason: string }> {
+  #applyTo(member: Member, identity: NodeCertificate): Promise<Verdict> {
     const { host, port } = splitAddress(member.address)
     const socket = connect({
       cert: identity.certificate,
@@ -107,6 +135,7 @@ export class Applicant {
       rejectUnauthorized: false,
     })
     return new Promise((resolve, reject) => {
+      let applied = false
       const fail = (error: Error): void => {
         clearTimeout(timer)
         socket.destroy()
@@ -115,32 +144,44 @@ export class Applicant {
       let timer = setTimeout(() => fail(new Error('it does not answer in time')), HANDSHAKE_TIMEOUT_MS)
       this.#stopped.signal.addEventListener('abort', () => fail(new Error('no longer wanted')), { once: true })
       socket.on('error', (error: NodeJS.ErrnoException) => fail(explained(error)))
-      socket.once('close', () => fail(new Error('it closed the connection')))
+      socket.once('close', () => {
+        // A node opens its ports anew when its book changes, and this one may be why.
+        if (applied) resolve({ taken: true, reason: '' })
+        else fail(new Error('it closed the connection'))
+      })
       socket.once('secureConnect', () => {
         const point = pointOfPeer(socket)
         if (point === undefined || !samePoint(point, member.point)) return fail(new Error('there is another key'))
         clearTimeout(timer)
         timer = setTimeout(() => fail(new Error('it does not answer in time')), ADMISSION_DEADLINE_MS)
       })
-      this.#converse(socket, (verdict) => {
-        clearTimeout(timer)
-        socket.destroy()
-        resolve(decodeVerdict(verdict))
+      this.#converse(socket, {
+        applied() {
+          applied = true
+        },
+        judged(verdict) {
+          clearTimeout(timer)
+          resolve(verdict)
+          socket.destroy()
+        },
       })
     })
   }
 
   /** Reads until there is a verdict, of the node or of this one about what it was offered. */
-  #converse(socket: TLSSocket, judged: (verdict: Uint8Array) => void): void {
+  #converse(socket: TLSSocket, { applied, judged }: Conversation): void {
     const reader = new FrameReader(ADMISSION_BYTES_MAX)
     socket.on('data', (chunk: Uint8Array) => {
       const fault = reader.push(chunk, (frame) => {
-        if (frame[0] === AdmissionFrame.verdict) judged(bodyOf(frame))
+        if (frame[0] === AdmissionFrame.verdict) judged(decodeVerdict(bodyOf(frame)))
         else if (frame[0] === AdmissionFrame.offer) {
           const offer = decodeOffer(bodyOf(frame))
           const problem = offer === undefined ? 'what it offers cannot be read' : this.#problemOf(offer)
-          if (problem !== undefined) judged(bodyOf(encodeVerdict({ taken: false, reason: problem })))
-          else socket.write(this.#application(offer as Offer))
+          if (problem !== undefined) judged({ taken: false, reason: problem })
+          else {
+            socket.write(this.#application(offer as Offer))
+            applied()
+          }
         } else socket.destroy()
         return !socket.destroyed
       })
