@@ -30,6 +30,7 @@ class Counter implements OrderedApplication {
   async install({ position }: SnapshotSource): Promise<void> {
     this.nextPosition = position
   }
+  readonly relay = { linked: () => {}, relayed: () => undefined }
   statusChanged(): void {}
   epochChanged(): void {}
 }

@@ -45,8 +45,8 @@ export interface ApplicantOptions extends Application {
 
 interface Conversation {
   /** The application is on its way. */
-  applied(): void
-  judged(verdict: Verdict): void
+  readonly applied: () => void
+  readonly judged: (verdict: Verdict) => void
 }
 
 export class Applicant {

@@ -1,5 +1,5 @@
 /**
- * What a newcomer with a certificate and a node of the cluster say to each other, once, over TLS on TCP (wire-format.md). It is no
+ * What a newcomer with a certificate and a node of the cluster say to each other, once, over TLS on TCP. It is no
  * link: the newcomer is not in the book, and the node learns nothing from it but one application.
  *
  *   newcomer                         ◀─ OFFER: the epoch in force, and what all nodes share
@@ -15,7 +15,7 @@ export const ADMISSION_BYTES_MAX = 64 * 1024
 /** From the handshake to the verdict, which waits for the order. */
 export const ADMISSION_DEADLINE_MS = 30_000
 
-export const AdmissionFrame = { offer: 18, application: 19, verdict: 20 } as const
+export const AdmissionFrame = { offer: 24, application: 25, verdict: 26 } as const
 
 const REASON_BYTES_MAX = 500
 
