@@ -4,7 +4,7 @@
  *   links, disk, timer, broker ─▶ input ─▶ engine.step ─▶ effects ─▶ links, disk, timer, broker
  *
  * One input at a time: what an effect leads to waits until all effects of its step are carried out. Frames leave in one write
- * per peer at the end of the turn of the event loop.
+ * per peer: with an own block at once, else at the end of the turn of the event loop.
  */
 import type { Effect, Engine, Input, OrderedBatch, Status } from '@concordmq/consensus'
 import type { Files } from '../../model/files.ts'
@@ -71,6 +71,8 @@ export class Driver {
   #nextId = 1
   #stepping = false
   #flushing = false
+  /** An own block waits to be written: peers wait for it, so it does not wait for the end of the turn. */
+  #ownBlockLeaves = false
   #stopped = false
   /** CPU spent on rounds since the last own block left, µs; and what of the current input was the application's. */
   #roundUs = 0
@@ -115,7 +117,8 @@ export class Driver {
     }
     const costUs = cpuUs() - startedUs - this.#applicationUs
     if (isRoundWork(input)) this.#roundUs += costUs
-    this.#flushSoon()
+    if (this.#ownBlockLeaves) this.#flush()
+    else this.#flushSoon()
     return costUs
   }
 
@@ -186,6 +189,7 @@ export class Driver {
   #send({ to, frame }: EffectOf<'send'>): void {
     this.#links?.send(to, frame)
     if (to !== 'all' || frame[0] !== FrameType.block) return
+    this.#ownBlockLeaves = true
     // An own block left: what the round cost goes into the pace of the next ones.
     this.#inputs.push({ type: 'cost', cpuUs: Math.min(this.#roundUs, ROUND_COST_US_MAX) })
     this.#roundUs = 0
@@ -282,10 +286,15 @@ export class Driver {
     this.#flushing = true
     setImmediate(() => {
       this.#flushing = false
-      const startedUs = cpuUs()
-      this.#links?.flush()
-      this.#roundUs += cpuUs() - startedUs
+      this.#flush()
     })
+  }
+
+  #flush(): void {
+    this.#ownBlockLeaves = false
+    const startedUs = cpuUs()
+    this.#links?.flush()
+    this.#roundUs += cpuUs() - startedUs
   }
 }
 
