@@ -101,9 +101,11 @@ export class Engine {
   /** Takes one input; gives what is to be done for it, in order. */
   step(input: Input): readonly Effect[] {
     this.#take(input)
-    this.#work()
-    this.#tellStatus()
-    this.#arm()
+    // What only changes the pace leads to nothing by itself: the timer that is set comes early at worst.
+    if (input.type !== 'cost' && input.type !== 'rtt') {
+      this.#arm(this.#work())
+      this.#tellStatus()
+    }
     return this.#node.outbox.take()
   }
 
@@ -143,21 +145,27 @@ export class Engine {
     }
   }
 
-  /** What follows from the input: steps, an own block, questions to peers. */
-  #work(): void {
-    if (this.#epochs.halted) return
+  /** What follows from the input: steps, an own block, questions to peers. Gives when the next own block is due, if nothing comes. */
+  #work(): number {
+    if (this.#epochs.halted) return Number.POSITIVE_INFINITY
     this.#epochs.run.agreement.advance()
-    const plan = this.#plan()
-    if (plan !== undefined && plan.atUs <= this.#node.clock.nowUs)
-      this.#epochs.run.agreement.maker.make(plan.round, this.#need)
+    let need = this.#need
+    let plan = this.#plan(need)
+    if (plan !== undefined && plan.atUs <= this.#node.clock.nowUs) {
+      this.#epochs.run.agreement.maker.make(plan.round, need)
+      need = this.#need
+      plan = this.#plan(need)
+    }
     const isBehind = this.#epochs.isBehind()
-    this.#epochs.run.catchingUp.tick(this.#need)
+    this.#epochs.run.catchingUp.tick(need)
     this.#epochs.joining.tick(isBehind)
     const round = this.#epochs.amnesia.tick(isBehind ? 0 : this.#epochs.run.context.peers.connected)
     if (round !== undefined) this.#epochs.remembered(round)
     this.#epochs.run.agreement.fetcher.tick()
     this.#epochs.run.agreement.fetcher.flush()
     this.#epochs.run.stall.tick(this.#epochs.run.agreement.committer.nextStep, this.#node.submissions.openMessages > 0)
+    if (round !== undefined || this.#need !== need) plan = this.#plan(this.#need)
+    return plan?.atUs ?? Number.POSITIVE_INFINITY
   }
 
   /** Whether this node has something to say or to see through (section 5). */
@@ -262,17 +270,17 @@ export class Engine {
   }
 
   /** The next own block, if this node may make one. */
-  #plan(): Plan | undefined {
+  #plan(need: boolean): Plan | undefined {
     if (!this.#mayMake() || this.#node.output.unappliedBytes > this.#node.tunables.unappliedBytesMax) return undefined
-    return this.#epochs.run.agreement.maker.plan(this.#need)
+    return this.#epochs.run.agreement.maker.plan(need)
   }
 
-  /** One timer for whatever comes first. */
-  #arm(): void {
+  /** One timer for whatever comes first; `blockUs`: the next own block. */
+  #arm(blockUs: number): void {
     if (this.#epochs.halted) return
     const { agreement, catchingUp, stall } = this.#epochs.run
     const deadline = Math.min(
-      this.#plan()?.atUs ?? Number.POSITIVE_INFINITY,
+      blockUs,
       agreement.fetcher.deadlineUs,
       catchingUp.deadlineUs,
       this.#epochs.joining.deadlineUs,
