@@ -67,6 +67,12 @@ export class Writer {
   }
 
   /** Writes again what stands at `at`. */
+  u16At(at: number, value: number): void {
+    this.#bytes[at] = value >>> 8
+    this.#bytes[at + 1] = value
+  }
+
+  /** Writes again what stands at `at`. */
   u32At(at: number, value: number): void {
     const bytes = this.#bytes
     bytes[at] = value >>> 24

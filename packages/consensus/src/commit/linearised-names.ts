@@ -57,13 +57,15 @@ export class LinearisedNames {
   /** The linearised blocks of some rounds, here or still to come; the same bytes on every node. */
   write(writer: Writer, graph: Graph, rounds: NamedRounds): void {
     for (let round = rounds.from; round <= rounds.to; round++) {
-      const names = [...(this.#rounds.get(round) ?? []), ...linearisedOf(graph, round)].sort(compareNames)
-      writer.u16(names.length)
-      for (const name of names) {
-        writer.u8(name.author)
-        writer.raw(name.digest)
-        if (round >= rounds.talliedFrom) writer.u32(name.tallied)
+      const withVotes = round >= rounds.talliedFrom
+      const toCome = this.#rounds.get(round)
+      if (toCome === undefined && graph.forked(round) === 0) {
+        writeOnlyVersions(writer, graph, round, withVotes)
+        continue
       }
+      const names = [...(toCome ?? []), ...linearisedOf(graph, round)].sort(compareNames)
+      writer.u16(names.length)
+      for (const name of names) writeName(writer, name.author, name.digest, withVotes ? name.tallied : undefined)
     }
   }
 
@@ -84,6 +86,26 @@ export class LinearisedNames {
       if (names.length > 0) this.#rounds.set(round, names)
     }
   }
+}
+
+/** The usual case, of thousands of rounds: one block of each author, in order as it stands in the graph. */
+function writeOnlyVersions(writer: Writer, graph: Graph, round: number, withVotes: boolean): void {
+  const countAt = writer.length
+  let count = 0
+  writer.u16(0)
+  for (let author = 0; author < graph.epoch.n; author++) {
+    const vertex = graph.first(round, author)
+    if (vertex === undefined || !vertex.linearised) continue
+    writeName(writer, author, vertex.block.digest, withVotes ? vertex.tallied : undefined)
+    count++
+  }
+  writer.u16At(countAt, count)
+}
+
+function writeName(writer: Writer, author: number, digest: Uint8Array, tallied: number | undefined): void {
+  writer.u8(author)
+  writer.raw(digest)
+  if (tallied !== undefined) writer.u32(tallied)
 }
 
 function compareNames(a: LinearisedName, b: LinearisedName): number {

@@ -41,6 +41,8 @@ export class EpochRun implements EmissionSink {
   readonly #state: EpochState
   readonly #log: LogState
   readonly #sink: EpochSink
+  /** About how long the next snapshot will be. */
+  #stateBytes = 4096
 
   constructor(context: EpochContext, state: EpochState, log: LogState, sink: EpochSink) {
     this.context = context
@@ -92,7 +94,11 @@ export class EpochRun implements EmissionSink {
       if (after >= this.#log.output.appliedPosition) outbox.push({ type: 'opened', position, after, content })
     }
     const consensusUs = this.#state.fair.consensusUs
-    const write = (): Uint8Array => writeState(this.#state, this.#log)
+    const write = (): Uint8Array => {
+      const state = writeState(this.#state, this.#log, this.#stateBytes)
+      this.#stateBytes = state.length + (state.length >>> 3)
+      return state
+    }
     const taken = this.checkpoints.stepDone({ step, consensusUs }, this.ending, write)
     if (taken !== undefined) this.#sink.checkpointed(this, taken)
     return this.ending !== undefined

@@ -51,9 +51,9 @@ export function freshState(epoch: Epoch, domain: Domain, consensusUs: number): E
   return { graph, committer, fair: new FairOrder(epoch, consensusUs), schedule }
 }
 
-/** Behind a closed step. */
-export function writeState(state: EpochState, { output, sealing }: LogState): Uint8Array {
-  const writer = new Writer(4096)
+/** Behind a closed step. `sizeHint`: about how long it will be. */
+export function writeState(state: EpochState, { output, sealing }: LogState, sizeHint: number): Uint8Array {
+  const writer = new Writer(sizeHint)
   state.committer.write(writer)
   state.fair.write(writer)
   state.schedule.write(writer)

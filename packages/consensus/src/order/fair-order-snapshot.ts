@@ -19,10 +19,9 @@ const DIGEST_BYTES = 32
 
 /** Every unit in the table, emitted ones included, and those that wait though their round has left it. */
 export function writeUnits(writer: Writer, table: UnitTable, waiting: readonly Unit[], n: number, w: number): void {
-  const emitted = table.units().filter((unit) => unit.state === 'emitted')
-  const living = table.units().filter((unit) => unit.state !== 'emitted')
-  for (const unit of waiting) if (table.find(unit.author, unit.round, unit.digest) === undefined) living.push(unit)
-  const units = [...emitted, ...living].sort(compareNames)
+  const units = table.units()
+  for (const unit of waiting) if (table.find(unit.author, unit.round, unit.digest) === undefined) units.push(unit)
+  units.sort(compareNames)
   writer.u32(units.length)
   for (const unit of units) {
     writer.u8(unit.author)

@@ -49,29 +49,40 @@ export class SeqWindow {
     return window
   }
 
-  /** The highest number, and the words that have a one, by their place: most of a window is empty or full of one run. */
+  /** The highest number, and runs of equal words that have a one: most of a window is empty or full. */
   write(writer: Writer): void {
+    const words = this.#words
     writer.u64(this.#highest + 1)
-    let used = 0
-    for (const word of this.#words) if (word !== 0) used++
-    writer.u32(used)
-    for (let at = 0; used > 0; at++) {
-      const word = this.#words[at] as number
+    const countAt = writer.length
+    let runs = 0
+    writer.u32(0)
+    for (let at = 0; at < words.length; ) {
+      const word = words[at] as number
+      const from = at++
       if (word === 0) continue
-      writer.u32(at)
+      while (at < words.length && words[at] === word) at++
+      writer.u32(from)
+      writer.u32(at - from)
       writer.u32(word)
-      used--
+      runs++
     }
+    writer.u32At(countAt, runs)
   }
 
   read(reader: Reader): void {
     this.#highest = reader.u64() - 1
     this.#words.fill(0)
-    const count = reader.u32()
-    for (let i = 0; i < count && reader.problem === undefined; i++) {
-      const at = reader.u32()
-      if (at >= this.#words.length) reader.fail('submission number is out of the window')
-      else this.#words[at] = reader.u32()
+    const runs = reader.u32()
+    let free = 0
+    for (let i = 0; i < runs && reader.problem === undefined; i++) {
+      const from = reader.u32()
+      const to = from + reader.u32()
+      const word = reader.u32() | 0
+      const continues = from === free && free > 0 && word === this.#words[from - 1]
+      if (from < free || from >= to || to > this.#words.length || word === 0 || continues) {
+        reader.fail('submission numbers are not runs in order')
+      } else this.#words.fill(word, from, to)
+      free = to
     }
   }
 
