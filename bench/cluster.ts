@@ -1,7 +1,7 @@
 /**
  * The figures of a cluster of four processes on one machine, which they share with the load.
  *
- *   node bench/cluster.ts [--only TEXT] [--seconds 5] [--json FILE]
+ *   node bench/cluster.ts [--only TEXT] [--seconds 5] [--transport quic|tls|auto] [--json FILE]
  *
  * | idle | CPU of a node while nobody publishes |
  * | single | one message into an idle cluster, from PUBLISH at node 0 to its delivery at node 1 |
@@ -54,6 +54,7 @@ const { values: options } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     seconds: { type: 'string', default: '5' },
+    transport: { type: 'string', default: 'auto' },
     json: { type: 'string' },
   },
 })
@@ -69,7 +70,11 @@ const scenarios: readonly (readonly [string, (cluster: ClusterProcesses) => Prom
   ['saturated', saturated],
 ]
 try {
-  await using cluster = await startCluster({ nodes, directory: folder })
+  await using cluster = await startCluster({
+    nodes,
+    directory: folder,
+    flags: ['--cluster-transport', options.transport],
+  })
   for (const node of cluster.alive) await served(cluster, node)
   for (const [name, run] of scenarios) if (name.includes(options.only)) await run(cluster)
 } finally {
@@ -78,7 +83,7 @@ try {
 samples['loadAfter'] = loadavg()
 
 console.log(
-  `# ${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()
+  `# ${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}, ${options.transport}, load ${loadavg()
     .map((value) => value.toFixed(1))
     .join(' ')}`,
 )

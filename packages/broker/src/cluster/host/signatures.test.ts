@@ -28,6 +28,9 @@ test('what is no signature of these bytes is refused, on this thread and on anot
   for (const signature of bad) assert.equal(verifyBlock(bytes, publicKey, signature), false)
   const elsewhere = (signature: Uint8Array): Promise<boolean> =>
     new Promise((resolve) => verifyBlockElsewhere(bytes, publicKey, signature, resolve))
-  assert.deepEqual(await Promise.all(bad.map(elsewhere)), bad.map(() => false))
+  assert.deepEqual(
+    await Promise.all(bad.map(elsewhere)),
+    bad.map(() => false),
+  )
   assert.equal(await elsewhere(good), true)
 })
