@@ -18,7 +18,14 @@ export { RecordKind } from './core/records.ts'
 export { defaultTunables, type Tunables } from './core/tunables.ts'
 export { Engine } from './engine.ts'
 export { type Checkpoint, type CheckpointSignature, readCertificate, type SignatureCheck } from './log/checkpoint.ts'
-export { type EpochLink, epochLinkBytes, keysOfLinks, readEpochLink } from './log/epoch-chain.ts'
+export {
+  type EpochLink,
+  epochLinkBytes,
+  type Followed,
+  followLink,
+  keysOfLinks,
+  readEpochLink,
+} from './log/epoch-chain.ts'
 export { type Leaf, leafBytes, messageAt, readLeaf } from './log/leaf.ts'
 export { type LogProof, makeProof, type ProofParts, proofText, readProofText } from './log/proof.ts'
 export { type ProofAnswer, ProofArchive } from './log/proof-archive.ts'

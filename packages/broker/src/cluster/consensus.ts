@@ -25,9 +25,10 @@ import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
 import { Driver, type Submission } from './host/driver.ts'
 import { Proofs } from './host/proofs.ts'
+import { encodeRemoved, provenRemoval } from './host/removal.ts'
 import { type OpenedWal, Wal } from './host/wal.ts'
 import { WallClock } from './host/wall-clock.ts'
-import { type Members, membersOf } from './identity/members.ts'
+import { type Members, type MembersOptions, membersOf } from './identity/members.ts'
 import { type LinkFigures, Links } from './links/links.ts'
 import { openTransports, type TransportChoice } from './links/open-transports.ts'
 import { RelayLine } from './links/relay-line.ts'
@@ -50,6 +51,8 @@ export interface ConsensusOptions {
   readonly programVersion: string
   /** The key need not be in the book: the node waits to be taken in. */
   readonly joining?: boolean
+  /** Operators are about to take it in: that it was taken out before is no reason not to start. */
+  readonly awaited?: boolean
   /** Judges certificates by the roots of the network. Default: nobody is taken in by one. */
   readonly certifies?: Cryptography['certifies']
   /** Newcomers may ask this node to be taken in by their certificates. */
@@ -122,6 +125,8 @@ export class Consensus implements OrderedLog {
   #applicant: Applicant | undefined
   /** Keys of all who are, or were, nodes of the network. */
   #everNodes: readonly Uint8Array[]
+  /** What proves the current epoch, from the first one on. */
+  #epochLinks: readonly Uint8Array[] = []
   #members: Members
   /** Runs while this node is in the book no more, and others may still need what it signed. */
   #leaving: NodeJS.Timeout | undefined
@@ -331,7 +336,9 @@ export class Consensus implements OrderedLog {
           this.#application?.relay.linked(peer, up)
         },
         rtt: (peer, rttUs) => void driver.input({ type: 'rtt', peer, rttUs }),
+        removed: (frame) => this.#removed(frame),
       },
+      farewell: () => encodeRemoved(this.#epochLinks),
       newcomer: this.#doorkeeper && ((channel) => this.#doorkeeper?.receive(channel)),
       logger,
       nowUs,
@@ -366,9 +373,10 @@ export class Consensus implements OrderedLog {
     const { logger } = this.#o
     const before = this.#members
     this.#proofs.entered(links)
-    this.#members = membersIn(epoch, { ...this.#o, joining: true }, before.instance)
     const first = this.#o.genesis.nodes.map(({ publicKey }) => publicKey)
     this.#everNodes = [...first, ...keysOfLinks(links, epoch.number)]
+    this.#epochLinks = links
+    this.#members = membersIn(epoch, { ...this.#o, joining: true, everNodes: this.#everNodes }, before.instance)
     const { self, all } = this.#members
     logger.info(
       { event: 'cluster.epoch', epoch: epoch.number, node: self.index, nodes: all.length },
@@ -390,12 +398,21 @@ export class Consensus implements OrderedLog {
   /** Whether this node has left the book: then it ends, unless a later epoch, known in a moment, has it again. */
   #leave(left: boolean): void {
     clearTimeout(this.#leaving)
-    if (!left) return
+    if (!left || (this.#o.awaited === true && this.#links === undefined)) return
     const { number } = this.epoch
     this.#leaving = setTimeout(() => {
       const message = `This node was taken out of the cluster: epoch ${number} is without it`
       this.#fail(new ConcordError('CMQ_CLUSTER_REMOVED', message))
     }, LEAVING_MS)
+  }
+
+  /** A peer says that this node was taken out while it was away. Who is to come back waits all the same. */
+  #removed(frame: Uint8Array): void {
+    const { genesis, awaited = false } = this.#o
+    const epoch = provenRemoval(frame, genesis, this.#members.self.point, this.#cryptography)
+    if (epoch === undefined || epoch.number <= this.epoch.number || awaited || this.#stopped) return
+    const message = `This node was taken out of the cluster while it was away: epoch ${epoch.number} is without it`
+    this.#fail(new ConcordError('CMQ_CLUSTER_REMOVED', message))
   }
 
   #statusChanged(status: Status): void {
@@ -411,8 +428,12 @@ export class Consensus implements OrderedLog {
   }
 }
 
-function membersIn(epoch: Epoch, options: ConsensusOptions, instance: Uint8Array): Members {
-  const { privateKey, settingsDigest, programVersion, joining = false } = options
+function membersIn(
+  epoch: Epoch,
+  options: ConsensusOptions & Pick<MembersOptions, 'everNodes'>,
+  instance: Uint8Array,
+): Members {
+  const { privateKey, settingsDigest, programVersion, joining = false, everNodes = [] } = options
   return membersOf({
     epoch,
     privateKey,
@@ -421,5 +442,6 @@ function membersIn(epoch: Epoch, options: ConsensusOptions, instance: Uint8Array
     instance,
     programVersion,
     joining,
+    everNodes,
   })
 }

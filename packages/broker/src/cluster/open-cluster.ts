@@ -26,6 +26,8 @@ export interface ClusterNodeOptions {
   readonly operators?: NetworkOperators
   /** The key need not be in the book: the node waits until operators take it in. */
   readonly joining?: boolean
+  /** Operators are about to take it in: that it was taken out before is no reason not to start. */
+  readonly awaited?: boolean
   /** This node asks to be taken in by its certificates, own first, up to one of `operators.roots`; `address`: where it is reached. */
   readonly application?: { readonly chain: readonly X509Certificate[]; readonly address: string }
   /** Newcomers with such certificates may ask this node, over TLS on TCP. Default: they may not. */
@@ -65,6 +67,7 @@ export async function openClusterNode(options: ClusterNodeOptions): Promise<Cons
     genesis: genesisOf(book, network, operators),
     privateKey,
     joining: options.joining ?? options.application !== undefined,
+    awaited: options.awaited ?? false,
     certifies: await certifierOf(operators?.roots ?? []),
     admits: options.admits ?? false,
     ...(application === undefined

@@ -110,6 +110,36 @@ test('a fifth node is added, has retained messages and sessions, and the replace
   await Promise.all([last.disconnect(), first.disconnect()])
 })
 
+test('a node that died is replaced by another under its number, and reads at its return that it is none any more', async () => {
+  const addresses = await freeAddresses(5)
+  const nodes = await startMembers(addresses.slice(0, 4))
+  const publisher = await clientOf(nodes[0] as Started, 'publisher')
+  await publisher.publish('kept/value', 'before', { qos: 1, retain: true })
+  const dead = nodes[2] as Started
+  dead.child.kill('SIGKILL')
+  await dead.ended
+
+  assert.equal((await run(['address-book', 'key', at('new.pem')])).code, 0)
+  const flags = ['-f', at('new.pem'), '--cluster-addr', addresses[4] as string, ...common, '--join']
+  const newcomer = await startNode([...flags, '--control-socket', at('new.sock')])
+  const replaced = await ctl('replace', '2', addresses[4] as string, '--key', at('new.pem'), ...operator())
+  assert.equal(replaced.code, 0, replaced.stderr)
+  assert.match(replaced.stdout, /Epoch 1 began: 4 nodes, of which 1 may fail/)
+  await newcomer.until(/Epoch 1 of the cluster: 4 nodes, this one is node 2[\s\S]*This node takes clients/)
+  const reader = await clientOf(newcomer, 'reader')
+  assert.equal(await (await hear(reader, 'kept/#'))(), 'before')
+  const heard = await hear(publisher, 'from/new')
+  await reader.publish('from/new', 'hello', { qos: 2 })
+  assert.equal(await heard(), 'hello')
+
+  const returned = start(memberArgs(2))
+  assert.equal(await returned.ended, 0)
+  const said = /This node was taken out of the cluster while it was away: epoch 1 is without it/
+  assert.match(returned.output.stdout + returned.output.stderr, said)
+  assert.doesNotMatch(returned.output.stdout, /This node takes clients/)
+  await Promise.all([reader.disconnect(), publisher.disconnect()])
+})
+
 /** Where a node says that its data are, and beside them the book of its epoch. */
 function currentBook(node: Started): string {
   const [, directory = ''] = /data is kept.* data_dir=(\S+)/.exec(node.output.stdout) ?? []

@@ -45,6 +45,7 @@ export async function openCluster(
       : { application: { chain: admission.chain, address: announced } }),
     privateKey: key.privateKey,
     joining: index === undefined,
+    awaited: configuration.settings['cluster.join'] || announced !== undefined,
     directory,
     network,
     transport,

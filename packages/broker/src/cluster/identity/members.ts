@@ -17,6 +17,12 @@ export interface Member {
   readonly address: string
 }
 
+/** A key that was a node's. */
+export type Former = Pick<Member, 'keyId' | 'publicKey' | 'point'>
+
+/** Of those who were taken out so many are still told so. */
+const formerMax = 31
+
 export interface Members {
   readonly epoch: Epoch
   /** Index -1: this node is not in the book. */
@@ -24,6 +30,8 @@ export interface Members {
   readonly privateKey: KeyObject
   /** By index, this node included. */
   readonly all: readonly Member[]
+  /** The newest of those who were nodes and are no more. */
+  readonly former: readonly Former[]
   /** Bytes that all nodes must agree on beside the book: the digest of the machine's settings. */
   readonly settingsDigest: Uint8Array
   /** Random, of this process. */
@@ -38,28 +46,48 @@ export interface MembersOptions {
   readonly settingsDigest: Uint8Array
   readonly instance: Uint8Array
   readonly programVersion: string
+  /** Keys of all who are, or were, nodes, oldest first. Default: those of the book. */
+  readonly everNodes?: readonly Uint8Array[]
   /** This node need not be in the book: it waits to be taken in, or was taken out. */
   readonly joining?: boolean
 }
 
 /** Throws `CMQ_CLUSTER` when the key is not in the book, and need be, or the book holds what is no key. */
 export function membersOf(options: MembersOptions): Members {
-  const { epoch, privateKey, publicKey, settingsDigest, instance, programVersion } = options
+  const { epoch, privateKey, publicKey, settingsDigest, instance, programVersion, everNodes = [] } = options
   const own = pointOf(publicKey)
   const all = epoch.nodes.map(({ publicKey: point, address }, index) => {
     const key = keyOfPoint(point)
     if (key === undefined) throw new ConcordError('CMQ_CLUSTER', `Node ${index} of the book has no P-256 key`)
     return { index, keyId: keyIdOfPoint(point), publicKey: key, point, address }
   })
+  const former = formerOf(everNodes, all)
   const self = all.find(({ point }) => samePoint(point, own))
   if (self === undefined && options.joining === true) {
     const joiner = { index: -1, keyId: keyIdOfPoint(own), publicKey, point: own, address: '' }
-    return { epoch, self: joiner, privateKey, all, settingsDigest, instance, programVersion }
+    return { epoch, self: joiner, privateKey, all, former, settingsDigest, instance, programVersion }
   }
   if (self === undefined) {
     throw new ConcordError('CMQ_CLUSTER', `The key ${keyIdOfPoint(own)} of this node is not in the book of the cluster`)
   }
-  return { epoch, self, privateKey, all, settingsDigest, instance, programVersion }
+  return { epoch, self, privateKey, all, former, settingsDigest, instance, programVersion }
+}
+
+function formerOf(everNodes: readonly Uint8Array[], all: readonly Member[]): Former[] {
+  const former = new Map<string, Former>()
+  for (const point of everNodes) {
+    const publicKey = keyOfPoint(point)
+    if (publicKey === undefined || all.some((member) => samePoint(member.point, point))) continue
+    const keyId = keyIdOfPoint(point)
+    former.delete(keyId)
+    former.set(keyId, { keyId, publicKey, point })
+  }
+  return [...former.values()].slice(-formerMax)
+}
+
+/** Whether a key is, or was, that of a node. */
+export function isKnown({ all, former }: Members, point: Uint8Array): boolean {
+  return all.some((member) => samePoint(member.point, point)) || former.some((one) => samePoint(one.point, point))
 }
 
 export function samePoint(a: Uint8Array, b: Uint8Array): boolean {

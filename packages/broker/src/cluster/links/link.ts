@@ -54,6 +54,8 @@ export interface LinkEvents {
   /** A whole frame, head included; `arrivalUs`: when its last byte was read. */
   frame(link: Link, frame: Uint8Array, arrivalUs: number): void
   rtt(link: Link, rttUs: number): void
+  /** The peer, which this node dialled, knows it as a node no more, and says what proves that. */
+  removed(frame: Uint8Array): void
   /** Called once, whatever the end. */
   ended(link: Link, end: LinkEnd): void
 }
@@ -84,7 +86,7 @@ export class Link {
   receivedBytes = 0
   receivedFrames = 0
   readonly #o: LinkOptions
-  readonly #reader = new FrameReader(GREETING_BYTES_MAX)
+  readonly #reader: FrameReader
   readonly #queue: SendQueue
   readonly #nonce = randomBytes(NONCE_BYTES)
   readonly #budget: WorkBudget
@@ -102,6 +104,8 @@ export class Link {
     this.channel = options.channel
     this.sinceUs = options.nowUs()
     this.#heardUs = this.sinceUs
+    // Whom this node dialled it knows; such a peer may have to tell it about epochs that it missed.
+    this.#reader = new FrameReader(options.dialled ? options.frameBytesMax : GREETING_BYTES_MAX)
     this.#budget = new WorkBudget(this.sinceUs, FRAMES_SHARE)
     const { stream } = options.channel
     this.#queue = new SendQueue(stream, () => this.end({ type: 'slow', detail: 'it does not take what it is sent' }))
@@ -212,6 +216,9 @@ export class Link {
     switch (frame[0]) {
       case FrameType.farewell:
         return this.end({ type: 'unwanted', detail: printable(bodyOf(frame).subarray(0, FAREWELL_BYTES_MAX)) })
+      case FrameType.removed:
+        if (!this.#up && this.dialled) return this.#removed(frame)
+        break
       case FrameType.challenge:
       case FrameType.hello:
         return this.#up ? this.end({ type: 'broke', detail: 'it greets twice' }) : this.#greet(frame)
@@ -224,6 +231,11 @@ export class Link {
         if (this.#up) return this.#o.events.frame(this, frame, nowUs)
     }
     this.refuse({ event: 'protocol', detail: 'it sends something before it greets' })
+  }
+
+  #removed(frame: Uint8Array): void {
+    this.#o.events.removed(frame)
+    this.end({ type: 'unwanted', detail: 'it was taken out of the cluster' })
   }
 
   #greet(frame: Uint8Array): void {

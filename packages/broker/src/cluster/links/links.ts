@@ -9,6 +9,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Logger } from '../../telemetry/logger.ts'
 import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
+import { keyIdOfPoint } from '../identity/node-keys.ts'
 import { BackOff } from './back-off.ts'
 import type { GreetingRefusal } from './hello.ts'
 import { Link, type LinkEnd, type LinkEvents } from './link.ts'
@@ -33,6 +34,8 @@ const PROBE_RTTS = 8
 const PROBE_MS_MIN = 200
 const PROBE_MS_MAX = 1000
 const TICK_MS = 1000
+/** How long someone who was a node has to read that it is none, ms. */
+const DISMISSAL_MS = 3000
 /** How often it is tried to listen anew, and after which pause, ms. */
 const REOPEN_TRIES_MAX = 20
 const REOPEN_PAUSE_MS = 250
@@ -42,6 +45,8 @@ export interface PeerEvents {
   frame(peer: number, frame: Uint8Array, arrivalUs: number): number
   link(peer: number, up: boolean): void
   rtt(peer: number, rttUs: number): void
+  /** A peer knows this node as one no more, and says what proves that; not checked. */
+  removed?(frame: Uint8Array): void
 }
 
 export interface LinksOptions {
@@ -52,6 +57,8 @@ export interface LinksOptions {
   readonly events: PeerEvents
   /** Someone came who wants to be in the book. Undefined: nobody is heard who is not in it. */
   readonly newcomer?: ((channel: Channel) => void) | undefined
+  /** What is said to someone who was a node. */
+  readonly farewell?: () => Uint8Array
   readonly logger: Logger
   /** Microseconds since 1970. */
   readonly nowUs: () => number
@@ -270,9 +277,22 @@ export class Links {
       return channel.destroy()
     }
     const peer = this.#peers.find((other) => other !== undefined && samePoint(other.member.point, channel.point))
-    if (peer === undefined) return channel.destroy()
+    if (peer === undefined) return this.#dismiss(channel)
     if (peer.greeting.size >= GREETING_LINKS_MAX || this.#o.nowUs() < peer.barredUntilUs) return channel.destroy()
     this.#greet(peer, channel, { dialled: false })
+  }
+
+  /** Tells someone who was a node that it is none. */
+  #dismiss(channel: Channel): void {
+    this.#refusals.stranger({
+      kind: channel.kind,
+      remote: channel.remote,
+      why: `its key ${keyIdOfPoint(channel.point)} is that of a node that was taken out of the cluster`,
+    })
+    channel.stream.on('error', () => {})
+    channel.stream.resume()
+    channel.stream.end(this.#o.farewell?.())
+    setTimeout(() => channel.destroy(), DISMISSAL_MS).unref()
   }
 
   #greet(peer: Peer, channel: Channel, { dialled }: { readonly dialled: boolean }): void {
@@ -284,6 +304,7 @@ export class Links {
       rtt: (link, rttUs) => {
         if (peer.link === link) this.#o.events.rtt(peer.member.index, rttUs)
       },
+      removed: (frame) => this.#o.events.removed?.(frame),
       ended: (link, end) => this.#ended(peer, link, end),
     }
     const { frameBytesMax, nowUs } = this.#o

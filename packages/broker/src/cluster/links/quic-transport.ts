@@ -9,7 +9,7 @@
 import type { Duplex } from 'node:stream'
 import { ConcordError, reasonOf } from '../../errors.ts'
 import { type NodeCertificate, ownCertificate, serverNameOf, trustAnchor } from '../identity/certificates.ts'
-import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
+import { describeMember, isKnown, type Member, type Members } from '../identity/members.ts'
 import { keyIdOfPoint, pointOf } from '../identity/node-keys.ts'
 import {
   ALPN,
@@ -46,12 +46,14 @@ export async function openQuicTransport(library: Library, options: TransportOpti
   const { members, host, port, events } = options
   const own = await ownCertificate(members.self, members.privateKey)
   const anchors = await Promise.all(members.all.map((member) => trustAnchor(member)))
+  // Who was a node is let in to be told that it is none.
+  const former = await Promise.all(members.former.map((one) => trustAnchor(one)))
   const server = library.createQuicServer({
     ...commonOptions,
     alpn: [ALPN],
     key: own.privateKey,
     cert: own.certificate,
-    ca: anchors.join(''),
+    ca: [...anchors, ...former].join(''),
     clientAuth: 'require',
     maxConnections: HANDSHAKES_MAX + 4 * members.all.length,
   })
@@ -98,8 +100,7 @@ function accept(session: ServerSession, members: Members, events: TransportEvent
   const key = session.getPeerCertificate()?.publicKey
   if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return refuse('it shows no certificate with a P-256 key')
   const point = pointOf(key)
-  if (!members.all.some((member) => samePoint(member.point, point)))
-    return refuse(`its key ${keyIdOfPoint(point)} is not in the address book`)
+  if (!isKnown(members, point)) return refuse(`its key ${keyIdOfPoint(point)} is not in the address book`)
   const timer = setTimeout(() => refuse('it opens no stream'), HANDSHAKE_TIMEOUT_MS)
   let taken = false
   session.once('close', () => clearTimeout(timer))

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { connect, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls'
 import { ConcordError, reasonOf, systemCode } from '../../errors.ts'
 import { ownCertificate, serverNameOf } from '../identity/certificates.ts'
-import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
+import { describeMember, isKnown, type Member, type Members, samePoint } from '../identity/members.ts'
 import { keyIdOfPoint, pointOf } from '../identity/node-keys.ts'
 import {
   ADMISSION_ALPN,
@@ -75,8 +75,7 @@ function acceptPeer(socket: TLSSocket, members: Members, events: TransportEvents
   const point = pointOfPeer(socket)
   if (point === undefined) return refuse('it shows no certificate with a P-256 key')
   if (isNewcomer) return newcomer(channelOf(socket, point))
-  if (!members.all.some((member) => samePoint(member.point, point)))
-    return refuse(`its key ${keyIdOfPoint(point)} is not in the address book`)
+  if (!isKnown(members, point)) return refuse(`its key ${keyIdOfPoint(point)} is not in the address book`)
   events.incoming(channelOf(socket, point))
 }
 
