@@ -239,6 +239,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
         ? undefined
         : new BftSequencer({
             ...{ machine: ordered, effects: this.#driver, journal: storage.journal, log: cluster.log, logger },
+            counters: this.counters,
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
           })
@@ -874,11 +875,11 @@ function cpuUs(): number {
   return user + system
 }
 
-/** Which way topics take through the cluster; without one all are ordered. */
+/** Which way topics take through the cluster; without one all are ordered. What nobody may read yet does not go round at once. */
 function wayOf({ cluster, ordering }: Settings): (topic: string) => Way {
-  const { fast } = ordering
-  if (cluster === undefined || fast.length === 0) return () => 'ordered'
-  return (topic) => (isAmong(fast, topic) ? 'fast' : 'ordered')
+  const { fast, sealed } = ordering
+  if (cluster === undefined || fast.length + sealed.length === 0) return () => 'ordered'
+  return (topic) => (isAmong(sealed, topic) ? 'sealed' : isAmong(fast, topic) ? 'fast' : 'ordered')
 }
 
 /** What goes through the order fits into one block of it. */

@@ -82,6 +82,7 @@ export const errorKinds = {
   CMQ_BUSY: { remedy: 'wait for earlier calls before making more', retryable: true },
   CMQ_NOT_CONNECTED: { remedy: 'look at broker.clients() for who is there', retryable: true },
   CMQ_REFUSED: { remedy: 'see the reason code', retryable: false },
+  CMQ_SEALED: { remedy: 'publish it again: a new place is its new rank', retryable: true },
   CMQ_TOPIC: { remedy: 'use a topic name without wildcards, of 1 to 65,535 bytes', retryable: false },
 } as const satisfies Readonly<Record<`CMQ_${string}`, ErrorKind>>
 

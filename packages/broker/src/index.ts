@@ -90,6 +90,7 @@ export type {
   OrderedSnapshot,
   OrderedUnit,
   Placement,
+  SealedVerdict,
   SnapshotSource,
 } from './model/ordered-log.ts'
 export type { RelayKind, RelayLinks, RelayReceiver } from './model/relay.ts'

@@ -45,7 +45,7 @@ import type { HookPoints } from './hooks/hook-points.ts'
 import type { Order } from './model/order.ts'
 import type { OutsideChoiceOf, Relay } from './ordering/relay.ts'
 import type { RelayedItem } from './ordering/relay-frames.ts'
-import type { Route, RouteTable, Target } from './routing/route-table.ts'
+import type { Route, RouteTable, Target, Way } from './routing/route-table.ts'
 import { messageOf, type SessionDriver } from './sessions/session-driver.ts'
 import { UNORDERED, type UnorderedDelivery, unordered } from './sessions/unordered-delivery.ts'
 import type { Counters } from './telemetry/counters.ts'
@@ -534,7 +534,7 @@ export class Pipeline {
 
   /** Whether a run skips the order: QoS 2 and retained messages never do, and whom a message is addressed to the order knows. */
   #isFast(run: PublishRun, route: Route<Connection>): boolean {
-    return route.way === 'fast' && run.qos < 2 && !run.retain && !this.#direct(route)
+    return route.way === 'fast' && run.qos < 2 && !run.retain && !asksForSealing(run) && !this.#direct(route)
   }
 
   /** Clients here have it at once, those of other nodes when it gets there; QoS 1 is acknowledged when a quorum has it. */
@@ -603,14 +603,20 @@ export class Pipeline {
     }
   }
 
-  /** Whether a message of this program, or that it publishes in the name of a client, skips the order. */
-  skipsOrder({ topic, qos, retain }: Message): boolean {
-    if (this.#o.relay === undefined || qos === 2 || retain) return false
+  /** Which way a message takes that this program publishes, in its own name or in that of a client. */
+  wayOf({ topic, qos, retain, properties }: Message): Way {
+    if (this.#o.order === undefined) return 'ordered'
     const route = this.#routeOfTopic(topic)
-    return route.way === 'fast' && !this.#direct(route)
+    if (route.way === 'sealed' || hasSealedMark(properties)) return 'sealed'
+    return route.way === 'fast' && qos < 2 && !retain && !this.#direct(route) ? 'fast' : 'ordered'
   }
 
-  /** Publishes one that does; `taken` is called when a quorum has it, at QoS 0 at once. */
+  /** Publishes one that is sealed; its outcome comes when it was opened. */
+  publishSealed(command: PublishCommand, answer: (outcome: Outcome) => void): void {
+    this.#o.order?.submitSealed(command, answer)
+  }
+
+  /** Publishes one that skips the order; `taken` is called when a quorum has it, at QoS 0 at once. */
   publishUnordered(message: Message, taken: () => void): void {
     const { relay, counters } = this.#o
     counters.fastPublished++
@@ -675,7 +681,8 @@ export class Pipeline {
       this.#refuseUnkept(from, run)
       return
     }
-    const isPlain = !run.retain && !run.hasProperties && this.#o.messageExpiryMax() === 0
+    const isBare = !run.retain && !run.hasProperties && route.way !== 'sealed'
+    const isPlain = isBare && this.#o.messageExpiryMax() === 0
     if (run.qos === 2 && !from.kept) this.#publishOnceInOrder(from, run, route, isPlain ? order : undefined)
     else if (isPlain) this.#submitInOrder(from, run, route, order)
     else this.#each(run, (single) => this.#submit(from, single, route))
@@ -803,14 +810,17 @@ export class Pipeline {
     driver.runPayloads = run.retain ? undefined : [command.message.payload]
     driver.runPlaced = 0
     const { dup } = run
-    const had = order === undefined ? undefined : this.#dispatchHere(from, run, route)
-    if (had === undefined) from.submitted()
+    const isSealed = order !== undefined && (route.way === 'sealed' || asksForSealing(run))
+    // What is sealed goes to nobody before its time, and nothing waits for it.
+    const had = order === undefined || isSealed ? undefined : this.#dispatchHere(from, run, route)
+    const isWaiting = had === undefined && !isSealed
+    if (isWaiting) from.submitted()
     let told = false
     const answer = (
       outcome: Outcome,
       ready: (firstByte: number, packetId: number, reasonCode: number) => void,
     ): void => {
-      if (had === undefined) from.ordered()
+      if (isWaiting) from.ordered()
       if (told) return
       // A resend without DUP was counted as a message of its own.
       if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
@@ -847,7 +857,9 @@ export class Pipeline {
           from.conversation.settledIn(1)
           ready(PUBACK, packetId, 0)
         }
-        order.submitPublish(command, (outcome) => answer(outcome, ready), had && { had, kept })
+        const answered = (outcome: Outcome): void => answer(outcome, ready)
+        if (isSealed) order.submitSealed(command, answered)
+        else order.submitPublish(command, answered, had && { had, kept })
       }
       if (qos > 0) from.answerWhen(begin)
       else begin(nothing)
@@ -996,6 +1008,8 @@ export class Pipeline {
 /** QoS 0 has no acknowledgement. */
 function nothing(): void {}
 
+/** The user property by which a publisher asks for one message to be sealed. */
+const SEALED_MARK = 'concord-sealed'
 const NO_IDS: readonly number[] = []
 const NO_CHOICES: readonly OutsideChoiceOf[] = []
 const NO_PAYLOAD = new Uint8Array(0)
@@ -1018,6 +1032,20 @@ function targetFor(target: Target<Connection>, author: Connection | undefined): 
 /** A publisher whose own acknowledgements the subscriber's window may wait for must go on being read. */
 function mayWait(from: Connection, outbox: Outbox): boolean {
   return outbox.output.congested || !from.hasOutbox || from.outbox.window.inflight === 0
+}
+
+/** Whether the publisher asks for its message to be sealed. */
+function asksForSealing(run: PublishRun): boolean {
+  if (!run.hasProperties) return false
+  const { propertiesStart, propertiesEnd } = run.scan
+  const bytes = run.buf.subarray(propertiesStart, propertiesEnd)
+  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(SEALED_MARK)) return false
+  const properties = decodeProperties(bytes, 0, bytes.length, 'publish')
+  return !isRefusal(properties) && hasSealedMark(properties)
+}
+
+function hasSealedMark(properties: Properties | undefined): boolean {
+  return properties?.userProperties?.some(([name, value]) => name === SEALED_MARK && value === '1') === true
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

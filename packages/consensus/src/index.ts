@@ -39,3 +39,5 @@ export type { Alarm, Effect, OrderedBatch, OrderedMessage, ReadRequest, WalRecor
 export type { BookNode, Epoch, EpochRecord, Operators } from './model/epoch.ts'
 export type { Input } from './model/input.ts'
 export type { Mode, Status } from './model/status.ts'
+export { type Envelope, envelopeBytes, keyBytes, nonceBytes, readEnvelope, shareHash } from './sealed/envelope.ts'
+export { splitKey } from './sealed/shamir.ts'

@@ -17,6 +17,7 @@ import { BundleApplier } from './nodes/apply-bundle.ts'
 import type { BundleEffects } from './nodes/bundle-effects.ts'
 import { type Heard, hear } from './nodes/liveness.ts'
 import type { NodeLife } from './nodes/node-life.ts'
+import { noteSealed, takeSealed } from './nodes/sealed.ts'
 import type { RetainedView } from './retained/retained.ts'
 import { takeDelta } from './saving/delta.ts'
 import type { Recovery } from './saving/recovery.ts'
@@ -125,6 +126,25 @@ export class Machine {
     this.#advance(position, timeUs)
     runDeadlines(this.#state, effects)
     this.#bundles.apply(node, bytes, effects)
+  }
+
+  /** A sealed message of a node has its place; what is in it nobody knows yet (`nodes/sealed.ts`). */
+  seal({ position, timeUs, node }: Omit<OrderedBundle, 'bytes'>, effects: Effects): void {
+    this.pass(position, timeUs, effects)
+    noteSealed(this.#state, node)
+  }
+
+  /**
+   * The message that was sealed at `position` has its verdict, at the place that the machine has reached: publishes what was in
+   * it; undefined: nothing. False: that was done before, or there was no such message.
+   */
+  open(position: number, content: Uint8Array | undefined, effects: BundleEffects): boolean {
+    const { clock, records } = this.#state
+    const life = takeSealed(this.#state, position)
+    if (life === undefined) return false
+    records.touch(clock)
+    if (content !== undefined) this.#bundles.applySealed(life.node, position, content, effects)
+    return true
   }
 
   /** A position of the order that holds nothing for this machine. */

@@ -11,6 +11,7 @@ import type {
   Placement,
   RelayKind,
   RelayLinks,
+  SealedVerdict,
 } from '@concordmq/broker'
 import { MessageKind, type OrderedMessage, type Status } from '@concordmq/consensus'
 import { type Random, randomFrom } from './random.ts'
@@ -21,7 +22,12 @@ interface Entry {
   readonly jailed: number
   readonly done: ((placement: Placement) => void) | undefined
   readonly by: NodeLog
+  /** Behind this entry a sealed message has its verdict. */
+  readonly verdict?: SealedVerdict | undefined
 }
+
+/** Shares that are put into the log until a sealed message has its verdict. */
+const SHARES = 2
 
 export interface SharedLogOptions {
   readonly seed?: number
@@ -44,6 +50,8 @@ export class SharedLog {
   jailed = 0
   /** Nothing is ordered any more. */
   stalled = false
+  /** Sealed messages cannot be opened: their verdict is that they are void. */
+  unopenable = false
   /** Links that ended since an end broke the rules. */
   readonly dropped: { readonly by: number; readonly of: number; readonly why: string }[] = []
   readonly #links = new Map<string, object>()
@@ -129,17 +137,49 @@ export class SharedLog {
 
   /** Gives bytes of a node their place, now or when the log goes on. */
   enter(by: NodeLog, bytes: Uint8Array, done: ((placement: Placement) => void) | undefined): void {
+    if (this.stalled) this.#order.push(() => this.enter(by, bytes, done))
+    else this.#add(by, MessageKind.payload, bytes, { done })
+  }
+
+  /** The same for what is sealed: what was in it comes behind the shares that follow. */
+  enterSealed(by: NodeLog, content: Uint8Array, done: ((placement: Placement) => void) | undefined): void {
     if (this.stalled) {
-      this.#order.push(() => this.enter(by, bytes, done))
+      this.#order.push(() => this.enterSealed(by, content, done))
       return
     }
+    const position = this.entries.length
+    this.#add(by, MessageKind.sealed, new Uint8Array(16).fill(position), { done })
+    const share = (left: number): void => {
+      if (this.stalled) {
+        this.#order.push(() => share(left))
+        return
+      }
+      const verdict = left > 1 ? undefined : { position, content: this.unopenable ? undefined : content }
+      this.#add(by, MessageKind.share, new Uint8Array(2), { verdict })
+      if (left > 1) this.#inTurns(() => share(left - 1))
+    }
+    this.#inTurns(() => share(SHARES))
+  }
+
+  #inTurns(act: () => void): void {
+    let turns = 1 + this.random.below(this.turnsMax)
+    const wait = (): void => void (turns-- > 0 ? setImmediate(wait) : act())
+    wait()
+  }
+
+  #add(
+    by: NodeLog,
+    kind: MessageKind,
+    bytes: Uint8Array,
+    more: { readonly done?: Entry['done']; readonly verdict?: Entry['verdict'] },
+  ): void {
     this.#lastUs = Math.max(this.#lastUs, Date.now() * 1000 + this.aheadUs)
     const position = this.entries.length
     const message = {
       ...{ position, author: by.node, seq: by.sequence++, consensusUs: this.#lastUs },
-      ...{ kind: MessageKind.payload, bytes },
+      ...{ kind, bytes },
     }
-    this.entries.push({ message, linearised: this.reachable, jailed: this.jailed, done, by })
+    this.entries.push({ message, linearised: this.reachable, jailed: this.jailed, done: undefined, ...more, by })
     for (const node of this.nodes) node.wake()
   }
 
@@ -195,6 +235,9 @@ export class NodeLog implements OrderedLog {
       snapshot.release()
       this.#next = position
     }
+    const last = this.#log.entries[this.#next - 1]
+    // Whether the application kept it is not known.
+    if (last?.verdict !== undefined) application.opened(last.verdict)
     this.tell()
     this.#log.link(this.node)
     this.wake()
@@ -224,12 +267,21 @@ export class NodeLog implements OrderedLog {
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
     const own = new Uint8Array(bytes)
     kept?.()
+    this.#travel(() => this.#log.enter(this, own, done))
+  }
+
+  submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void {
+    const own = new Uint8Array(bytes)
+    this.#travel(() => this.#log.enterSealed(this, own, done))
+  }
+
+  #travel(enter: () => void): void {
     let turns = 1 + this.#log.random.below(this.#log.turnsMax)
     const travel = (): void => {
       if (!this.isReachable) this.#waiting.push(travel)
       else if (turns-- > 0) setImmediate(travel)
       else if (this.#application === undefined) return
-      else this.#log.enter(this, own, done)
+      else enter()
     }
     travel()
   }
@@ -292,11 +344,12 @@ export class NodeLog implements OrderedLog {
     this.#awake = false
     if (!this.isReachable) return
     while (this.#application !== undefined && this.#next < this.#log.entries.length) {
-      const { message, linearised, jailed, done, by } = this.#log.entries[this.#next] as Entry
+      const { message, linearised, jailed, done, by, verdict } = this.#log.entries[this.#next] as Entry
       this.#next++
       this.#application.ordered({ step: message.position, linearised, jailed, messages: [message] })
       const { position, consensusUs } = message
       if (by === this) done?.({ type: 'placed', position, consensusUs })
+      if (verdict !== undefined) this.#application?.opened(verdict)
     }
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { OrderedLog } from '../model/ordered-log.ts'
+import { Counters } from '../telemetry/counters.ts'
 import { clusterSysTopics, clusterSysValues } from './cluster-sys-values.ts'
 
 test('clusterSysTopics() tells the figures of the log, nodes by their indices', () => {
@@ -24,7 +25,10 @@ test('clusterSysTopics() tells the figures of the log, nodes by their indices', 
       queuedBytes: 120,
     },
   }
-  const topics = new Map(clusterSysTopics(log as OrderedLog).map(({ topic, payload }) => [topic, payload]))
+  const counters = new Counters()
+  counters.fastPublished = 9
+  counters.sealedVoid = 1
+  const topics = new Map(clusterSysTopics(log as OrderedLog, counters).map(({ topic, payload }) => [topic, payload]))
   assert.equal(topics.size, Object.keys(clusterSysValues).length)
   assert.equal(topics.get('$SYS/cluster/mode'), 'active')
   assert.equal(topics.get('$SYS/cluster/node'), '2')
@@ -34,4 +38,6 @@ test('clusterSysTopics() tells the figures of the log, nodes by their indices', 
   assert.equal(topics.get('$SYS/cluster/nodes/demoted'), '')
   assert.equal(topics.get('$SYS/cluster/position'), '40')
   assert.equal(topics.get('$SYS/cluster/time'), '1700000000')
+  assert.equal(topics.get('$SYS/cluster/fast/published'), '9')
+  assert.equal(topics.get('$SYS/cluster/sealed/void'), '1')
 })

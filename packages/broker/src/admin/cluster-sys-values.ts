@@ -4,11 +4,15 @@
  */
 import type { Status } from '@concordmq/consensus'
 import type { OrderedLog } from '../model/ordered-log.ts'
+import type { Counters } from '../telemetry/counters.ts'
 import type { SysTopic } from './sys-topics.ts'
 
 export const clusterSysPrefix = '$SYS/cluster/'
 
-type ClusterValue = readonly [about: string, read: (log: OrderedLog, status: Status) => string | number]
+type ClusterValue = readonly [
+  about: string,
+  read: (log: OrderedLog, status: Status, counters: Counters) => string | number,
+]
 
 /** Topics below the prefix, in the order in which they are published. */
 export const clusterSysValues: Readonly<Record<string, ClusterValue>> = {
@@ -31,13 +35,30 @@ export const clusterSysValues: Readonly<Record<string, ClusterValue>> = {
   'fair/late': ['reports that came too late to count', (_log, { fairLate }) => fairLate],
   'queue/messages': ['submissions of this node without a place', (_log, { queuedMessages }) => queuedMessages],
   'queue/bytes': ['bytes of them', (_log, { queuedBytes }) => queuedBytes],
+  'fast/published': [
+    "messages of this node's clients that skipped the order (`ordering.fast`)",
+    (_log, _status, counters) => counters.fastPublished,
+  ],
+  'fast/received': ['such messages that came from other nodes', (_log, _status, counters) => counters.fastReceived],
+  'fast/dropped': [
+    'such messages that another node did not get since it lagged behind, once for each node',
+    (_log, _status, counters) => counters.fastDropped,
+  ],
+  'sealed/published': [
+    "messages of this node's clients that were sealed (`ordering.sealed`)",
+    (_log, _status, counters) => counters.sealedPublished,
+  ],
+  'sealed/void': [
+    'those of them that the nodes could not open, and that were not published',
+    (_log, _status, counters) => counters.sealedVoid,
+  ],
 }
 
-export function clusterSysTopics(log: OrderedLog): SysTopic[] {
+export function clusterSysTopics(log: OrderedLog, counters: Counters): SysTopic[] {
   const { status } = log
   return Object.entries(clusterSysValues).map(([name, [, read]]) => ({
     topic: clusterSysPrefix + name,
-    payload: String(read(log, status)),
+    payload: String(read(log, status, counters)),
   }))
 }
 

@@ -80,7 +80,7 @@ export class SysDriver {
     const timeUs = now().us
     const topics = [
       ...this.#topics.tick({ nowMs: timeUs / 1_000, counters, gauges: gauges(), process: processGauges() }),
-      ...(cluster === undefined ? [] : clusterSysTopics(cluster)),
+      ...(cluster === undefined ? [] : clusterSysTopics(cluster, counters)),
     ]
     for (const { topic, payload } of topics) {
       if (this.#last.get(topic) === payload) continue

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Epoch, OrderedBatch, OrderedMessage, Status } from '@concordmq/consensus'
-import type { OrderedApplication, Placement, SnapshotSource } from '../model/ordered-log.ts'
+import type { OrderedApplication, Placement, SealedVerdict, SnapshotSource } from '../model/ordered-log.ts'
 import type { RelayReceiver } from '../model/relay.ts'
 import { nodeFiles } from '../storage/files.ts'
 import { freeAddresses, type LogLine, makeKeys, makeTestEpoch, recordingLogger } from './cluster.testkit.ts'
@@ -26,6 +26,13 @@ export class Recorder implements OrderedApplication {
       this.nextPosition++
       this.messages.push({ ...message, bytes: Uint8Array.from(message.bytes) })
     }
+    for (const look of this.waiting) look()
+  }
+
+  readonly verdicts: string[] = []
+
+  opened({ position, content }: SealedVerdict): void {
+    this.verdicts.push(`${position} ${content === undefined ? 'void' : Buffer.from(content).toString()}`)
     for (const look of this.waiting) look()
   }
 

@@ -26,6 +26,7 @@ import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from 
 import { Driver, type Submission } from './host/driver.ts'
 import { Proofs } from './host/proofs.ts'
 import { encodeRemoved, provenRemoval } from './host/removal.ts'
+import { seal } from './host/sealed-shares.ts'
 import { type OpenedWal, Wal } from './host/wal.ts'
 import { WallClock } from './host/wall-clock.ts'
 import { type Members, type MembersOptions, membersOf } from './identity/members.ts'
@@ -271,6 +272,10 @@ export class Consensus implements OrderedLog {
 
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
     this.#submit(bytes, MessageKind.payload, { done, kept })
+  }
+
+  submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void {
+    this.#submit(seal(bytes, this.epoch), MessageKind.sealed, { done })
   }
 
   applied(position: number): void {

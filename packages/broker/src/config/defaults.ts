@@ -231,6 +231,10 @@ export const optionKeys = {
       'restart',
       'Topics whose messages skip the order of the cluster: given to whoever is connected at once, marked `concord-ordered: false`. QoS 2 and retained ones are ordered all the same. The same on all nodes',
     ),
+    sealed: filters(
+      'restart',
+      'Topics whose messages are sealed: no other node reads one before its place in the order of the cluster is final. The same on all nodes',
+    ),
   },
   storage: {
     durability: choice<'fsync' | 'os'>(

@@ -55,12 +55,13 @@ function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
  */
 export function settingsDigest(options: BrokerOptions): Uint8Array {
   const settings = resolveOptions(options)
-  const { fast } = settings.ordering
+  const { fast, sealed } = settings.ordering
   const shared = {
     ...orderedMachineSettings(settings, { hashing: false }),
     // Not the machine's, but a message must not be ordered at one node and pass the order at another. Which filter is written
     // first makes no difference.
     ...(fast.length > 0 && { fast: [...new Set(fast)].sort() }),
+    ...(sealed.length > 0 && { sealed: [...new Set(sealed)].sort() }),
   }
   const entries = Object.entries(shared).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(entries)).digest()

@@ -258,6 +258,11 @@ export interface OrderingOptions {
    * with the user property `concord-ordered` = `false`. The same on all nodes. Default: none.
    */
   readonly fast?: readonly string[]
+  /**
+   * Topic filters whose messages are sealed: no other node reads one before its place is final. A 5.0 client asks for the same
+   * for a single message with the user property `concord-sealed` = `1`. The same on all nodes. Default: none.
+   */
+  readonly sealed?: readonly string[]
 }
 
 export interface SysOptions {

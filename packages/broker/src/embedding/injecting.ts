@@ -45,6 +45,8 @@ const WAITING_MAX = 10_000
 /** How deep hooks may publish from within a publish: a circle would end the stack in the middle of something. */
 const NESTED_MAX = 32
 const NO_MATCHING_SUBSCRIBERS = 0x10
+/** Of a sealed message that is void. */
+const VOID = 0x83
 
 export class Injector {
   readonly #o: InjectorOptions
@@ -112,7 +114,8 @@ export class Injector {
 
   #submit(message: Message, judged: HookMessage): Promise<void> {
     const { driver, incoming, pipeline } = this.#o
-    if (pipeline.skipsOrder(message)) {
+    const way = pipeline.wayOf(message)
+    if (way === 'fast') {
       return new Promise((resolve) =>
         pipeline.publishUnordered(message, () => {
           resolve()
@@ -120,8 +123,14 @@ export class Injector {
         }),
       )
     }
-    return new Promise((resolve, reject) =>
-      driver.sequencer.submit({ type: 'publish', message }, (outcome) => {
+    return new Promise((resolve, reject) => {
+      const answer = (outcome: Outcome): void => {
+        if (outcome.type === 'refused' && outcome.reasonCode === VOID) {
+          const topic = JSON.stringify(judged.topic)
+          const why = 'it was sealed, and the other nodes could not open it'
+          reject(new ConcordError('CMQ_SEALED', `Cannot publish to ${topic}: ${why}`))
+          return
+        }
         if (outcome.type === 'refused') {
           const topic = JSON.stringify(judged.topic)
           reject(new ConcordError('CMQ_QUOTA', `Cannot publish to ${topic}: there is no room to keep it`))
@@ -133,8 +142,10 @@ export class Injector {
         }
         resolve()
         incoming.tellPublished(undefined, judged)
-      }),
-    )
+      }
+      if (way === 'sealed') pipeline.publishSealed({ type: 'publish', message }, answer)
+      else driver.sequencer.submit({ type: 'publish', message }, answer)
+    })
   }
 
   /** In the name of a client, or of the program. */
@@ -173,15 +184,18 @@ export class Injector {
     const refusal = pipeline.publishProblem(connection, Buffer.from(judged.topic))
     if (refusal !== 0) return refusal
     const given = messageOf(judged, judged.properties, connection.clientId, messageExpiryMax())
-    if (pipeline.skipsOrder(given)) {
+    const way = pipeline.wayOf(given)
+    if (way === 'fast') {
       await new Promise<void>((resolve) => pipeline.publishUnordered(given, resolve))
       incoming.tellPublished(connection.client, judged)
       if (hooks.packets) connection.processed(packetOf(judged))
       return 0
     }
-    const outcome = await new Promise<Outcome>((resolve) =>
-      driver.sequencer.submit({ type: 'publish', message: given, connection: id }, resolve),
-    )
+    const outcome = await new Promise<Outcome>((resolve) => {
+      const command = { type: 'publish', message: given, connection: id } as const
+      if (way === 'sealed') pipeline.publishSealed(command, resolve)
+      else driver.sequencer.submit(command, resolve)
+    })
     if (outcome.type === 'refused') return outcome.reasonCode
     if (outcome.type !== 'published') return 0x83
     incoming.tellPublished(connection.client, judged)

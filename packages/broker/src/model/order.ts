@@ -23,6 +23,11 @@ export interface Order {
   ): void
   /** The same for one message with whatever it carries. */
   submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void
+  /**
+   * Submits a message that no other node can read before its place is final. `answer` is called when it was opened and published,
+   * or is void (`refused`).
+   */
+  submitSealed(command: PublishCommand, answer: (outcome: Outcome) => void): void
   /** Nothing is ordered at the moment: too few nodes are there. */
   readonly stalled: boolean
   /** As much is submitted and has no place yet as may be: publishers wait. */

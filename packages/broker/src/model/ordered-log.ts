@@ -4,6 +4,7 @@
  * bytes mean is the business of whoever uses it (`ordering/`).
  *
  *   submit ─▶ the order of all nodes ─▶ ordered(batch) on every node ─▶ applied(position)
+ *   submitSealed ─▶ the same, as bytes that no other node can read ─▶ opened(verdict) on every node, later
  *
  * Absent: any promise to order at once. With too few nodes nothing is ordered, and `status` says so.
  */
@@ -26,6 +27,11 @@ export interface OrderedLog {
    * then on it enters the order although the process ends. A submission of a process that ended has no `done`.
    */
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void
+  /**
+   * The same for bytes that no other node can read before their place is final (consensus.md section 12). At its place the
+   * application finds a message of kind `sealed`; what was in it comes later, by `opened`.
+   */
+  submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void
   /** The way to the other nodes beside the log. */
   readonly relay: RelayLinks
   /** What is below this position is kept by the application; it need not be handed to it again after a restart. */
@@ -48,6 +54,14 @@ export type Placement =
   | { readonly type: 'placed'; readonly position: number; readonly consensusUs: number }
   | { readonly type: 'refused'; readonly why: 'busy' | 'tooLarge' | 'stopped' }
 
+/** What became of a sealed message. */
+export interface SealedVerdict {
+  /** Where it stands in the log. */
+  readonly position: number
+  /** Undefined: it is void. Nobody could open it, so nobody knows what it was. */
+  readonly content: Uint8Array | undefined
+}
+
 /** The messages of one unit, and what it tells of the nodes. */
 export type OrderedUnit = Pick<OrderedBatch, 'step' | 'linearised' | 'jailed' | 'messages'>
 
@@ -56,10 +70,15 @@ export interface OrderedApplication {
   /** All messages below this position are in its state. */
   readonly nextPosition: number
   /**
-   * The messages of one unit, in the order, without gaps; only those of kind `payload` are the application's own, others take
-   * positions all the same. The bytes are views that stay valid.
+   * The messages of one unit, in the order, without gaps; only those of kind `payload` are the application's own to read, others
+   * take positions all the same. The bytes are views that stay valid.
    */
   ordered(unit: OrderedUnit): void
+  /**
+   * A sealed message has its verdict, at the same place on all nodes: behind all messages handed over so far. Given again after
+   * a restart if nothing came behind it.
+   */
+  opened(verdict: SealedVerdict): void
   /**
    * A checkpoint stands here: all messages below `position` have been handed over. The state as of now is to be held, copied on
    * write, until `release`; at most two are held at a time.

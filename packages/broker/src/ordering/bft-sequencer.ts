@@ -31,9 +31,11 @@ import {
 } from '@concordmq/state'
 import type { Journal } from '../model/journal.ts'
 import type { DispatchedHere, Order } from '../model/order.ts'
-import type { OrderedLog, OrderedUnit, Placement } from '../model/ordered-log.ts'
+import type { OrderedLog, OrderedUnit, Placement, SealedVerdict } from '../model/ordered-log.ts'
 import type { Sequencer } from '../model/sequencer.ts'
+import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { SealedSubmissions } from './sealed-submissions.ts'
 
 /** What the driver of the machine's effects does beyond those of a single node. */
 export interface ClusterEffects extends Effects {
@@ -48,6 +50,7 @@ export interface BftSequencerOptions {
   readonly journal: Journal
   readonly log: OrderedLog
   readonly logger: Logger
+  readonly counters: Pick<Counters, 'sealedPublished' | 'sealedVoid'>
   readonly nowMs: () => number
   /** A life of this node begins, or is over: from then on, or until then, clients are served. */
   readonly serving: (serves: boolean) => void
@@ -91,6 +94,7 @@ export class BftSequencer implements Sequencer, Order {
   readonly #o: BftSequencerOptions
   readonly #effects: BundleEffects
   readonly #writer = new BundleWriter()
+  readonly #sealed: SealedSubmissions
   #open: (Answer | undefined)[] = []
   #openHere: Map<number, DispatchedHere> | undefined
   /** Who had what is being applied. */
@@ -138,6 +142,7 @@ export class BftSequencer implements Sequencer, Order {
       answered: (node, head, item, outcome) => this.#answered(node, head, item, outcome),
       nodeFell: (node, incarnation) => this.#nodeFell(node, incarnation),
     }
+    this.#sealed = new SealedSubmissions({ ...options, roomChanged: () => this.#letPublishersOn() }, this.#effects)
   }
 
   /** The life of this node that counts now, or will when its `start` is applied. */
@@ -194,12 +199,16 @@ export class BftSequencer implements Sequencer, Order {
     this.#add((outcome) => answer(outcome as Outcome), here)
   }
 
+  submitSealed(command: PublishCommand, answer: (outcome: Outcome) => void): void {
+    this.#sealed.submit(command, answer)
+  }
+
   get stalled(): boolean {
     return this.#stalled
   }
 
   get full(): boolean {
-    return this.#underWayBytes + this.#writer.length > SUBMITTED_BYTES_MAX
+    return this.#underWayBytes + this.#writer.length + this.#sealed.bytes > SUBMITTED_BYTES_MAX
   }
 
   whenRoom(goOn: () => void): void {
@@ -222,6 +231,7 @@ export class BftSequencer implements Sequencer, Order {
     clearTimeout(this.#timer)
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#acknowledgeTimer)
+    this.#sealed.close()
   }
 
   #start(incarnation: number): void {
@@ -232,6 +242,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#incarnation = Math.max(incarnation, machine.incarnationOf(log.node) + 1)
     this.#number = 0
     this.#node = log.node
+    this.#sealed.begin(this.#incarnation)
     // In no book: an epoch that has this node begins its life.
     if (log.node < 0) return
     this.#writer.begin(this.#incarnation, 0)
@@ -242,6 +253,7 @@ export class BftSequencer implements Sequencer, Order {
 
   /** Nobody will answer what was submitted: this life is over. */
   #giveUp(): void {
+    this.#sealed.giveUp()
     const answers = [...this.#underWay.values()].flatMap((bundle) => bundle.answers)
     answers.push(...this.#open)
     this.#underWay.clear()
@@ -325,6 +337,7 @@ export class BftSequencer implements Sequencer, Order {
     machine.beginUnit({ ...place, step, linearised, jailed }, this.#effects)
     for (const { position, consensusUs: timeUs, author: node, kind, bytes } of messages) {
       if (kind === MessageKind.payload) machine.applyBundle({ position, timeUs, node, bytes }, this.#effects)
+      else if (kind === MessageKind.sealed) machine.seal({ position, timeUs, node }, this.#effects)
       else machine.pass(position, timeUs, this.#effects)
       this.#nextPosition = position + 1
     }
@@ -333,6 +346,17 @@ export class BftSequencer implements Sequencer, Order {
     this.#acknowledgeTimer ??= setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_MS).unref()
     if (this.#open.length > 0 && this.#flush === undefined && this.#underWay.size < BUNDLES_EAGER) this.#endTurn()
     this.#letPublishersOn()
+    this.#arm()
+  }
+
+  /** A sealed message of any node is opened, or void. */
+  opened(verdict: SealedVerdict): void {
+    const { machine, journal } = this.#o
+    const { position, content } = verdict
+    // Told before: this machine was restored from a disk that has it.
+    if (!machine.open(position, content, this.#sealed.effects)) return
+    this.#sealed.settled(verdict)
+    journal.changed()
     this.#arm()
   }
 

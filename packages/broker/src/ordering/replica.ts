@@ -1,7 +1,13 @@
 /** This node as the log sees it: it applies what is ordered, holds its state at checkpoints, and takes over that of others. */
 import type { Status } from '@concordmq/consensus'
 import { Machine } from '@concordmq/state'
-import type { OrderedApplication, OrderedSnapshot, OrderedUnit, SnapshotSource } from '../model/ordered-log.ts'
+import type {
+  OrderedApplication,
+  OrderedSnapshot,
+  OrderedUnit,
+  SealedVerdict,
+  SnapshotSource,
+} from '../model/ordered-log.ts'
 import type { RelayReceiver } from '../model/relay.ts'
 import type { BftSequencer } from './bft-sequencer.ts'
 import { HeldSnapshot } from './held-snapshot.ts'
@@ -34,6 +40,10 @@ export class Replica implements OrderedApplication {
 
   ordered(unit: OrderedUnit): void {
     this.#o.sequencer.ordered(unit)
+  }
+
+  opened(verdict: SealedVerdict): void {
+    this.#o.sequencer.opened(verdict)
   }
 
   checkpoint(_step: number, _position: number): OrderedSnapshot {

@@ -40,8 +40,8 @@ export interface Match<S> {
   readonly positions?: boolean
 }
 
-/** Through the order of the cluster, or beside it (`fast`). */
-export type Way = 'ordered' | 'fast'
+/** Through the order of the cluster, beside it (`fast`), or through it unread (`sealed`). */
+export type Way = 'ordered' | 'fast' | 'sealed'
 
 export interface Route<S> {
   /** The topic's bytes; never changes, so its identity may stand for the topic. */

@@ -31,6 +31,9 @@ export class Counters {
   fastDropped = 0
   /** Frames of them that came a second time, after a link was lost. */
   fastRepeated = 0
+  /** Messages of this node's clients that were sealed, and those of them that nobody could open: they were not published. */
+  sealedPublished = 0
+  sealedVoid = 0
   connectionsAccepted = 0
   connectsAccepted = 0
   connectsRefused = 0

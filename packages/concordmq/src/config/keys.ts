@@ -143,6 +143,7 @@ export const keys = {
   'sys.interval-seconds': optionInteger(sys.intervalSeconds),
 
   'ordering.fast': optionFilters(ordering.fast),
+  'ordering.sealed': optionFilters(ordering.sealed),
 
   'shutdown.grace-ms': integer(0, 600_000, {
     fallback: 5_000,

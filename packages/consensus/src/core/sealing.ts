@@ -64,7 +64,7 @@ export class Sealing {
 
   /** A step is over: what became of which message. `silent`: a log is told again, and shares were given before. */
   stepDone({ silent }: { readonly silent: boolean }): readonly SealedVerdict[] {
-    if (this.#messages.size === 0) return []
+    if (this.#messages.isIdle) return []
     const verdicts = this.#messages.stepDone()
     if (this.#asked && !silent) this.giveShares()
     this.#asked = false

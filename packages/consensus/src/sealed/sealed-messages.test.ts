@@ -100,6 +100,25 @@ describe('SealedMessages', () => {
     }
   })
 
+  it('gives its verdict on what is no envelope at the end of the step, by position among the others', () => {
+    const messages = new SealedMessages(epoch, cryptography)
+    const sealed = seal('bid 100')
+    messages.emitted(6, sealed.bytes)
+    assert.equal(messages.emitted(5, Uint8Array.of(1, 2, 3)), undefined)
+    // Sealed for another number of nodes, as at the end of an epoch.
+    assert.equal(messages.emitted(7, sealed.bytes.subarray(0, 40)), undefined)
+    for (const node of [0, 1]) messages.shared(node, share(6, sealed, node))
+    assert.deepEqual(
+      messages.stepDone().map(({ position, content }) => [position, content !== undefined]),
+      [
+        [5, false],
+        [6, true],
+        [7, false],
+      ],
+    )
+    assert.ok(messages.isIdle)
+  })
+
   it('is void when the ciphertext does not open', () => {
     const messages = new SealedMessages(epoch, cryptography)
     const sealed = seal('bid 100')

@@ -62,6 +62,8 @@ export class SealedMessages {
   #epoch: Epoch
   /** By position; positions ascend, so this is the order of the map. */
   readonly #waiting = new Map<number, Waiting>()
+  /** Places of this step where an envelope should be and is none. */
+  readonly #none: number[] = []
   #bytes = 0
 
   constructor(epoch: Epoch, cryptography: SealedCryptography) {
@@ -74,6 +76,11 @@ export class SealedMessages {
     return this.#waiting.size
   }
 
+  /** Whether the end of this step brings no verdict and moves none. */
+  get isIdle(): boolean {
+    return this.#waiting.size === 0 && this.#none.length === 0
+  }
+
   /** A new epoch begins; what waits goes on waiting. */
   enter(epoch: Epoch): void {
     this.#epoch = epoch
@@ -81,12 +88,15 @@ export class SealedMessages {
 
   /**
    * A message of kind 4 got its position. Returns the envelope, whose share of this node the caller decrypts and submits;
-   * undefined: it is none, and the message is void at once.
+   * undefined: it is none, and the message is void at the end of this step.
    */
   emitted(position: number, bytes: Uint8Array): Envelope | undefined {
     const { n, w, nodes, constants } = this.#epoch
     const envelope = readEnvelope(bytes, n)
-    if (envelope === undefined) return undefined
+    if (envelope === undefined) {
+      this.#none.push(position)
+      return undefined
+    }
     const keys = nodes.map(({ publicKey }) => publicKey)
     this.#waiting.set(position, { position, bytes, envelope, keys, w, stepsLeft: constants.voidRounds, shares: [] })
     this.#bytes += bytes.length
@@ -125,7 +135,7 @@ export class SealedMessages {
 
   /** A step is over: verdicts, by position. */
   stepDone(): SealedVerdict[] {
-    const verdicts: SealedVerdict[] = []
+    const verdicts: SealedVerdict[] = this.#none.splice(0).map((position) => ({ position, content: undefined }))
     for (const waiting of this.#waiting.values()) {
       waiting.stepsLeft--
       const full = waiting.shares.length === waiting.w
@@ -134,6 +144,7 @@ export class SealedMessages {
       this.#waiting.delete(waiting.position)
       this.#bytes -= waiting.bytes.length
     }
+    if (verdicts.length > 1) verdicts.sort((a, b) => a.position - b.position)
     return verdicts
   }
 

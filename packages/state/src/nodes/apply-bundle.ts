@@ -19,6 +19,7 @@ import { levelsOf } from '../subscriptions/subscribing.ts'
 import { type BundleHead, type BundleItem, eachItem, readHead, readRun } from './bundle.ts'
 import type { BundleEffects, RunOutcome } from './bundle-effects.ts'
 import { publishRun } from './publish-run.ts'
+import { ranked } from './sealed.ts'
 
 const STALE: Outcome = { type: 'stale' }
 
@@ -57,6 +58,59 @@ export class BundleApplier {
       this.#items(node, head, bytes, effects, { late: false })
     }
     this.#goOn(node, effects)
+  }
+
+  /**
+   * What a node had sealed at `position`, whose verdict has come. Only messages may be sealed; they take the place of the verdict,
+   * and keep the one that they were sealed at as a property. Whose life they are of is told by the bytes, as in a bundle; they wait for
+   * no predecessor, and none waits for them.
+   */
+  applySealed(node: number, position: number, bytes: Uint8Array, effects: BundleEffects): void {
+    const { counters, nodes } = this.#state
+    const head = readHead(bytes)
+    const life = nodes.get(node)
+    if (head === undefined || life === undefined) {
+      counters.malformed++
+      return
+    }
+    const late = head.incarnation !== life.incarnation || life.down
+    let i = 0
+    const whole = eachItem(bytes, ({ isRun, start, end }) => {
+      const index = i++
+      const command = isRun ? undefined : decodeCommand(bytes.subarray(start, end))
+      const outcome = this.#sealedItem(command, { node, incarnation: head.incarnation, late, position, index }, effects)
+      effects.answered(node, head, index, outcome)
+    })
+    if (!whole) counters.malformed++
+  }
+
+  #sealedItem(
+    command: ReturnType<typeof decodeCommand> | undefined,
+    {
+      node,
+      incarnation,
+      late,
+      position,
+      index,
+    }: {
+      readonly node: number
+      readonly incarnation: number
+      readonly late: boolean
+      readonly position: number
+      readonly index: number
+    },
+    effects: BundleEffects,
+  ): Outcome {
+    const { counters } = this.#state
+    if (command === undefined || 'malformed' in command || command.type !== 'publish') {
+      counters.malformed++
+      return { type: 'malformed', detail: 'sealed is something else than a message' }
+    }
+    if (!this.#isOwn(command, node, incarnation) || (late && !isLatePublish(command))) {
+      counters.fenced++
+      return STALE
+    }
+    return applyCommand(this.#state, { ...command, message: ranked(command.message, position, index) }, effects)
   }
 
   /** What was held because its predecessor was not there. */

@@ -13,6 +13,9 @@ export const HELD_BUNDLES_MAX = 1024
 /** Bytes of them. */
 export const HELD_BYTES_MAX = 16 * 1024 * 1024
 
+/** Sealed messages of one node that wait for their verdict; what is in further ones is void. */
+export const SEALED_MAX = 4096
+
 /** Stands for a time that has not come. */
 const NEVER_US = Number.MAX_SAFE_INTEGER
 
@@ -31,6 +34,8 @@ export class NodeLife extends StateRecord {
   /** By number. */
   readonly held = new Map<number, Uint8Array>()
   heldBytes = 0
+  /** Positions of its sealed messages without a verdict, of all its lives, ascending. */
+  readonly sealed: number[] = []
 
   constructor(node: number, incarnation: number) {
     super()
@@ -77,6 +82,17 @@ export class NodeLife extends StateRecord {
     return bytes
   }
 
+  /** A sealed message of it stands at this position; false: there is no room. */
+  seal(position: number): boolean {
+    if (this.sealed.length >= SEALED_MAX) return false
+    this.sealed.push(position)
+    return true
+  }
+
+  unseal(position: number): void {
+    this.sealed.splice(this.sealed.indexOf(position), 1)
+  }
+
   override writeKey(writer: Writer): void {
     writer.u8(RecordKind.node)
     writer.u32(this.node)
@@ -96,5 +112,8 @@ export class NodeLife extends StateRecord {
       writer.u53(number)
       writer.bytes(this.held.get(number) as Uint8Array)
     }
+    if (this.sealed.length === 0) return
+    writer.u32(this.sealed.length)
+    for (const position of this.sealed) writer.u53(position)
   }
 }

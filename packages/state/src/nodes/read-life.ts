@@ -22,5 +22,17 @@ export function readLife(node: number, reader: Reader): NodeLife {
     last = number
     if (!life.hold(number, reader.bytes())) reader.fail('too much is held for a node')
   }
+  if (reader.left > 0) readSealed(life, reader)
   return life
+}
+
+function readSealed(life: NodeLife, reader: Reader): void {
+  let last = -1
+  for (let left = reader.count(8); left > 0 && reader.problem === undefined; left--) {
+    const position = reader.u53()
+    if (position <= last) reader.fail('sealed messages are not ascending')
+    last = position
+    if (!life.seal(position)) reader.fail('too many sealed messages of a node')
+  }
+  if (life.sealed.length === 0) reader.fail('sealed messages of a node are none')
 }

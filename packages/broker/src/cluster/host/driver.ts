@@ -66,8 +66,8 @@ export class Driver {
   readonly #verified: Input[] = []
   #links: FrameSink | undefined
   #incoming: IncomingSnapshot | undefined
-  /** Batches that wait for the application to install a snapshot. */
-  #held: OrderedBatch[] | undefined
+  /** What waits for the application to install a snapshot. */
+  #held: (OrderedBatch | EffectOf<'opened'>)[] | undefined
   #nextId = 1
   #stepping = false
   #flushing = false
@@ -185,8 +185,7 @@ export class Driver {
       case 'appChunk':
         return this.#chunk(effect)
       case 'opened':
-        // The broker seals nothing; what others sealed has no reader here.
-        return
+        return this.#opened(effect)
       case 'install':
         return void this.#install(effect)
       case 'epoch':
@@ -227,6 +226,16 @@ export class Driver {
     }
     this.#o.emitted(batch)
     this.#o.application.ordered(batch)
+  }
+
+  #opened(effect: EffectOf<'opened'>): void {
+    if (this.#held !== undefined) {
+      this.#held.push(effect)
+      return
+    }
+    const startedUs = cpuUs()
+    this.#o.application.opened(effect)
+    this.#applicationUs += cpuUs() - startedUs
   }
 
   #placed({ id, position, consensusUs }: EffectOf<'placed'>): void {
@@ -288,7 +297,10 @@ export class Driver {
     }
     const held = this.#held ?? []
     this.#held = undefined
-    if (!this.#stopped) for (const batch of held) this.#emit(batch)
+    for (const each of this.#stopped ? [] : held) {
+      if ('messages' in each) this.#emit(each)
+      else this.#opened(each)
+    }
   }
 
   /** Once per turn of the event loop. */

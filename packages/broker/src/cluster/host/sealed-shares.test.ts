@@ -1,38 +1,55 @@
 import assert from 'node:assert/strict'
-import { createCipheriv, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto'
-import { test } from 'node:test'
-import { decryptShare, openSealed } from './sealed-shares.ts'
+import { createCipheriv, hash } from 'node:crypto'
+import { describe, test } from 'node:test'
+import { type Epoch, readEnvelope, shareHash } from '@concordmq/consensus'
+import { makeKeys, makeTestEpoch } from '../cluster.testkit.ts'
+import { decryptShare, openSealed, seal } from './sealed-shares.ts'
 
-const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const sha256 = (bytes: Uint8Array): Uint8Array => Uint8Array.from(hash('sha256', bytes, 'buffer'))
 
-/** What a sealer writes for a node. */
-function encryptShare(publicKey: KeyObject, share: Uint8Array): Uint8Array {
-  const ephemeral = pair()
-  const { x = '', y = '' } = ephemeral.publicKey.export({ format: 'jwk' })
-  const point = Uint8Array.of(4, ...Buffer.from(x, 'base64url'), ...Buffer.from(y, 'base64url'))
-  const secret = diffieHellman({ privateKey: ephemeral.privateKey, publicKey })
-  const key = new Uint8Array(hkdfSync('sha256', secret, point, 'concordmq/share/1', 32))
-  return Uint8Array.of(...point, ...encrypt(key, new Uint8Array(12), share))
-}
+describe('seal()', () => {
+  const keys = makeKeys(4)
+  const epoch: Epoch = makeTestEpoch({ keys })
+  const content = Buffer.from('bid 100')
 
-function encrypt(key: Uint8Array, nonce: Uint8Array, content: Uint8Array): Uint8Array {
-  const cipher = createCipheriv('aes-256-gcm', key, nonce)
-  return new Uint8Array(Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]))
-}
+  test('gives each node the share that it names, and nobody else', () => {
+    const envelope = readEnvelope(seal(content, epoch), 4) ?? assert.fail()
+    for (const [node, key] of keys.entries()) {
+      const { encrypted, hash: named } = envelope.shares[node] ?? assert.fail()
+      const share = decryptShare(key, encrypted) ?? assert.fail()
+      assert.deepEqual(shareHash(sha256, node, share), Uint8Array.from(named))
+      for (const other of keys) if (other !== key) assert.equal(decryptShare(other, encrypted), undefined)
+    }
+  })
+
+  test('shows neither the content nor twice the same', () => {
+    const bytes = Buffer.from(seal(content, epoch))
+    assert.equal(bytes.includes(content), false)
+    assert.notDeepEqual(seal(content, epoch), bytes)
+  })
+
+  test('works for a node alone, and for thirty-one', () => {
+    for (const n of [1, 31]) {
+      const book = makeTestEpoch({ keys: makeKeys(n) })
+      assert.equal(readEnvelope(seal(content, book), n)?.shares.length, n)
+    }
+  })
+})
 
 test('decryptShare() reads what was encrypted to its node, and nothing else', () => {
-  const node = pair()
-  const share = Uint8Array.from({ length: 32 }, (_, i) => i)
-  const encrypted = encryptShare(node.publicKey, share)
-  assert.deepEqual(decryptShare(node.privateKey, encrypted), share)
-  assert.equal(decryptShare(pair().privateKey, encrypted), undefined)
+  const [key, other] = makeKeys(2)
+  assert.ok(key && other)
+  const epoch = makeTestEpoch({ keys: [key] })
+  const { encrypted } = readEnvelope(seal(Buffer.from('x'), epoch), 1)?.shares[0] ?? assert.fail()
+  assert.equal(decryptShare(key, encrypted)?.length, 32)
+  assert.equal(decryptShare(other, encrypted), undefined)
   for (const at of [0, 1, 64, 65, 96, 97, encrypted.length - 1]) {
     const changed = encrypted.slice()
     changed[at] = (changed[at] as number) ^ 1
-    assert.equal(decryptShare(node.privateKey, changed), undefined, `byte ${at}`)
+    assert.equal(decryptShare(key, changed), undefined, `byte ${at}`)
   }
   for (const length of [0, 1, 65, 80, 112]) {
-    assert.equal(decryptShare(node.privateKey, encrypted.subarray(0, length)), undefined, `${length} bytes`)
+    assert.equal(decryptShare(key, encrypted.subarray(0, length)), undefined, `${length} bytes`)
   }
 })
 
@@ -40,7 +57,8 @@ test('openSealed() opens with the right key and nonce only', () => {
   const key = new Uint8Array(32).fill(1)
   const nonce = new Uint8Array(12).fill(2)
   const content = new TextEncoder().encode('content')
-  const ciphertext = encrypt(key, nonce, content)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  const ciphertext = new Uint8Array(Buffer.concat([cipher.update(content), cipher.final(), cipher.getAuthTag()]))
   assert.deepEqual(openSealed(key, nonce, ciphertext), content)
   assert.equal(openSealed(new Uint8Array(32), nonce, ciphertext), undefined)
   assert.equal(openSealed(key, new Uint8Array(12), ciphertext), undefined)
