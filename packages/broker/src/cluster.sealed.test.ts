@@ -56,7 +56,7 @@ for (const qos of [0, 1, 2] as const) {
       const order: string[] = []
       for (let i = 0; i < 24; i++) {
         const message = await subscriber.receive()
-        order.push(`${message.payload} ${rankOf(message)}`)
+        order.push(`${message.payload.toString()} ${rankOf(message)}`)
       }
       orders.push(order)
     }
