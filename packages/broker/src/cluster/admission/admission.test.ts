@@ -31,6 +31,7 @@ class Counter implements OrderedApplication {
     this.nextPosition = position
   }
   readonly relay = { linked: () => {}, relayed: () => undefined }
+  opened(): void {}
   statusChanged(): void {}
   epochChanged(): void {}
 }
