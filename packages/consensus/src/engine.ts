@@ -100,13 +100,22 @@ export class Engine {
 
   /** Takes one input; gives what is to be done for it, in order. */
   step(input: Input): readonly Effect[] {
+    const leadsOn = this.#leadsOn(input)
     this.#take(input)
-    // What only changes the pace leads to nothing by itself: the timer that is set comes early at worst.
-    if (input.type !== 'cost' && input.type !== 'rtt') {
+    if (leadsOn) {
       this.#arm(this.#work())
       this.#tellStatus()
     }
     return this.#node.outbox.take()
+  }
+
+  /**
+   * Whether anything can follow from an input beyond taking it. What only changes the pace leads to nothing by itself: the timer
+   * that is set comes early at worst. And where a message waits for the next block already, one more changes nothing.
+   */
+  #leadsOn(input: Input): boolean {
+    if (input.type === 'submit') return this.#node.submissions.queuedMessages === 0
+    return input.type !== 'cost' && input.type !== 'rtt'
   }
 
   #take(input: Input): void {
