@@ -4,11 +4,14 @@ import { openFlow } from '../../testing/testkit/src/flow-client.ts'
 import * as wire from '../../testing/testkit/src/wire.ts'
 import { cpuSeconds, milliseconds, mqload, type Scenario, targetOf } from './tools.ts'
 
+/** After its start a process compiles and collects for a while. */
+const settleMs = 5000
 const singles = 40
 /** Between single messages: everything about the last one is over. */
 const pauseMs = 250
 
 export const idle: Scenario = async ({ cluster, seconds, samples }) => {
+  await after(settleMs)
   const before = cluster.alive.map((node) => cpuSeconds(cluster.process(node).pid))
   await after(seconds * 1000)
   const shares = cluster.alive.map((node, i) => (cpuSeconds(cluster.process(node).pid) - (before[i] ?? 0)) / seconds)
