@@ -27,7 +27,7 @@ export {
   readEpochLink,
 } from './log/epoch-chain.ts'
 export { type Leaf, leafBytes, messageAt, readLeaf } from './log/leaf.ts'
-export { type LogProof, makeProof, type ProofParts, proofText, readProofText } from './log/proof.ts'
+export { type LogProof, makeProof, type ProofParts, type ProvenBlock, proofText, readProofText } from './log/proof.ts'
 export { type ProofAnswer, ProofArchive } from './log/proof-archive.ts'
 export { inclusionPath, type NodeName, nodePlace } from './log/tree.ts'
 export { type ProofSignature, type ProvenMessage, type VerifiedProof, verifyProof } from './log/verify-proof.ts'

@@ -24,6 +24,7 @@ import { Changes } from './host/changes.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
 import { Driver, type Submission } from './host/driver.ts'
+import { ProofFiles } from './host/proof-files.ts'
 import { Proofs } from './host/proofs.ts'
 import { encodeRemoved, provenRemoval } from './host/removal.ts'
 import { seal } from './host/sealed-shares.ts'
@@ -50,6 +51,8 @@ export interface ConsensusOptions {
   /** Digest of the settings that all nodes must share. */
   readonly settingsDigest: Uint8Array
   readonly programVersion: string
+  /** Bytes of the log on disk for proofs of old positions. Default: 0, none. */
+  readonly proofBytesMax?: number
   /** The key need not be in the book: the node waits to be taken in. */
   readonly joining?: boolean
   /** Operators are about to take it in: that it was taken out before is no reason not to start. */
@@ -102,6 +105,7 @@ interface Opened {
   readonly members: Members
   readonly claim: DirectoryClaim
   readonly opened: OpenedWal
+  readonly proofFiles: ProofFiles | undefined
   readonly used: boolean
   readonly doubtful: boolean
 }
@@ -140,7 +144,7 @@ export class Consensus implements OrderedLog {
   /** Whether the directory says that its log was used; a promise while that is being written. */
   #marked: true | Promise<void> | undefined
 
-  private constructor(options: ConsensusOptions, { members, claim, opened, used, doubtful }: Opened) {
+  private constructor(options: ConsensusOptions, { members, claim, opened, proofFiles, used, doubtful }: Opened) {
     this.#o = options
     this.#claim = claim
     this.#wal = opened.wal
@@ -150,11 +154,12 @@ export class Consensus implements OrderedLog {
     this.#status = { ...beforeStart, mode: options.genesis.n === 1 ? 'solo' : 'syncing' }
     this.#members = members
     this.#verifier.setNodes(options.genesis.n)
-    this.#proofs = new Proofs(
-      options.genesis,
-      (done) => this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
-      () => this.#engine?.status.position ?? 0,
-    )
+    this.#proofs = new Proofs({
+      genesis: options.genesis,
+      request: (done) => this.#submit(new Uint8Array(0), MessageKind.checkpointRequest, { done }),
+      next: () => this.#engine?.status.position ?? 0,
+      files: proofFiles,
+    })
     this.#cryptography = nodeCryptography(options.privateKey, options.certifies)
     this.#everNodes = members.all.map(({ point }) => point)
     this.#changes = new Changes({
@@ -199,7 +204,19 @@ export class Consensus implements OrderedLog {
         `Cannot use ${directory}: its consensus log is damaged or lost, and in a cluster of ${genesis.n} nodes no others can make up for it`,
       )
     }
-    const consensus = new Consensus(options, { members, claim, opened, used, doubtful: lost || doubtful })
+    const { proofBytesMax = 0, privateKey } = options
+    const proofFiles =
+      proofBytesMax === 0
+        ? undefined
+        : await ProofFiles.open({
+            genesis,
+            files,
+            directory: join(directory, 'proofs'),
+            bytesMax: proofBytesMax,
+            cryptography: nodeCryptography(privateKey),
+            logger,
+          })
+    const consensus = new Consensus(options, { members, claim, opened, proofFiles, used, doubtful: lost || doubtful })
     return consensus
   }
 
@@ -307,8 +324,8 @@ export class Consensus implements OrderedLog {
     this.#applicant?.stop()
     this.#doorkeeper?.close()
     this.#driver?.stop()
-    this.#proofs.stop()
     await this.#links?.close()
+    await this.#proofs.stop()
     await this.#wal.close()
     await releaseDirectory(this.#claim)
   }

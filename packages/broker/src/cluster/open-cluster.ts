@@ -42,6 +42,8 @@ export interface ClusterNodeOptions {
   readonly settingsDigest: Uint8Array
   /** Shown to peers, up to 64 characters. */
   readonly programVersion?: string
+  /** Bytes of the log on disk from which positions before a restart are proven. Default: 0, none. */
+  readonly proofBytesMax?: number
   readonly logger?: Logger
   /** Another file system under the log, for tests. */
   readonly files?: Files
@@ -80,6 +82,7 @@ export async function openClusterNode(options: ClusterNodeOptions): Promise<Cons
     ...(options.listen ?? splitAddress(own?.address ?? '')),
     settingsDigest: options.settingsDigest,
     programVersion: options.programVersion ?? '',
+    proofBytesMax: options.proofBytesMax ?? 0,
     logger: options.logger ?? silentLogger,
     onEpoch: options.onEpoch ?? (() => {}),
     onFailure: options.onFailure ?? (() => {}),

@@ -173,6 +173,11 @@ export const keys = {
     fallback: 'concordmq',
     about: 'Name of the network; nodes of another one are refused',
   }),
+  'cluster.proof-bytes-max': integer(0, 2 ** 40, {
+    fallback: 2 ** 30,
+    about:
+      'Bytes of the ordered log kept on disk, from which old positions are proven. 0: only what memory holds since the start',
+  }),
   'cluster.on-stall': oneOf(['local', 'queue', 'refuse'], {
     fallback: 'local',
     about:

@@ -53,6 +53,7 @@ export async function openCluster(
     durability: configuration.settings.durability === 'os' ? 'os' : 'fsync',
     settingsDigest: settingsDigest(options),
     programVersion: programVersion(),
+    proofBytesMax: configuration.settings['cluster.proof-bytes-max'],
     logger,
     onEpoch: (epoch) => keepBook(epoch, { directory, logger }),
     onFailure(error) {

@@ -82,7 +82,7 @@ export function makeBlock(
 }
 
 /** header | signature | body. A view, not a copy, if the block was read from these bytes: they are stored and sent on as they came. */
-export function encodeBlock(block: Block): Uint8Array {
+export function encodeBlock(block: Pick<Block, 'header' | 'signature' | 'body'>): Uint8Array {
   const { header, signature, body } = block
   const size = header.length + signature.length + body.length
   if (isBehind(header, signature) && isBehind(signature, body)) {
@@ -161,7 +161,7 @@ export function decodeHeader(
 }
 
 /** The messages of a well-formed block, in body order. */
-export function blockMessages(block: Block): BlockMessage[] {
+export function blockMessages(block: Pick<Block, 'body' | 'messageCount'>): BlockMessage[] {
   const messages: BlockMessage[] = []
   const reader = new Reader(block.body)
   for (let i = 0; i < block.messageCount; i++) {

@@ -6,7 +6,7 @@
  *     frontier ┊ unit  unit  unit  …  unit ┊ next
  *              oldest                 newest
  *
- * Absent: the disk. A node that was restarted proves what came since, and whoever needs proofs for good keeps them.
+ * Absent: the disk. What came before a restart, or is too old for memory, is the host's to keep.
  */
 import type { OrderedBatch } from '../model/effect.ts'
 import type { Epoch } from '../model/epoch.ts'

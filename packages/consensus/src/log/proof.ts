@@ -34,12 +34,15 @@ export interface LogProof {
   readonly epochs: readonly Uint8Array[]
 }
 
+/** As much of a block as a proof needs. */
+export type ProvenBlock = Pick<Block, 'author' | 'messageCount' | 'header' | 'signature' | 'body'>
+
 /** What a proof is made of. */
 export interface ProofParts {
   readonly genesis: Epoch
   readonly position: number
   /** The block, whose message has the position by this leaf. */
-  readonly block: Block
+  readonly block: ProvenBlock
   readonly leaf: Leaf
   readonly leafIndex: number
   /** `inclusionPath` for the leaf in the checkpoint's tree. */

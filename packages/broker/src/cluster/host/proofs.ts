@@ -6,6 +6,7 @@ import { hash } from 'node:crypto'
 import { type Epoch, type LogProof, type OrderedBatch, ProofArchive } from '@concordmq/consensus'
 import { ConcordError } from '../../errors.ts'
 import type { Placement } from '../../model/ordered-log.ts'
+import type { ProofFiles } from './proof-files.ts'
 
 /** Memory for the newest part of the log, of which proofs are made. */
 export const proofBytesMax = 32 * 1024 * 1024
@@ -21,30 +22,45 @@ interface Waiting {
   readonly timer: NodeJS.Timeout
 }
 
+export interface ProofsOptions {
+  readonly genesis: Epoch
+  /** Puts a message that asks for a checkpoint into the log. */
+  readonly request: (done: (placement: Placement) => void) => void
+  /** The log's next position. */
+  readonly next: () => number
+  /** What is too old for memory; undefined: it is not kept. */
+  readonly files: ProofFiles | undefined
+}
+
 export class Proofs {
   readonly #archive: ProofArchive
   readonly #request: (done: (placement: Placement) => void) => void
   readonly #next: () => number
+  readonly #files: ProofFiles | undefined
+  #links: readonly Uint8Array[] = []
   #waiting: Waiting[] = []
   #requested = false
 
-  /** `request` puts a message that asks for a checkpoint into the log; `next` is the log's next position. */
-  constructor(genesis: Epoch, request: (done: (placement: Placement) => void) => void, next: () => number) {
+  constructor({ genesis, request, next, files }: ProofsOptions) {
     this.#archive = new ProofArchive(genesis, (bytes) => hash('sha256', bytes, 'buffer'), proofBytesMax)
     this.#request = request
     this.#next = next
+    this.#files = files
   }
 
   add(batch: OrderedBatch): void {
     this.#archive.add(batch)
+    this.#files?.add(batch)
   }
 
   entered(links: readonly Uint8Array[]): void {
     this.#archive.entered(links)
+    this.#links = links
   }
 
   certified(certificate: Uint8Array): void {
     this.#archive.certified(certificate)
+    this.#files?.certified(certificate)
     this.#requested = false
     const waiting = this.#waiting
     this.#waiting = []
@@ -54,7 +70,7 @@ export class Proofs {
       else {
         clearTimeout(waiter.timer)
         if (answer.type === 'proof') waiter.resolve(answer.proof)
-        else waiter.reject(this.#refusal(waiter.position))
+        else this.#older(waiter.position).then(waiter.resolve, waiter.reject)
       }
     }
     if (this.#waiting.length > 0) this.#ask()
@@ -67,7 +83,7 @@ export class Proofs {
   prove(position: number): Promise<LogProof> {
     const answer = this.#archive.prove(position)
     if (answer.type === 'proof') return Promise.resolve(answer.proof)
-    if (answer.type !== 'uncovered') return Promise.reject(this.#refusal(position))
+    if (answer.type !== 'uncovered') return this.#older(position)
     if (this.#waiting.length >= proofsWaitingMax) {
       return Promise.reject(later(position, `${proofsWaitingMax} others wait for a checkpoint`))
     }
@@ -79,12 +95,20 @@ export class Proofs {
   }
 
   /** Nobody is answered any more. */
-  stop(): void {
+  async stop(): Promise<void> {
     for (const { position, reject, timer } of this.#waiting) {
       clearTimeout(timer)
       reject(later(position, 'the node stops'))
     }
     this.#waiting = []
+    await this.#files?.close()
+  }
+
+  /** From the disk. */
+  async #older(position: number): Promise<LogProof> {
+    const proof = position < this.#next() ? await this.#files?.prove(position, this.#links) : undefined
+    if (proof === undefined) throw this.#refusal(position)
+    return proof
   }
 
   #ask(): void {
@@ -99,9 +123,10 @@ export class Proofs {
   #refusal(position: number): ConcordError {
     const next = this.#next()
     if (position >= next) return later(position, 'nothing has it yet')
-    const first = this.#archive.firstPosition
+    const first = this.#files?.firstPosition ?? this.#archive.firstPosition
     const kept = first === undefined ? 'nothing of the log so far' : `the log from position ${first} on`
-    const since = 'what was ordered since its start or its last snapshot, the newest 32 MiB of it'
+    const since =
+      this.#files === undefined ? 'the newest 32 MiB since its start' : 'as much as cluster.proof-bytes-max allows'
     return new ConcordError(
       'CMQ_PROOF_FORGOTTEN',
       `Cannot prove position ${position}: this node keeps ${kept} (${since})`,
