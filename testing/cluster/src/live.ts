@@ -13,11 +13,13 @@ import { proveKills } from './kill-proof.ts'
 import { proveOrder } from './order-proof.ts'
 import type { Verdict } from './proof.ts'
 import { proveReturns } from './return-proof.ts'
+import { proveWays } from './ways-proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
        live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--seed S] [--within-s SECONDS]
        live.ts faults [--messages N] [--within-s SECONDS]
        live.ts returns [--nodes N] [--kills N] [--seed S] [--within-s SECONDS]
+       live.ts ways [--messages N] [--within-s SECONDS]
        live.ts bidding [--messages TASKS] [--within-s SECONDS]`
 
 async function main(): Promise<number> {
@@ -49,6 +51,7 @@ async function main(): Promise<number> {
         servedWithinMs: 1_000,
       }),
     order: () => proveOrder({ nodes, messages, withinMs: withinS * 1000, say: console.log }),
+    ways: () => proveWays({ messages, withinMs: withinS * 1000 }),
   }
   const proof = proofs[positionals[0] ?? '']
   if (
