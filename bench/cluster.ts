@@ -6,6 +6,7 @@
  * | idle | CPU of a node while nobody publishes |
  * | single | one message into an idle cluster, from PUBLISH at node 0 to its delivery at node 1 |
  * | paced | 1,000 messages of 64 bytes a second, QoS 1, from node 0 to node 1 |
+ * | fast, sealed | the same two on a topic that skips the order; one sealed message |
  * | saturated | a publisher and a subscriber at each node, QoS 1, 64 bytes, as fast as it goes, all in one order |
  * | connects, down, behind | a storm of 10,000 connects; a node that is down; one that comes back a million messages behind |
  * | memory | 2,000 messages a second for so many seconds; only where it is named |
@@ -22,15 +23,16 @@ import { startCluster } from '../testing/testkit/src/cluster-process.ts'
 import { idle, paced, saturated, single } from './cluster/sound.ts'
 import { type Row, type Scenario, served } from './cluster/tools.ts'
 import { behind, connects, down, memory } from './cluster/trouble.ts'
+import { fast, sealed, waysEnvironment } from './cluster/ways.ts'
 
 const nodes = 4
 const scenarios = new Map<string, Scenario>(
-  Object.entries({ idle, single, paced, saturated, connects, down, behind, memory }),
+  Object.entries({ idle, single, paced, fast, sealed, saturated, connects, down, behind, memory }),
 )
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'idle,single,paced,saturated,connects,down,behind' },
+    only: { type: 'string', default: 'idle,single,paced,fast,sealed,saturated,connects,down,behind' },
     seconds: { type: 'string', default: '5' },
     transport: { type: 'string', default: 'auto' },
     json: { type: 'string' },
@@ -42,7 +44,7 @@ const samples: Record<string, unknown> = { loadBefore: loadavg() }
 const directory = mkdtempSync(join(tmpdir(), 'concordmq-bench-cluster-'))
 try {
   const flags = ['--cluster-transport', options.transport]
-  await using cluster = await startCluster({ nodes, directory, flags })
+  await using cluster = await startCluster({ nodes, directory, flags, environment: waysEnvironment })
   for (const node of cluster.alive) await served(cluster, node)
   for (const name of options.only.split(',')) {
     const scenario = scenarios.get(name)
