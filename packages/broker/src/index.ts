@@ -33,7 +33,7 @@ export type { LinkFigures } from './cluster/links/links.ts'
 export { type ClusterNodeOptions, openClusterNode } from './cluster/open-cluster.ts'
 export { type OperatorKey, signReconfiguration } from './cluster/reconfiguration.ts'
 export { type OptionKey, optionKeys } from './config/defaults.ts'
-export { settingsDigest } from './config/machine-settings.ts'
+export { settingsDigest, sharedSettings } from './config/machine-settings.ts'
 export type {
   AccessOptions,
   AddressRuleOptions,

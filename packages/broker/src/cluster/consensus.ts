@@ -50,6 +50,8 @@ export interface ConsensusOptions {
   readonly port: number
   /** Digest of the settings that all nodes must share. */
   readonly settingsDigest: Uint8Array
+  /** What it is the digest of, to name differences. Default: only digests are named. */
+  readonly settingsText?: string
   readonly programVersion: string
   /** Bytes of the log on disk for proofs of old positions. Default: 0, none. */
   readonly proofBytesMax?: number
@@ -455,12 +457,13 @@ function membersIn(
   options: ConsensusOptions & Pick<MembersOptions, 'everNodes'>,
   instance: Uint8Array,
 ): Members {
-  const { privateKey, settingsDigest, programVersion, joining = false, everNodes = [] } = options
+  const { privateKey, settingsDigest, settingsText = '', programVersion, joining = false, everNodes = [] } = options
   return membersOf({
     epoch,
     privateKey,
     publicKey: createPublicKey(privateKey),
     settingsDigest,
+    settingsText,
     instance,
     programVersion,
     joining,

@@ -40,6 +40,8 @@ export interface ClusterNodeOptions {
   readonly durability?: 'fsync' | 'os'
   /** Digest of what else all nodes must agree on: `settingsDigest(options)` of the broker. */
   readonly settingsDigest: Uint8Array
+  /** What it is the digest of (`sharedSettings`), so that differences are named. Default: only the digests are. */
+  readonly settingsText?: string
   /** Shown to peers, up to 64 characters. */
   readonly programVersion?: string
   /** Bytes of the log on disk from which positions before a restart are proven. Default: 0, none. */
@@ -81,6 +83,7 @@ export async function openClusterNode(options: ClusterNodeOptions): Promise<Cons
     transport: options.transport ?? 'auto',
     ...(options.listen ?? splitAddress(own?.address ?? '')),
     settingsDigest: options.settingsDigest,
+    settingsText: options.settingsText ?? '',
     programVersion: options.programVersion ?? '',
     proofBytesMax: options.proofBytesMax ?? 0,
     logger: options.logger ?? silentLogger,

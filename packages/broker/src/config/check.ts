@@ -73,7 +73,7 @@ function hasFunctions(value: unknown, names: readonly string[]): boolean {
 }
 
 /** A node that is silent for so long is given up. */
-const NODE_TIMEOUT_MS = 10_000
+export const NODE_TIMEOUT_MS = 10_000
 
 const isUsers = (value: unknown): boolean =>
   value instanceof Map &&

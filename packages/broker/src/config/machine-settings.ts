@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { type MachineSettings, machineSettings } from '@concordmq/state'
-import { resolveOptions, type Settings } from './check.ts'
-import type { BrokerOptions } from './options.ts'
+import { NODE_TIMEOUT_MS, resolveOptions, type Settings } from './check.ts'
+import type { BrokerOptions, ClusterOptions } from './options.ts'
 
 /** Settlements of one client that its node knows and that the order does not have yet. */
 const CLUSTER_SETTLEMENT_LAG_MAX = 4096
@@ -50,19 +50,28 @@ function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
 }
 
 /**
- * SHA-256 over what the ordered machine is told by these options: nodes of a cluster must agree on it, since else equal commands
- * would not give equal states (architecture section 3.8). What only this node's clients notice is not in it.
+ * What the ordered machine is told by these options, as text: nodes of a cluster must agree on it, since else equal commands would not
+ * give equal states (architecture section 3.8). What only this node's clients notice is not in it. `cluster`: of the options that the
+ * broker will have, while there is no log yet.
  */
-export function settingsDigest(options: BrokerOptions): Uint8Array {
+export function sharedSettings(options: BrokerOptions, cluster: Pick<ClusterOptions, 'nodeTimeoutMs'> = {}): string {
   const settings = resolveOptions(options)
   const { fast, sealed } = settings.ordering
   const shared = {
-    ...orderedMachineSettings(settings, { hashing: false }),
+    ...orderedMachineSettings({ ...settings, cluster: undefined }, { hashing: false }),
+    nodeTimeoutMs: cluster.nodeTimeoutMs ?? settings.cluster?.nodeTimeoutMs ?? NODE_TIMEOUT_MS,
     // Not the machine's, but a message must not be ordered at one node and pass the order at another. Which filter is written
     // first makes no difference.
     ...(fast.length > 0 && { fast: [...new Set(fast)].sort() }),
     ...(sealed.length > 0 && { sealed: [...new Set(sealed)].sort() }),
   }
-  const entries = Object.entries(shared).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256').update(JSON.stringify(entries)).digest()
+  return JSON.stringify(Object.entries(shared).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** SHA-256 over `sharedSettings`. */
+export function settingsDigest(
+  options: BrokerOptions,
+  cluster: Pick<ClusterOptions, 'nodeTimeoutMs'> = {},
+): Uint8Array {
+  return createHash('sha256').update(sharedSettings(options, cluster)).digest()
 }

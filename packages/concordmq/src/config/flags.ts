@@ -54,6 +54,11 @@ export const flags: readonly Flag[] = [
     choices: ['auto', 'quic', 'tls'],
   },
   {
+    flags: '--node-timeout-ms <MS>',
+    path: 'cluster.node-timeout-ms',
+    about: 'how long a node is silent before its clients count as lost, the same on all nodes (default: 10000)',
+  },
+  {
     flags: '--on-stall <POLICY>',
     path: 'cluster.on-stall',
     about: 'what becomes of messages while too few nodes are there to order them (default: local)',

@@ -178,6 +178,11 @@ export const keys = {
     about:
       'Bytes of the ordered log kept on disk, from which old positions are proven. 0: only what memory holds since the start',
   }),
+  'cluster.node-timeout-ms': integer(1_000, 3_600_000, {
+    fallback: 10_000,
+    about:
+      'How long a node is silent before its clients count as lost and their wills are published, milliseconds; the same on all nodes',
+  }),
   'cluster.on-stall': oneOf(['local', 'queue', 'refuse'], {
     fallback: 'local',
     about:

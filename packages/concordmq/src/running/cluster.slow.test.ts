@@ -6,6 +6,23 @@ import { connect } from '../../../../testing/testkit/src/raw-client.ts'
 import * as wire from '../../../../testing/testkit/src/wire.ts'
 import { portOf, run, startNode } from '../program.testkit.ts'
 
+test('nodes whose settings of the machine differ refuse each other, and name both values', {
+  timeout: 120_000,
+}, async () => {
+  const addresses = (await freePorts(2)).map((port) => `127.0.0.1:${port}`)
+  assert.equal((await run(['address-book', 'from-list', ...addresses])).code, 0)
+  const start = (node: number, flags: readonly string[], env: Record<string, string>) =>
+    startNode(['-f', `concordmq.d/key_${node}.pem`, '--allow-anonymous-login', ...flags], { env })
+  const [first, second] = await Promise.all([
+    start(0, ['--node-timeout-ms', '5000'], {}),
+    start(1, [], { CONCORDMQ_CLUSTER_NODE_TIMEOUT_MS: '7000', CONCORDMQ_SESSIONS_QUEUE_MESSAGES_MAX: '77' }),
+  ])
+  const differ = 'Refused node . .*: its settings of the machine differ: '
+  await first.until(new RegExp(`${differ}nodeTimeoutMs is 7000, here 5000; queueMessagesMax is 77, here \\d+`))
+  await second.until(new RegExp(`${differ}nodeTimeoutMs is 5000, here 7000; queueMessagesMax is \\d+, here 77`))
+  for (const node of [first, second]) assert.doesNotMatch(node.output.stdout, /This node takes clients/)
+})
+
 test('--on-stall refuse answers 0x97 while too few nodes are there, and takes messages again when they are back', {
   timeout: 120_000,
 }, async () => {

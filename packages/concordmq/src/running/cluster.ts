@@ -7,6 +7,7 @@ import {
   type Logger,
   openClusterNode,
   settingsDigest,
+  sharedSettings,
 } from '@concordmq/broker'
 import type { Epoch } from '@concordmq/consensus'
 import { writeAtomically } from '../files/write-atomically.ts'
@@ -30,6 +31,7 @@ export async function openCluster(
   const { cluster, key, configuration } = plan
   if (cluster === undefined) return undefined
   const { book, listen, network, transport, directory, index, admission, announced } = cluster
+  const nodeTimeoutMs = configuration.settings['cluster.node-timeout-ms']
   const nodes = book.nodes.length
   const who = index === undefined ? `the node ${key.id}, which the book does not name,` : `node ${index}`
   logger.info(
@@ -51,7 +53,8 @@ export async function openCluster(
     transport,
     listen,
     durability: configuration.settings.durability === 'os' ? 'os' : 'fsync',
-    settingsDigest: settingsDigest(options),
+    settingsDigest: settingsDigest(options, { nodeTimeoutMs }),
+    settingsText: sharedSettings(options, { nodeTimeoutMs }),
     programVersion: programVersion(),
     proofBytesMax: configuration.settings['cluster.proof-bytes-max'],
     logger,

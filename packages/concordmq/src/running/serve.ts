@@ -228,7 +228,12 @@ function storageOptions({ configuration, key }: Plan): NonNullable<BrokerOptions
 }
 
 function clusterOptions(settings: Settings, log: Consensus): NonNullable<BrokerOptions['cluster']> {
-  return { log, onStall: settings['cluster.on-stall'], stallAcknowledge: settings['cluster.stall-acknowledge'] }
+  return {
+    log,
+    nodeTimeoutMs: settings['cluster.node-timeout-ms'],
+    onStall: settings['cluster.on-stall'],
+    stallAcknowledge: settings['cluster.stall-acknowledge'],
+  }
 }
 
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {

@@ -34,6 +34,8 @@ export interface Members {
   readonly former: readonly Former[]
   /** Bytes that all nodes must agree on beside the book: the digest of the machine's settings. */
   readonly settingsDigest: Uint8Array
+  /** What the digest is of, for people; may be empty. */
+  readonly settingsText: string
   /** Random, of this process. */
   readonly instance: Uint8Array
   readonly programVersion: string
@@ -44,6 +46,7 @@ export interface MembersOptions {
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
   readonly settingsDigest: Uint8Array
+  readonly settingsText?: string
   readonly instance: Uint8Array
   readonly programVersion: string
   /** Keys of all who are, or were, nodes, oldest first. Default: those of the book. */
@@ -54,7 +57,16 @@ export interface MembersOptions {
 
 /** Throws `CMQ_CLUSTER` when the key is not in the book, and need be, or the book holds what is no key. */
 export function membersOf(options: MembersOptions): Members {
-  const { epoch, privateKey, publicKey, settingsDigest, instance, programVersion, everNodes = [] } = options
+  const {
+    epoch,
+    privateKey,
+    publicKey,
+    settingsDigest,
+    instance,
+    programVersion,
+    everNodes = [],
+    settingsText = '',
+  } = options
   const own = pointOf(publicKey)
   const all = epoch.nodes.map(({ publicKey: point, address }, index) => {
     const key = keyOfPoint(point)
@@ -65,12 +77,12 @@ export function membersOf(options: MembersOptions): Members {
   const self = all.find(({ point }) => samePoint(point, own))
   if (self === undefined && options.joining === true) {
     const joiner = { index: -1, keyId: keyIdOfPoint(own), publicKey, point: own, address: '' }
-    return { epoch, self: joiner, privateKey, all, former, settingsDigest, instance, programVersion }
+    return { epoch, self: joiner, privateKey, all, former, settingsDigest, settingsText, instance, programVersion }
   }
   if (self === undefined) {
     throw new ConcordError('CMQ_CLUSTER', `The key ${keyIdOfPoint(own)} of this node is not in the book of the cluster`)
   }
-  return { epoch, self, privateKey, all, former, settingsDigest, instance, programVersion }
+  return { epoch, self, privateKey, all, former, settingsDigest, settingsText, instance, programVersion }
 }
 
 function formerOf(everNodes: readonly Uint8Array[], all: readonly Member[]): Former[] {

@@ -1,7 +1,8 @@
 /**
  * Frames between nodes (consensus.md section 16): `type u8 | length u32 | body`, the same over QUIC and TLS. The engine makes
  * and reads most of them; HELLO, PING, PONG, CHALLENGE (16) and FAREWELL (17: why a link is refused) belong to the link itself,
- * RELAY (18: messages that skip the order) and TAKEN (19: how far they were taken) to the broker, REMOVED (20) to `host/removal.ts`.
+ * RELAY (18: messages that skip the order) and TAKEN (19: how far they were taken) to the broker, REMOVED (20) to
+ * `host/removal.ts`; SETTINGS (21) is in `settings-difference.ts`.
  *
  * The reader hands out views of what was received where a frame lies in one chunk, and joins chunks where it does not; half a
  * frame holds memory up to `frameBytesMax` and no more.
@@ -20,6 +21,7 @@ export const FrameType = {
   relay: 18,
   taken: 19,
   removed: 20,
+  settings: 21,
 } as const
 
 /** Types above this one are unknown, and end the link. */

@@ -19,6 +19,7 @@ import {
   printable,
 } from './hello.ts'
 import { SendQueue } from './send-queue.ts'
+import { SETTINGS_BYTES_MAX, settingsDifference } from './settings-difference.ts'
 import type { Channel } from './transport.ts'
 
 /** Time for the greeting, and how long a peer may be silent afterwards. */
@@ -92,6 +93,8 @@ export class Link {
   readonly #budget: WorkBudget
   #peerNonce: Uint8Array | undefined
   #up = false
+  /** The peer has other settings; waits for what exactly. */
+  #differing: GreetingRefusal | undefined
   #ended = false
   #heardUs: number
   #readCostUs = 0
@@ -215,7 +218,12 @@ export class Link {
   #take(frame: Uint8Array, nowUs: number): void {
     switch (frame[0]) {
       case FrameType.farewell:
+        // The peer said goodbye before it showed its settings: it cannot.
+        if (this.#differing !== undefined) return this.refuse(this.#differing)
         return this.end({ type: 'unwanted', detail: printable(bodyOf(frame).subarray(0, FAREWELL_BYTES_MAX)) })
+      case FrameType.settings:
+        if (this.#differing !== undefined) return this.#differs(this.#differing, frame)
+        break
       case FrameType.removed:
         if (!this.#up && this.dialled) return this.#removed(frame)
         break
@@ -253,12 +261,31 @@ export class Link {
     const hello = decodeHello(frame)
     if (hello === undefined) return this.refuse({ event: 'protocol', detail: 'its HELLO is malformed' })
     const refusal = checkHello(hello, frame, members, peer, { nonce: this.#nonce })
+    if (refusal?.event === 'settings') return this.#compare(refusal)
     if (refusal !== undefined) return this.refuse(refusal)
     this.peerVersion = hello.programVersion
     this.peerInstance = hello.instance
     this.#reader.frameBytesMax = frameBytesMax
     this.#up = true
     events.up(this)
+  }
+
+  /** The peer has other settings: it is shown the own ones, and shows its. */
+  #compare(refusal: GreetingRefusal): void {
+    this.#differing = refusal
+    this.#reader.frameBytesMax = SETTINGS_BYTES_MAX
+    const text = Buffer.from(this.#o.members.settingsText, 'utf8')
+    this.#send(
+      encodeFrame(FrameType.settings, text.length > SETTINGS_BYTES_MAX - FRAME_HEAD_BYTES ? new Uint8Array(0) : text),
+    )
+  }
+
+  /** Why the link cannot be, in as many words as are known. */
+  #differs(refusal: GreetingRefusal, frame: Uint8Array): void {
+    const theirs = Buffer.from(bodyOf(frame)).toString('utf8')
+    const difference = settingsDifference(theirs, this.#o.members.settingsText)
+    if (difference === undefined) return this.refuse(refusal)
+    this.refuse({ event: 'settings', detail: `its settings of the machine differ: ${difference}` })
   }
 
   /** Reads on at `untilUs`, unless the peer goes on sending until then without end. */
