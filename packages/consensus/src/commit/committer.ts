@@ -49,7 +49,7 @@ export class Committer {
   readonly #history: History
   readonly #schedule: Schedule
   /** Linearised blocks that a snapshot names and that are not here. */
-  readonly #names = new LinearisedNames()
+  readonly #names: LinearisedNames
   /** Element i is of round nextStep + i. */
   #rounds: RoundSlots[] = []
   /** Rounds from here down are all looked at by the next pass. */
@@ -63,6 +63,7 @@ export class Committer {
     this.#domain = domain
     this.#history = new History(graph)
     this.#schedule = new Schedule(graph.epoch)
+    this.#names = new LinearisedNames(graph.epoch.n, graph.epoch.constants.keepRounds)
   }
 
   /** Authors who have slots. */
@@ -121,6 +122,7 @@ export class Committer {
     if (activeChanged) this.#forgetDecisions()
     const collectRound = Math.max(0, round - keepRounds)
     this.#names.collect(collectRound)
+    this.#names.settle(this.#graph, round - 2 * windowRounds)
     return { collectRound, activeChanged }
   }
 
@@ -233,6 +235,7 @@ export class Committer {
       const convicts = ((this.jailed | this.#convicted) & bit) === 0 && this.#isSecond(vertex)
       if (convicts) this.#convicted |= bit
       vertex.linearised = true
+      this.#names.changed(vertex.round)
       for (const voted of vertex.votes) voted.tallied |= bit
       into.push({ vertex, convicts })
     }

@@ -2,9 +2,10 @@
  * What a snapshot says about linearised blocks that are not here yet (consensus.md section 11): they count as linearised, with
  * their votes, as soon as they come; until then their names stand for them. Empty on a node that never took a snapshot.
  */
+import { EncodedRounds } from '../bytes/encoded-rounds.ts'
 import { compareBytes, sameBytes } from '../bytes/order.ts'
 import type { Reader } from '../bytes/reader.ts'
-import type { Writer } from '../bytes/writer.ts'
+import { Writer } from '../bytes/writer.ts'
 import type { Graph } from '../graph/graph.ts'
 import { authorCount, type Vertex } from '../graph/vertex.ts'
 
@@ -22,8 +23,29 @@ export interface NamedRounds {
   readonly talliedFrom: number
 }
 
+/** Bytes of a name without votes. */
+const NAME_BYTES = 1 + 32
+
 export class LinearisedNames {
   readonly #rounds = new Map<number, LinearisedName[]>()
+  /** Of rounds whose votes are not written any more. */
+  readonly #encoded: EncodedRounds
+  readonly #scratch = new Writer()
+
+  /** For a graph of `n` authors that keeps `keepRounds` rounds. */
+  constructor(n: number, keepRounds: number) {
+    this.#encoded = new EncodedRounds(keepRounds + 1, 2 + n * NAME_BYTES)
+  }
+
+  /** A block of this round was linearised. */
+  changed(round: number): void {
+    this.#encoded.forget(round)
+  }
+
+  /** This round is so old that its votes are not written any more: what will be written of it is made ready. */
+  settle(graph: Graph, round: number): void {
+    if (round > graph.collectedRound) this.#encode(graph, round)
+  }
 
   /** A block came: marks it if it is one of these. */
   meet(vertex: Vertex): void {
@@ -57,15 +79,8 @@ export class LinearisedNames {
   /** The linearised blocks of some rounds, here or still to come; the same bytes on every node. */
   write(writer: Writer, graph: Graph, rounds: NamedRounds): void {
     for (let round = rounds.from; round <= rounds.to; round++) {
-      const withVotes = round >= rounds.talliedFrom
-      const toCome = this.#rounds.get(round)
-      if (toCome === undefined && graph.forked(round) === 0) {
-        writeOnlyVersions(writer, graph, round, withVotes)
-        continue
-      }
-      const names = [...(toCome ?? []), ...linearisedOf(graph, round)].sort(compareNames)
-      writer.u16(names.length)
-      for (const name of names) writeName(writer, name.author, name.digest, withVotes ? name.tallied : undefined)
+      if (round >= rounds.talliedFrom) this.#writeRound(writer, graph, round, { votes: true })
+      else writer.raw(this.#encoded.get(round) ?? this.#encode(graph, round))
     }
   }
 
@@ -86,17 +101,33 @@ export class LinearisedNames {
       if (names.length > 0) this.#rounds.set(round, names)
     }
   }
+
+  #encode(graph: Graph, round: number): Uint8Array {
+    this.#scratch.cut()
+    this.#writeRound(this.#scratch, graph, round, { votes: false })
+    const bytes = this.#scratch.view()
+    this.#encoded.set(round, bytes)
+    return bytes
+  }
+
+  #writeRound(writer: Writer, graph: Graph, round: number, { votes }: { readonly votes: boolean }): void {
+    const toCome = this.#rounds.get(round)
+    if (toCome === undefined && graph.forked(round) === 0) return writeOnlyVersions(writer, graph, round, votes)
+    const names = [...(toCome ?? []), ...linearisedOf(graph, round)].sort(compareNames)
+    writer.u16(names.length)
+    for (const name of names) writeName(writer, name.author, name.digest, votes ? name.tallied : undefined)
+  }
 }
 
-/** The usual case, of thousands of rounds: one block of each author, in order as it stands in the graph. */
-function writeOnlyVersions(writer: Writer, graph: Graph, round: number, withVotes: boolean): void {
+/** The usual case: one block of each author, in order as it stands in the graph. */
+function writeOnlyVersions(writer: Writer, graph: Graph, round: number, votes: boolean): void {
   const countAt = writer.length
   let count = 0
   writer.u16(0)
   for (let author = 0; author < graph.epoch.n; author++) {
     const vertex = graph.first(round, author)
     if (vertex === undefined || !vertex.linearised) continue
-    writeName(writer, author, vertex.block.digest, withVotes ? vertex.tallied : undefined)
+    writeName(writer, author, vertex.block.digest, votes ? vertex.tallied : undefined)
     count++
   }
   writer.u16At(countAt, count)

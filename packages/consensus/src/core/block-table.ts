@@ -45,6 +45,8 @@ export class BlockTable {
   roundMax = 0
   readonly #n: number
   readonly #rounds = new Map<number, (Known | undefined)[]>()
+  /** The lowest mark of each round that has one. Marks ascend, so what comes to a round later has a higher one. */
+  readonly #markMins = new Map<number, number>()
   #bytesInMemory = 0
   /** Rounds below this one are on disk only. */
   #memoryFrom = 1
@@ -174,10 +176,16 @@ export class BlockTable {
   markMin(): number | undefined {
     let min: number | undefined
     for (const round of this.#rounds.keys()) {
-      for (const known of this.ofRound(round)) {
-        if (known.mark > 0 && (min === undefined || known.mark < min)) min = known.mark
-      }
+      const mark = this.#markMins.get(round) ?? this.#markMinOf(round)
+      if (mark !== undefined && (min === undefined || mark < min)) min = mark
     }
+    return min
+  }
+
+  #markMinOf(round: number): number | undefined {
+    let min: number | undefined
+    for (const { mark } of this.ofRound(round)) if (mark > 0 && (min === undefined || mark < min)) min = mark
+    if (min !== undefined) this.#markMins.set(round, min)
     return min
   }
 
@@ -187,6 +195,7 @@ export class BlockTable {
       this.settle(known)
     }
     this.#rounds.delete(round)
+    this.#markMins.delete(round)
   }
 
   #add(name: BlockName, digest: Uint8Array): Known {

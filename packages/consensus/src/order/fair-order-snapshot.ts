@@ -6,34 +6,66 @@
  *     step | cUs | jailed | lastT per author | units | list per author | solid units
  */
 import type { Reader } from '../bytes/reader.ts'
-import type { Writer } from '../bytes/writer.ts'
+import { Writer } from '../bytes/writer.ts'
 import { popcount } from './popcount.ts'
 import { Predecessors } from './predecessors.ts'
 import { compareNames, type Unit } from './unit.ts'
-import type { UnitTable } from './unit-table.ts'
+import { UNIT_BYTES, type UnitTable } from './unit-table.ts'
 
 const OPEN = 0
 const SOLID = 1
 const EMITTED = 2
 const DIGEST_BYTES = 32
 
+/** What is written, and which rounds the table still holds: those above `below`. */
+export interface FairOrderState {
+  readonly table: UnitTable
+  readonly waiting: readonly Unit[]
+  readonly below: number
+  readonly n: number
+  readonly w: number
+}
+
 /** Every unit in the table, emitted ones included, and those that wait though their round has left it. */
-export function writeUnits(writer: Writer, table: UnitTable, waiting: readonly Unit[], n: number, w: number): void {
-  const units = table.units()
-  for (const unit of waiting) if (table.find(unit.author, unit.round, unit.digest) === undefined) units.push(unit)
-  units.sort(compareNames)
-  writer.u32(units.length)
-  for (const unit of units) {
-    writer.u8(unit.author)
-    writer.u64(unit.round)
-    writer.raw(unit.digest)
-    writer.u8(unit.state === 'open' ? OPEN : unit.state === 'solid' ? SOLID : EMITTED)
-    writer.u8(unit.superseded ? 1 : 0)
+export function writeUnits(writer: Writer, { table, waiting, below, n, w }: FairOrderState): void {
+  const countAt = writer.length
+  writer.u32(0)
+  const alive = waiting.filter(({ round }) => round <= below).sort(compareNames)
+  for (const unit of alive) writeUnit(writer, unit)
+  for (let round = Math.max(1, below + 1); round <= table.roundMax; round++) {
+    const encoded = table.encoded.get(round) ?? encodeRound(table, round)
+    if (encoded !== undefined) {
+      writer.raw(encoded)
+      continue
+    }
+    for (const unit of table.ofRound(round).sort(compareNames)) {
+      writeUnit(writer, unit)
+      if (unit.state !== 'emitted') alive.push(unit)
+    }
   }
-  const alive = units.filter((unit) => unit.state !== 'emitted')
+  writer.u32At(countAt, (writer.length - countAt - 4) / UNIT_BYTES)
   for (const [index, unit] of alive.entries()) unit.mark = index
   for (let reporter = 0; reporter < n; reporter++) writeList(writer, table, alive, reporter)
   writePredecessors(writer, alive, w)
+}
+
+/** Makes ready what will be written of a round, if all its units are emitted; else undefined. */
+export function encodeRound(table: UnitTable, round: number): Uint8Array | undefined {
+  const units = table.ofRound(round)
+  if (units.some((unit) => unit.state !== 'emitted')) return undefined
+  const writer = new Writer(units.length * UNIT_BYTES)
+  for (const unit of units.sort(compareNames)) writeUnit(writer, unit)
+  const bytes = writer.take()
+  table.encoded.set(round, bytes)
+  return bytes
+}
+
+function writeUnit(writer: Writer, unit: Unit): void {
+  writer.u8(unit.author)
+  writer.u64(unit.round)
+  writer.raw(unit.digest)
+  writer.u8(unit.state === 'open' ? OPEN : unit.state === 'solid' ? SOLID : EMITTED)
+  writer.u8(unit.superseded ? 1 : 0)
 }
 
 /** The list of a reporter, in its order: which unit, and when. */

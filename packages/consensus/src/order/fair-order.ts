@@ -14,7 +14,7 @@ import type { Writer } from '../bytes/writer.ts'
 import type { Block, BlockName } from '../model/block.ts'
 import type { Epoch } from '../model/epoch.ts'
 import { emissionOrder } from './emission-order.ts'
-import { readUnits, writeUnits } from './fair-order-snapshot.ts'
+import { encodeRound, readUnits, writeUnits } from './fair-order-snapshot.ts'
 import { popcount } from './popcount.ts'
 import { Predecessors } from './predecessors.ts'
 import { compareNames, type Unit } from './unit.ts'
@@ -39,6 +39,9 @@ export interface FairStep {
  * forgotten (its round is H or more below the last step).
  */
 export type UnitFate = 'open' | 'emitted' | 'gone'
+
+/** So many rounds behind the step most units are emitted, and what a snapshot says of them is made ready. */
+const ENCODED_BEHIND = 32
 
 export class FairOrder {
   readonly #epoch: Epoch
@@ -101,6 +104,7 @@ export class FairOrder {
     this.#solidify(step)
     this.#expire(step - this.#epoch.constants.voidRounds)
     this.#sweep(step)
+    encodeRound(this.#table, Math.max(1, step - ENCODED_BEHIND))
     if (this.#waiting.length === 0) return { emissions: [], cuts: 0 }
     const { units, cuts } = emissionOrder(this.#waiting, step, this.#epoch.constants.patienceSteps)
     if (units.length === 0) return { emissions: [], cuts }
@@ -127,7 +131,9 @@ export class FairOrder {
     writer.u64(this.#consensusUs)
     writer.u32(this.#jailed)
     for (const lastUs of this.#lastUs) writer.u64(lastUs)
-    writeUnits(writer, this.#table, this.#waiting, this.#epoch.n, this.#epoch.w)
+    const { n, w, constants } = this.#epoch
+    const below = this.#step - constants.voidRounds
+    writeUnits(writer, { table: this.#table, waiting: this.#waiting, below, n, w })
   }
 
   /** What was written, put into an order that knows nothing yet; `reader.problem` says if it was something else. */

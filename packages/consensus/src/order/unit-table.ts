@@ -11,12 +11,19 @@
  *
  * `list[i]` of section 8 is kept as the place of each unit in it, ascending over all lists; "not in the list" is no place.
  */
+import { EncodedRounds } from '../bytes/encoded-rounds.ts'
 import type { BlockName } from '../model/block.ts'
 import { compareDigests, type Unit } from './unit.ts'
 
 const ROWS_MIN = 256
+/** What a snapshot says of a unit: author, round, digest, state, superseded. */
+export const UNIT_BYTES = 1 + 8 + 32 + 1 + 1
 
 export class UnitTable {
+  /** What snapshots say of rounds all of whose units are emitted. */
+  readonly encoded: EncodedRounds
+  /** No unit is of a higher round. */
+  roundMax = 0
   readonly #n: number
   readonly #rounds: number
   readonly #ring: (Unit | undefined)[]
@@ -30,6 +37,7 @@ export class UnitTable {
   constructor(n: number, span: number) {
     this.#n = n
     this.#rounds = 1 << (32 - Math.clz32(span))
+    this.encoded = new EncodedRounds(span, n * UNIT_BYTES)
     this.#ring = new Array<Unit | undefined>(this.#rounds * n).fill(undefined)
     this.#times = new Float64Array(ROWS_MIN * n)
     this.#places = new Float64Array(ROWS_MIN * n)
@@ -55,10 +63,12 @@ export class UnitTable {
     return count
   }
 
-  /** Every unit that can be found, in no order. */
-  units(): Unit[] {
+  /** The units of a round that can be found, in no order. */
+  ofRound(round: number): Unit[] {
     const units: Unit[] = []
-    for (const head of this.#ring) for (let unit = head; unit !== undefined; unit = unit.next) units.push(unit)
+    for (let author = 0; author < this.#n; author++) {
+      for (let unit = this.first(author, round); unit !== undefined; unit = unit.next) units.push(unit)
+    }
     return units
   }
 
@@ -84,6 +94,8 @@ export class UnitTable {
       mark: -1,
     }
     if (!linked) return unit
+    this.encoded.forget(name.round)
+    this.roundMax = Math.max(this.roundMax, name.round)
     for (let other = head; other !== undefined; other = other.next) {
       if (other.state === 'emitted') unit.superseded = true
     }
@@ -140,6 +152,7 @@ export class UnitTable {
   /** Forget the versions of an author in one round for which `gone` says so. */
   drop(author: number, round: number, gone: (unit: Unit) => boolean): void {
     const at = (round & (this.#rounds - 1)) * this.#n + author
+    this.encoded.forget(round)
     const kept: Unit[] = []
     for (let unit = this.#ring[at]; unit !== undefined; unit = unit.next) if (!gone(unit)) kept.push(unit)
     this.#ring[at] = undefined
