@@ -143,6 +143,28 @@ test('QoS 2 is delivered once, though its receiver goes on at another node betwe
   await after.receive({ payload: 'next' })
 })
 
+test('a message as large as they get is ordered, whatever waits with it', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 30 }, { onStall: 'queue' })
+  const [first, second] = targets as [Target, Target]
+  using subscriber = await connect(second, 5)
+  await subscriber.subscribe('t', 1)
+  using publisher = await connect(first, 5)
+  // Nothing gets through: what comes gathers in the open bundle once enough others are under way.
+  log.cut(0)
+  const small = 32
+  for (let i = 1; i <= small; i++) {
+    publisher.send(wire.publish(5, 't', 'x'.repeat(4_000), { qos: 1, id: i }))
+    await publisher.ping()
+  }
+  publisher.send(wire.publish(5, 't', 'y'.repeat(960 * 1024 - 100), { qos: 1, id: 100 }))
+  await publisher.ping()
+  log.join(0)
+  for (let i = 1; i <= small; i++) await publisher.expectPacket('PUBACK', { id: i })
+  await publisher.expectPacket('PUBACK', { id: 100, reason: 0 })
+  for (let i = 1; i <= small; i++) await subscriber.receive()
+  assert.equal((await subscriber.receive()).payload.length, 960 * 1024 - 100)
+})
+
 test('acknowledgements leave in the order of the requests, pipelined, whatever their QoS', async () => {
   const { targets } = await cluster(4, {}, { seed: 25, turnsMax: 8 })
   const [first] = targets as [Target]

@@ -26,6 +26,8 @@ interface Entry {
   readonly verdict?: SealedVerdict | undefined
 }
 
+/** As much as surely fits into a block of the order, whatever it refers to. */
+const BYTES_MAX = (1024 - 16) * 1024
 /** Shares that are put into the log until a sealed message has its verdict. */
 const SHARES = 2
 
@@ -265,6 +267,10 @@ export class NodeLog implements OrderedLog {
   }
 
   submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
+    if (bytes.length > BYTES_MAX) {
+      queueMicrotask(() => done?.({ type: 'refused', why: 'tooLarge' }))
+      return
+    }
     const own = new Uint8Array(bytes)
     kept?.()
     this.#travel(() => this.#log.enter(this, own, done))

@@ -62,6 +62,8 @@ const BUNDLES_MAX = HELD_BUNDLES_MAX / 4
 const BUNDLES_EAGER = 8
 /** A bundle of this size leaves although many are on their way. */
 const BUNDLE_BYTES = 128 * 1024
+/** A bundle that a message would make larger than this leaves before it: both fit into a block of the order, together they need not. */
+const BUNDLE_BYTES_MAX = 976 * 1024
 /** Bytes that are submitted and not applied: above, publishers wait. */
 const SUBMITTED_BYTES_MAX = HELD_BYTES_MAX / 4
 const RETRY_MS = 50
@@ -178,6 +180,7 @@ export class BftSequencer implements Sequencer, Order {
       this.#start(command.incarnation)
       return
     }
+    if (command.type === 'publish') this.#makeRoom(command.message.payload.length)
     this.#writer.command(command)
     this.#add(
       kept === undefined && applied === undefined
@@ -190,11 +193,13 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   submitRun(run: PublishRun, author: RunAuthor, answer: Answer, here?: DispatchedHere): void {
+    this.#makeRoom(run.end - run.start + run.partsBytes)
     this.#writer.run(run, author)
     this.#add(answer, here)
   }
 
   submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void {
+    this.#makeRoom(command.message.payload.length)
     this.#writer.command(command)
     this.#add((outcome) => answer(outcome as Outcome), here)
   }
@@ -262,6 +267,10 @@ export class BftSequencer implements Sequencer, Order {
     this.#open = []
     this.#openHere = undefined
     for (const answer of answers) answer?.(STALE)
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#writer.length + bytes > BUNDLE_BYTES_MAX && this.#open.length > 0 && this.#begun) this.#send()
   }
 
   #add(answer: Answer | undefined, here?: DispatchedHere): void {
