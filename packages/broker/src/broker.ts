@@ -252,7 +252,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
             counters: this.counters,
             nowMs: monotonicMs,
             cpuUs,
-            isFast: (topic) => way(topic) === 'fast',
+            isFast: (topic) => way(topic) === 'fast' && topic.split('/').length <= settings.limits.topicLevelsMax,
             deliver: (item, choices) => this.#pipeline.routeRelayed(item, choices),
           })
     this.#sequencer =

@@ -647,11 +647,12 @@ export class Pipeline {
       this.#mark = undefined
     }
     this.#o.unordered.giveMessage(placed)
-    for (const choice of choices) this.#o.unordered.giveMember(choice, placed)
+    for (const choice of choices) this.#o.unordered.giveMember(choice, message.topic, () => placed)
   }
 
   #giveMember(choice: OutsideChoice, publisher: string, run: PublishRun, route: Route<Connection>, i: number): void {
-    this.#o.unordered.giveMember(choice, this.#unplaced(unordered(this.#message(publisher, run, route, i))))
+    const make = (): PlacedMessage => this.#unplaced(unordered(this.#message(publisher, run, route, i)))
+    this.#o.unordered.giveMember(choice, route.topic, make)
   }
 
   /** A member of each shared group for each message of a run. */

@@ -22,7 +22,8 @@ import {
   readRun,
 } from '@concordmq/state'
 
-/** Choices in one frame: a sender cuts before. */
+/** Items, and choices, in one frame: a sender cuts before. */
+export const ITEMS_MAX = 2048
 export const CHOICES_MAX = 8192
 
 export interface RelayHead {
@@ -90,6 +91,10 @@ export function eachRelayed(
   let from = 0
   const isWhole = eachItem(bundle, ({ isRun, start, end }) => {
     if (problem !== undefined) return
+    if (at === ITEMS_MAX) {
+      problem = 'a frame has too many items'
+      return
+    }
     const item = isRun ? readRunItem(bundle, start, end, run) : readMessage(bundle.subarray(start, end))
     if (typeof item === 'string') {
       problem = item
@@ -149,6 +154,7 @@ function readChoices(bytes: Uint8Array): readonly Choice[] | undefined {
     return utf8Decode(bytes, start, end)
   }
   let last = 0
+  const seen = new Set<string>()
   while (at < bytes.length) {
     if (at + 4 > bytes.length || choices.length === CHOICES_MAX) return undefined
     const [item, message] = [view.getUint16(at), view.getUint16(at + 2)]
@@ -156,6 +162,10 @@ function readChoices(bytes: Uint8Array): readonly Choice[] | undefined {
     const group = string()
     const clientId = string()
     if (group === undefined || clientId === undefined || item < last) return undefined
+    // One member of a group gets a message, and once: else a few bytes could ask for any number of copies of a large one.
+    const name = `${item}.${message}.${group}`
+    if (seen.has(name)) return undefined
+    seen.add(name)
     last = item
     choices.push({ item, message, group, clientId })
   }

@@ -297,6 +297,8 @@ test('what breaks the rules is told by name, and nothing of it throws', () => {
     [frame(4, 1).subarray(0, 8), /malformed/],
     [Buffer.concat([frame(5, 1, message('x')), Buffer.from([0, 9, 0, 0, 0, 0, 0, 0])]), /for no item/],
     [Buffer.concat([frame(6, 1, message('x')), Buffer.from([0])]), /choices/],
+    [Buffer.concat([frame(7, 1, message('x')), Buffer.alloc(8), Buffer.alloc(8)]), /choices/],
+    [frame(8, 1, ...Array.from({ length: 2049 }, () => message(''))), /too many items/],
   ] as const)
     assert.match(relay.relayed(1, 'messages', bytes) ?? 'nothing', why)
   assert.match(relay.relayed(1, 'taken', Buffer.alloc(3)) ?? 'nothing', /malformed/)

@@ -28,6 +28,7 @@ import {
   eachRelayed,
   encodeMessages,
   encodeTaken,
+  ITEMS_MAX,
   messagesHead,
   type RelayedItem,
 } from './relay-frames.ts'
@@ -162,7 +163,8 @@ export class Relay implements RelayReceiver {
     for (const choice of choices) this.#choices.push({ ...choice, item })
     this.#messages += messages
     if (taken !== undefined) this.#answers.push(taken)
-    if (this.#writer.length >= FRAME_BYTES || this.#choices.length > CHOICES_MAX / 2) this.#cut()
+    const isFull = this.#writer.items === ITEMS_MAX || this.#choices.length > CHOICES_MAX / 2
+    if (isFull || this.#writer.length >= FRAME_BYTES) this.#cut()
     this.#later()
   }
 

@@ -4,7 +4,7 @@
  * nothing of it: nothing is queued, and whoever is away gets nothing. Transient sessions' own subscriptions are the routes'.
  */
 import { Buffer } from 'node:buffer'
-import type { PublishRun, QoS } from '@concordmq/protocol'
+import { filterMatches, type PublishRun, type QoS } from '@concordmq/protocol'
 import type { Message, OutsideChoice, PlacedMessage, Subscription } from '@concordmq/state'
 import { timestampBytes, userPropertyBytes, wantsTimestamps } from '../delivery/broker-timestamps.ts'
 import { encodeRun, type Form } from '../delivery/form.ts'
@@ -59,13 +59,17 @@ export class UnorderedDelivery<C extends SessionConnection> {
     })
   }
 
-  /** One message, which bears the mark, to a member of a shared group, if that is connected here. */
-  giveMember({ group, clientId }: OutsideChoice, placed: PlacedMessage): void {
+  /**
+   * One message to a member of a shared group, if that is connected here and its subscription wants the topic; `make` makes the
+   * message, which bears the mark.
+   */
+  giveMember({ group, clientId }: OutsideChoice, topic: string, make: () => PlacedMessage): void {
     const connection = this.#driver.byClient(clientId)
     const member = this.#driver.ordered.memberOf(group, clientId)
-    const { topic, qos } = placed.message
-    if (connection === undefined || member === undefined || !this.#driver.mayReceive(connection, topic)) return
-    this.#give(connection, placed, Math.min(qos, member.qos) as QoS, idsOf([member]))
+    if (connection === undefined || member === undefined || !filterMatches(member.topicFilter, topic)) return
+    if (!this.#driver.mayReceive(connection, topic)) return
+    const placed = make()
+    this.#give(connection, placed, Math.min(placed.message.qos, member.qos) as QoS, idsOf([member]))
   }
 
   #give(connection: C, placed: PlacedMessage, qos: QoS, subscriptionIds: readonly number[]): void {
