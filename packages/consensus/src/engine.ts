@@ -170,6 +170,8 @@ export class Engine {
     this.#epochs.joining.tick(isBehind)
     const round = this.#epochs.amnesia.tick(isBehind ? 0 : this.#epochs.run.context.peers.connected)
     if (round !== undefined) this.#epochs.remembered(round)
+    this.#epochs.run.serving.tick()
+    this.#epochs.before?.serving.tick()
     this.#epochs.run.agreement.fetcher.tick()
     this.#epochs.run.agreement.fetcher.flush()
     this.#epochs.run.stall.tick(this.#epochs.run.agreement.committer.nextStep, this.#node.submissions.openMessages > 0)
@@ -287,11 +289,13 @@ export class Engine {
   /** One timer for whatever comes first; `blockUs`: the next own block. */
   #arm(blockUs: number): void {
     if (this.#epochs.halted) return
-    const { agreement, catchingUp, stall } = this.#epochs.run
+    const { agreement, catchingUp, serving, stall } = this.#epochs.run
     const deadline = Math.min(
       blockUs,
       agreement.fetcher.deadlineUs,
       catchingUp.deadlineUs,
+      serving.deadlineUs,
+      this.#epochs.before?.serving.deadlineUs ?? Number.POSITIVE_INFINITY,
       this.#epochs.joining.deadlineUs,
       this.#epochs.amnesia.deadlineUs,
       stall.deadlineUs,

@@ -51,7 +51,7 @@ export class EpochRun implements EmissionSink {
     this.#sink = sink
     this.agreement = new Agreement(context, state, this)
     const { graph, table } = this.agreement
-    this.serving = new Serving(context.outbox, table, (name) => graph.waitingBlock(name))
+    this.serving = new Serving(context, table, (name) => graph.waitingBlock(name))
     this.checkpoints = new Checkpoints(context, log.output, state.schedule, {
       certified: (certificate) => sink.certified(this, certificate),
       diverged: (step) => sink.diverged(step),

@@ -1,12 +1,14 @@
 /**
  * Gives peers the blocks they ask for (consensus.md section 6, FETCH and RANGE): from memory, or read back from the write-ahead
  * log. One answer per peer is under way at a time, of at most 4 MiB, in frames that fit; what is asked meanwhile waits in a
- * short queue, and beyond that is dropped, since whoever needs it asks again.
+ * short queue, and beyond that is dropped, since whoever needs it asks again. A question of 21 bytes may be answered by megabytes,
+ * so each peer has an allowance in the long run; who has used it up waits.
  */
 import { encodeBlock } from '../bytes/block-codec.ts'
 import { type BlocksEntry, encodeFrame } from '../bytes/frames.ts'
 import type { Block, BlockName } from '../model/block.ts'
 import type { BlockTable, Known } from './block-table.ts'
+import type { Clock } from './clock.ts'
 import type { Outbox } from './outbox.ts'
 import { readBlockRecord } from './records.ts'
 
@@ -18,10 +20,22 @@ const WAITING_MAX = 8
 /** Entries in one frame. */
 const ENTRIES_MAX = 4096
 
-/** What is asked: names, or everything from a round on. */
+/** What one peer may be given at once, and per second; and what an entry costs beside its bytes, in bytes. */
+const BURST_BYTES = 16 * 1024 * 1024
+const BYTES_PER_SECOND = 16 * 1024 * 1024
+const ENTRY_BYTES = 256
+
+/** What is asked: names, everything from a round on, or what this node made in some rounds. */
 type Request =
   | { readonly type: 'fetch'; readonly request: number; readonly names: readonly BlockName[] }
   | { readonly type: 'range'; readonly request: number; readonly round: number }
+  | { readonly type: 'own'; readonly self: number; readonly above: number; readonly upTo: number }
+
+interface Allowance {
+  /** Below 0: nothing more for now. */
+  bytes: number
+  atUs: number
+}
 
 interface Answer {
   readonly request: number
@@ -39,29 +53,48 @@ export class Serving {
   readonly #waiting: (name: BlockName) => Block | undefined
   readonly #answers = new Map<number, Answer>()
   readonly #requests = new Map<number, Request[]>()
+  readonly #clock: Clock
+  readonly #allowances = new Map<number, Allowance>()
 
-  constructor(outbox: Outbox, table: BlockTable, waiting: (name: BlockName) => Block | undefined) {
+  constructor(
+    { outbox, clock }: { readonly outbox: Outbox; readonly clock: Clock },
+    table: BlockTable,
+    waiting: (name: BlockName) => Block | undefined,
+  ) {
     this.#outbox = outbox
+    this.#clock = clock
     this.#table = table
     this.#waiting = waiting
   }
 
   ask(peer: number, request: Request): void {
-    if (!this.#answers.has(peer)) return this.#begin(peer, request)
+    if (!this.#answers.has(peer) && this.#mayAnswer(peer)) return this.#begin(peer, request)
     const waiting = this.#requests.get(peer) ?? []
-    if (waiting.length >= WAITING_MAX) return
+    const isRepeated = request.type === 'own' && waiting.some(({ type }) => type === 'own')
+    if (waiting.length >= WAITING_MAX || isRepeated) return
     waiting.push(request)
     this.#requests.set(peer, waiting)
   }
 
   /** The own blocks above a round, ascending: what a peer lacks by its status. */
   sendOwn(peer: number, self: number, above: number, upTo: number): void {
-    const own: Known[] = []
-    for (let round = Math.max(above + 1, this.#table.horizon); round <= upTo; round++) {
-      const known = this.#table.versions(round, self)
-      if (known?.accepted === true) own.push(known)
+    if (above < upTo) this.ask(peer, { type: 'own', self, above, upTo })
+  }
+
+  /** When `tick` must be called at the latest. */
+  get deadlineUs(): number {
+    let deadlineUs = Number.POSITIVE_INFINITY
+    for (const peer of this.#requests.keys()) {
+      const { bytes, atUs } = this.#allowanceOf(peer)
+      if (!this.#answers.has(peer))
+        deadlineUs = Math.min(deadlineUs, atUs + Math.ceil((-bytes / BYTES_PER_SECOND) * 1e6) + 1)
     }
-    if (own.length > 0 && !this.#answers.has(peer)) this.#start(peer, 0, own)
+    return deadlineUs
+  }
+
+  /** Answers those who had to wait for their allowance. */
+  tick(): void {
+    for (const peer of this.#requests.keys()) if (!this.#answers.has(peer)) this.#next(peer)
   }
 
   /** The link to a peer is down: nothing is owed to it. */
@@ -71,13 +104,51 @@ export class Serving {
   }
 
   #begin(peer: number, request: Request): void {
-    if (request.type === 'fetch')
-      this.#start(
-        peer,
-        request.request,
-        request.names.map((name) => this.#find(name)),
-      )
-    else this.#start(peer, request.request, this.#from(request.round))
+    switch (request.type) {
+      case 'fetch': {
+        const found = request.names.map((name) => this.#find(name))
+        return this.#start(peer, request.request, found)
+      }
+      case 'range':
+        return this.#start(peer, request.request, this.#from(request.round))
+      case 'own': {
+        const own = this.#own(request)
+        return own.length > 0 ? this.#start(peer, 0, own) : this.#next(peer)
+      }
+    }
+  }
+
+  /** The next of what a peer asked, as far as it may have it now. */
+  #next(peer: number): void {
+    const waiting = this.#requests.get(peer)
+    if (waiting === undefined || !this.#mayAnswer(peer)) return
+    const next = waiting.shift()
+    if (waiting.length === 0) this.#requests.delete(peer)
+    if (next !== undefined) this.#begin(peer, next)
+  }
+
+  #mayAnswer(peer: number): boolean {
+    return this.#allowanceOf(peer).bytes >= 0
+  }
+
+  /** As of now. */
+  #allowanceOf(peer: number): Allowance {
+    const { nowUs } = this.#clock
+    const allowance = this.#allowances.get(peer) ?? { bytes: BURST_BYTES, atUs: nowUs }
+    const earned = Math.floor(((nowUs - allowance.atUs) * BYTES_PER_SECOND) / 1e6)
+    allowance.bytes = Math.min(BURST_BYTES, allowance.bytes + earned)
+    allowance.atUs = nowUs
+    this.#allowances.set(peer, allowance)
+    return allowance
+  }
+
+  #own({ self, above, upTo }: Extract<Request, { type: 'own' }>): Known[] {
+    const own: Known[] = []
+    for (let round = Math.max(above + 1, this.#table.horizon); round <= upTo; round++) {
+      const known = this.#table.versions(round, self)
+      if (known?.accepted === true) own.push(known)
+    }
+    return own
   }
 
   #find(name: BlockName): Known | BlocksEntry {
@@ -119,8 +190,7 @@ export class Serving {
     }
     this.#flush(peer, answer, true)
     this.#answers.delete(peer)
-    const next = this.#requests.get(peer)?.shift()
-    if (next !== undefined) this.#begin(peer, next)
+    this.#next(peer)
   }
 
   #entry(known: Known): BlocksEntry | undefined {
@@ -146,6 +216,7 @@ export class Serving {
     answer.entries.push(entry)
     answer.entryBytes += bytes
     answer.sentBytes += bytes
+    this.#allowanceOf(peer).bytes -= bytes + ENTRY_BYTES
     if (answer.entries.length >= ENTRIES_MAX) this.#flush(peer, answer, false)
   }
 
