@@ -144,9 +144,13 @@ export class Link {
     if (!this.#ended) this.#queue.flush()
   }
 
-  /** Called about once a second: asks for a sign of life, and ends what gives none. */
-  tick(nowUs: number): void {
+  /**
+   * Called about once a second: asks for a sign of life, and ends what gives none. For `heldUpUs` of the time since the last call
+   * this process did not run, and could not have heard any.
+   */
+  tick(nowUs: number, heldUpUs = 0): void {
     if (this.#ended) return
+    this.#heardUs += heldUpUs
     const silentMs = (nowUs - this.#heardUs) / 1000
     if (!this.#up) {
       if ((nowUs - this.sinceUs) / 1000 > GREETING_MS_MAX) this.end({ type: 'silent', detail: 'it does not greet' })

@@ -117,3 +117,30 @@ test('a node that was killed without a word is linked again as soon as it is bac
     }
   })
 })
+
+for (const choice of ['tls', 'quic'] as const satisfies TransportChoice[]) {
+  test(`a node that stood still for longer than peers may be silent finds its links as they were, over ${choice}`, async () => {
+    const keys = makeKeys(2)
+    const addresses = await freeAddresses(2)
+    const epoch = makeTestEpoch({ keys, addresses })
+    const nodes = await Promise.all(keys.map((key) => openNode(makeMembers(epoch, key), choice)))
+    try {
+      for (const node of nodes) await node.until(() => node.links.figures().some(({ up }) => up), 'the link')
+      const before = nodes.map(({ changes }) => changes.length)
+      // Both: they are in one process.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_500)
+      for (const [i, node] of nodes.entries()) {
+        node.links.send('all', encodeFrame(3, Buffer.from('after')))
+        node.links.flush()
+        const other = nodes[1 - i] as TestNode
+        await other.until(() => other.frames.length > 0, 'a frame')
+      }
+      assert.deepEqual(
+        nodes.map(({ changes }) => changes.length),
+        before,
+      )
+    } finally {
+      await closeAll(nodes)
+    }
+  })
+}

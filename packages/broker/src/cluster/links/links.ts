@@ -104,6 +104,7 @@ export class Links {
   /** By index; undefined at this node's own. */
   #peers: (Peer | undefined)[] = []
   readonly #ticker: NodeJS.Timeout
+  #tickedUs: number
   #reopened: Promise<void> = Promise.resolve()
   #closed = false
 
@@ -111,6 +112,7 @@ export class Links {
     this.#o = options
     this.#members = options.members
     this.#refusals = new RefusalLog(options.logger, options.nowUs)
+    this.#tickedUs = options.nowUs()
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     this.#ticker.unref()
   }
@@ -476,10 +478,13 @@ export class Links {
 
   #tick(): void {
     const nowUs = this.#o.nowUs()
+    // Who was held up himself knows nothing of the silence of others: what they sent meanwhile has not been read yet.
+    const heldUpUs = Math.max(0, nowUs - this.#tickedUs - TICK_MS * 1000)
+    this.#tickedUs = nowUs
     for (const peer of this.#peers) {
       if (peer === undefined) continue
-      for (const link of [...peer.greeting]) link.tick(nowUs)
-      peer.link?.tick(nowUs)
+      for (const link of [...peer.greeting]) link.tick(nowUs, heldUpUs)
+      peer.link?.tick(nowUs, heldUpUs)
       // A peer that has kept the rules for as long as it was kept out is trusted again, step by step.
       if (peer.barMs > BAR_MS_MIN && nowUs - peer.barredUntilUs > peer.barMs * 1000) {
         peer.barMs = Math.max(BAR_MS_MIN, peer.barMs / 2)
