@@ -73,6 +73,10 @@ export class Publisher {
     return this.#client.connections
   }
 
+  get isDone(): boolean {
+    return this.sent.length === this.#o.messages && this.#underway.size === 0
+  }
+
   /** What keeps it from being done, for error messages. */
   get state(): string {
     const underway = [...this.#underway.values()].slice(0, 5)
@@ -131,7 +135,7 @@ export class Publisher {
         this.#send(client, this.#id, { number, qos, dup: false })
       }
     })
-    if (this.sent.length === messages && this.#underway.size === 0) this.#finish()
+    if (this.isDone) this.#finish()
   }
 
   #send(

@@ -20,6 +20,9 @@ export interface SubscriberOptions {
   readonly arrived?: (payload: string) => void
 }
 
+/** What clients of a node are told that the others gave up. */
+const useAnotherServer = 0x9c
+
 /** What of a padded payload says who sent it and which one it is. */
 function nameOf(payload: Buffer): string {
   return payload.subarray(0, payload.lastIndexOf(0x3a)).toString('latin1')
@@ -46,6 +49,8 @@ export class Subscriber {
   readonly messages: string[] = []
   /** `POSITION.INDEX` of each, if it asked for them. */
   readonly positions: string[] = []
+  /** Time of the order at the last message, ms since 1970, if it asked for positions. */
+  timeMs = 0
   readonly subscribed: Promise<void>
   readonly violations: string[] = []
   readonly #o: SubscriberOptions
@@ -116,7 +121,8 @@ export class Subscriber {
       this.#subscribed?.()
       this.#subscribed = undefined
     } else if (type === 'PUBREL') this.#open.delete(id)
-    else if (type === 'DISCONNECT') this.violations.push(`${this.name}: DISCONNECT with ${packet.reason}`)
+    else if (type === 'DISCONNECT' && packet.reason !== useAnotherServer)
+      this.violations.push(`${this.name}: DISCONNECT with ${packet.reason}`)
     else if (type === 'PUBLISH') {
       const message = `${packet.topic} ${nameOf(packet.payload)}`
       if (qos > 0 && dup && this.#byId.get(id) === message) return
@@ -138,6 +144,7 @@ export class Subscriber {
     if (last !== undefined && !isAfter(place, last))
       this.violations.push(`${this.name}: ${message} at ${place} after ${last}`)
     this.positions.push(place)
+    this.timeMs = Number(propertiesNamed(packet, 'concord-time')[0]) / 1000
   }
 
   #note(message: string): void {

@@ -9,11 +9,13 @@
  * The MQTT port of a node changes with each start, so clients ask for `target(node)` again.
  */
 import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type BrokerProcess, type BrokerProcessOptions, startBroker } from './broker-process.ts'
@@ -27,11 +29,23 @@ export interface ClusterProcessesOptions {
   readonly flags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
   readonly nodeFlags?: readonly string[]
+  /** Preloaded into every node: what stands between it and the world. */
+  readonly preload?: readonly string[]
+  /** What is special about one node, asked at each of its starts. */
+  readonly special?: ((node: number) => Pick<ClusterProcessesOptions, 'flags' | 'environment' | 'preload'>) | undefined
+  /** Told the addresses in the book before the first node starts. */
+  readonly beforeStart?: ((addresses: readonly string[]) => Promise<void>) | undefined
 }
 
 const concordmq = fileURLToPath(new URL('../../../packages/concordmq/bin/concordmq.js', import.meta.url))
 /** Tries to find ports that are free for both UDP and TCP. */
 const portTriesMax = 100
+/** Systems give outgoing connections higher ones: a port that is drawn here stays free while its node is dead. */
+const portMin = 12_000
+/** Four processes that start at once, on a machine that does other things. */
+const readyWithinMs = 180_000
+const logLookMs = 50
+const portMax = 32_000
 
 export class ClusterProcesses {
   readonly #o: ClusterProcessesOptions
@@ -70,19 +84,34 @@ export class ClusterProcesses {
       .join('\n')
   }
 
+  /** When a node has logged this, or if it has lately. */
+  async until(node: number, line: RegExp): Promise<void> {
+    while (!line.test(this.process(node).log)) await wait(logLookMs)
+  }
+
   /** Starts a node; the others need not run. */
   async start(node: number): Promise<void> {
-    const { directory, flags = [], environment = {}, nodeFlags = [] } = this.#o
+    const { directory, flags = [], environment = {}, nodeFlags = [], preload = [] } = this.#o
+    const own = this.#o.special?.(node) ?? {}
     this.#running[node] = await startBroker({
       directory,
-      flags: ['--secret-key-file', join(directory, `key_${node}.pem`), '--allow-anonymous-login', ...flags],
+      flags: [
+        '--secret-key-file',
+        join(directory, `key_${node}.pem`),
+        '--allow-anonymous-login',
+        ...flags,
+        ...(own.flags ?? []),
+      ],
       environment: {
         // Starting is compiling, for the most part.
         NODE_COMPILE_CACHE: join(tmpdir(), 'concordmq-cluster-compiled'),
         CONCORDMQ_SYS_INTERVAL_SECONDS: '0',
         ...environment,
+        ...own.environment,
       },
       nodeFlags,
+      preload: [...preload, ...(own.preload ?? [])],
+      readyWithinMs,
     } satisfies BrokerProcessOptions)
   }
 
@@ -127,6 +156,7 @@ export async function startCluster(options: ClusterProcessesOptions): Promise<Cl
   await promisify(execFile)(process.execPath, [
     ...[concordmq, 'address-book', 'from-list', ...addresses, '--force', '--output-dir', options.directory],
   ])
+  await options.beforeStart?.(addresses)
   const cluster = new ClusterProcesses(options)
   try {
     await cluster.startAll()
@@ -144,10 +174,14 @@ export async function freePorts(count: number): Promise<number[]> {
   try {
     for (let tries = 0; ports.length < count; tries++) {
       if (tries > count + portTriesMax) throw new Error('Found no ports that are free')
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
+      const port = randomInt(portMin, portMax)
+      const server = createServer().listen(port, '127.0.0.1')
+      const listens = await once(server, 'listening').then(
+        () => true,
+        () => false,
+      )
+      if (!listens) continue
       held.push(server)
-      const { port } = server.address() as { readonly port: number }
       const socket = createSocket('udp4')
       socket.bind(port, '127.0.0.1')
       const free = await once(socket, 'listening').then(

@@ -1,0 +1,192 @@
+/**
+ * Two of four nodes are killed: nothing can be ordered. What clients of the others see then is the operator's choice, and each of
+ * the three does as it is written (architecture section 3.5): `local` hands a message at once to this node's transient sessions, marked,
+ * and not again when it has its place; `queue` keeps it; `refuse` says so. When one node is back the order goes on by itself.
+ */
+import { type ClusterProcesses, startCluster } from '../../testkit/src/cluster-process.ts'
+import { FlowClient } from '../../testkit/src/flow-client.ts'
+import type { Received } from '../../testkit/src/wire.ts'
+import * as wire from '../../testkit/src/wire.ts'
+import { finished, folder, type Verdict } from './proof.ts'
+
+export const policies = ['local', 'queue', 'refuse'] as const
+export type Policy = (typeof policies)[number]
+
+export interface StallProofOptions {
+  readonly policy: Policy
+  readonly withinMs: number
+  readonly say?: (line: string) => void
+}
+
+const nodes = 4
+const quotaExceeded = 0x97
+/** How soon the order must go on when a quorum is back. */
+const healWithinMs = 10_000
+const beatMs = 100
+
+/** A transient client of a node that publishes numbers at QoS 1 and sees what all publish. */
+class Watcher {
+  readonly subscribed: Promise<void>
+  /** PUBACK by number. */
+  readonly answers = new Map<number, number>()
+  /** How often each text came, and how often it was marked as not ordered. */
+  readonly seen = new Map<string, number>()
+  readonly marked = new Set<string>()
+  readonly #client: FlowClient
+  readonly #waiting: { readonly holds: () => boolean; readonly resolve: () => void }[] = []
+
+  constructor(cluster: ClusterProcesses, node: number) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.subscribed = promise
+    const target = cluster.target(node)
+    if (target === undefined) throw new Error(`Node ${node} does not run`)
+    this.#client = new FlowClient(target, {
+      version: 5,
+      connect: { clientId: `watcher-${node}` },
+      onPacket: (packet, client) => {
+        if (packet.type === 'CONNACK') client.send(wire.subscribe(5, 65_535, [['stall/#', 1]]))
+        else if (packet.type === 'SUBACK') resolve()
+        else this.#received(packet)
+      },
+    })
+  }
+
+  publish(number: number, text: string): void {
+    this.#client.send(wire.publish(5, 'stall/topic', text, { qos: 1, id: number }))
+  }
+
+  /** When it holds; looked at after each packet. */
+  until(holds: () => boolean): Promise<void> {
+    if (holds()) return Promise.resolve()
+    return new Promise((resolve) => this.#waiting.push({ holds, resolve }))
+  }
+
+  close(): void {
+    this.#client.disconnect()
+  }
+
+  #received(packet: Received): void {
+    if (packet.type === 'PUBACK') this.answers.set(packet.id, packet.reason)
+    if (packet.type === 'PUBLISH') {
+      const text = packet.payload.toString()
+      this.seen.set(text, (this.seen.get(text) ?? 0) + 1)
+      const properties = wire.propertiesOf(packet, 'userProperty')
+      if (properties.some((pair) => Array.isArray(pair) && pair[0] === 'concord-ordered' && pair[1] === 'false'))
+        this.marked.add(text)
+    }
+    for (const one of this.#waiting.slice()) {
+      if (!one.holds()) continue
+      this.#waiting.splice(this.#waiting.indexOf(one), 1)
+      one.resolve()
+    }
+  }
+}
+
+export async function proveStall({ policy, withinMs, say = () => {} }: StallProofOptions): Promise<Verdict> {
+  await using directory = await folder()
+  const flags = ['--on-stall', policy]
+  await using cluster = await startCluster({ nodes, directory: directory.path, flags })
+  const violations: string[] = []
+  const figures: Record<string, number> = {}
+  try {
+    await stall(policy, cluster, {
+      violations,
+      figures,
+      say,
+      within: (all) => finished(all, withinMs, () => cluster.logs),
+    })
+  } catch (error) {
+    violations.push(error instanceof Error ? error.message : String(error))
+  }
+  return { violations, figures }
+}
+
+/** All three, one after the other. */
+export async function proveStalls(options: Omit<StallProofOptions, 'policy'>): Promise<Verdict> {
+  const violations: string[] = []
+  const figures: Record<string, number> = {}
+  for (const policy of policies) {
+    const verdict = await proveStall({ ...options, policy })
+    violations.push(...verdict.violations)
+    for (const [name, value] of Object.entries(verdict.figures)) figures[`${policy}.${name}`] = value
+  }
+  return { violations, figures }
+}
+
+interface Run {
+  readonly violations: string[]
+  readonly figures: Record<string, number>
+  readonly say: (line: string) => void
+  readonly within: (all: readonly Promise<unknown>[]) => Promise<void>
+}
+
+async function stall(
+  policy: Policy,
+  cluster: ClusterProcesses,
+  { violations, figures, say, within }: Run,
+): Promise<void> {
+  const here = await joined(cluster, 0, within)
+  const there = await joined(cluster, 1, within)
+  here.publish(1, 'before')
+  await within([here, there].map((one) => one.until(() => one.seen.has('before'))))
+  say(`${policy}: two of four are killed`)
+  await Promise.all([cluster.kill(2), cluster.kill(3)])
+  const beat = beats(here)
+  const answered = (): boolean =>
+    [...here.answers].some(([number, reason]) => number > 1 && expected(policy, here, number, reason))
+  if (policy !== 'queue') await within([here.until(answered)])
+  else await within([cluster.until(0, /"mode":"stalled"/)])
+  const during = beat.last
+  if (policy === 'queue' && there.seen.size > 1) violations.push('queue: something was delivered without its place')
+  say(`${policy}: one is back`)
+  const begunMs = performance.now()
+  await cluster.start(2)
+  const startedMs = performance.now()
+  await within([there.until(() => [...there.seen.keys()].some((text) => Number(text) > during))])
+  figures['healMs'] = Math.round(performance.now() - begunMs)
+  if (performance.now() - startedMs > healWithinMs)
+    violations.push(`${policy}: healed only after ${figures['healMs']} ms`)
+  beat.stop()
+  const taken = [...here.answers].filter(([, reason]) => reason < 0x80).map(([number]) => number)
+  await within([
+    here.until(() => here.answers.size >= beat.last),
+    ...[here, there].map((one) => one.until(() => has(one, taken))),
+  ])
+  for (const one of [here, there]) {
+    for (const [text, times] of one.seen) if (times > 1) violations.push(`${policy}: ${text} came ${times} times`)
+  }
+  if (policy !== 'local' && here.marked.size > 0) violations.push(`${policy}: deliveries are marked as not ordered`)
+  if (there.marked.size > 0) violations.push(`${policy}: the other node delivered what had no place`)
+  const refused = [...here.answers.values()].filter((reason) => reason === quotaExceeded).length
+  if (policy !== 'refuse' && refused > 0) violations.push(`${policy}: ${refused} were refused`)
+  Object.assign(figures, { published: beat.last, marked: here.marked.size, refused })
+  here.close()
+  there.close()
+}
+
+async function joined(cluster: ClusterProcesses, node: number, within: Run['within']): Promise<Watcher> {
+  const watcher = new Watcher(cluster, node)
+  await within([watcher.subscribed])
+  return watcher
+}
+
+/** Whether this answer shows that the policy is at work. */
+function expected(policy: Policy, here: Watcher, number: number, reason: number): boolean {
+  return policy === 'refuse' ? reason === quotaExceeded : here.marked.has(String(number))
+}
+
+function has(one: Watcher, numbers: readonly number[]): boolean {
+  return numbers.every((number) => number === 1 || one.seen.has(String(number)))
+}
+
+/** Publishes the numbers from 2 on, one after the other. */
+function beats(client: Watcher): { readonly last: number; stop(): void } {
+  let last = 1
+  const timer = setInterval(() => client.publish(++last, String(last)), beatMs)
+  return {
+    get last() {
+      return last
+    },
+    stop: () => clearInterval(timer),
+  }
+}
