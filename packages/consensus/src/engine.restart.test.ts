@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Cluster } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent, forbidForks } from '../testing/expectations.ts'
+import { FrameType } from './bytes/frames.ts'
 
 /** Windows so small that checkpoints come and rounds are collected within a test. */
 const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
@@ -148,6 +149,89 @@ describe('Engine that lost its log', () => {
     const nodes = new Cluster({ n: 3, seed: 81 })
     nodes.crash(1, { loseDisk: true })
     nodes.restart(1, { amnesia: true })
+    assert.equal(nodes.nodes[1]?.engine.status.mode, 'halted')
+  })
+
+  it('asks the others when its disk is empty, since that may have been wiped', () => {
+    for (let seed = 91; seed <= 94; seed++) {
+      const nodes = new Cluster({
+        n: seed % 2 === 0 ? 4 : 7,
+        seed,
+        delayUs: [200, 1500],
+        constants: small,
+        fresh: true,
+      })
+      forbidForks(nodes)
+      traffic(nodes, 60, [0, 1, 2, 3])
+      nodes.crash(1, { loseDisk: true })
+      // Its last block is with nobody but one node.
+      nodes.run(nodes.random() * 3000)
+      nodes.nodes[1]?.log.splice(0)
+      nodes.restart(1, { amnesia: 'unlessNew' })
+      assert.ok(nodes.runUntil(() => nodes.nodes[1]?.engine.status.mode === 'active', 10_000_000))
+      nodes.submit(1, 'after')
+      assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('after')), 10_000_000))
+      assert.ok(nodes.nodes[1]?.alarms.some(({ type }) => type === 'amnesia'))
+      assert.ok(nodes.nodes.every(({ alarms }) => alarms.every(({ type }) => type !== 'jailed')))
+      assertSilent(nodes)
+      assertOrdered(nodes, nodes.texts(0).length)
+    }
+  })
+})
+
+describe('Engine that does not know that it is new', () => {
+  it('begins with whoever is there, and nobody asks anybody', () => {
+    for (const n of [2, 4, 7]) {
+      const nodes = new Cluster({ n, seed: 95 + n, fresh: true })
+      forbidForks(nodes)
+      if (n > 3) nodes.crash(1)
+      const present = nodes.nodes.flatMap(({ up }, i) => (up ? [i] : []))
+      for (const node of present) nodes.submit(node, `of ${node}`)
+      assertOrdered(nodes, present.length, present)
+      for (const { sent, alarms } of nodes.nodes) {
+        assert.equal(sent.get(FrameType.ownLastRequest), undefined)
+        assert.deepEqual(alarms, [])
+      }
+      if (n < 4) continue
+      // Late, while another one is gone.
+      nodes.crash(0)
+      nodes.restart(1, { amnesia: 'unlessNew' })
+      nodes.submit(1, 'late')
+      const later = [...present.filter((node) => node !== 0), 1]
+      assertOrdered(nodes, present.length + 1, later)
+    }
+  })
+
+  it('begins although all nodes were started more than once before they met', () => {
+    const nodes = new Cluster({ n: 4, seed: 99, fresh: true })
+    forbidForks(nodes)
+    nodes.cut = () => true
+    for (let times = 0; times < 2; times++) {
+      for (let node = 0; node < 4; node++) {
+        nodes.run(1000)
+        nodes.crash(node)
+        nodes.restart(node, { amnesia: nodes.nodes[node]?.wal.length === 0 ? 'unlessNew' : false })
+      }
+    }
+    nodes.cut = () => false
+    for (let node = 0; node < 4; node++) {
+      nodes.crash(node)
+      nodes.restart(node)
+    }
+    nodes.submit(2, 'first')
+    assertOrdered(nodes, 1)
+  })
+
+  it('halts when others know blocks of it and no quorum could tell which (n=3)', () => {
+    const nodes = new Cluster({ n: 3, seed: 101, fresh: true })
+    forbidForks(nodes)
+    nodes.submit(1, 'one')
+    assertOrdered(nodes, 1)
+    nodes.crash(1, { loseDisk: true })
+    nodes.nodes[1]?.log.splice(0)
+    nodes.restart(1, { amnesia: 'unlessNew' })
+    nodes.submit(1, 'two')
+    nodes.run(5_000_000)
     assert.equal(nodes.nodes[1]?.engine.status.mode, 'halted')
   })
 })

@@ -168,14 +168,14 @@ export class Engine {
     const isBehind = this.#epochs.isBehind()
     this.#epochs.run.catchingUp.tick(need)
     this.#epochs.joining.tick(isBehind)
-    const round = this.#epochs.amnesia.tick(isBehind ? 0 : this.#epochs.run.context.peers.connected)
-    if (round !== undefined) this.#epochs.remembered(round)
+    const wasInDoubt = this.#node.journal.inDoubt
+    this.#epochs.recollect(isBehind)
     this.#epochs.run.serving.tick()
     this.#epochs.before?.serving.tick()
     this.#epochs.run.agreement.fetcher.tick()
     this.#epochs.run.agreement.fetcher.flush()
     this.#epochs.run.stall.tick(this.#epochs.run.agreement.committer.nextStep, this.#node.submissions.openMessages > 0)
-    if (round !== undefined || this.#need !== need) plan = this.#plan(this.#need)
+    if (wasInDoubt !== this.#node.journal.inDoubt || this.#need !== need) plan = this.#plan(this.#need)
     return plan?.atUs ?? Number.POSITIVE_INFINITY
   }
 
@@ -249,7 +249,10 @@ export class Engine {
   #submit(input: Extract<Input, { type: 'submit' }>): void {
     const { id, kind, bytes, keep = false } = input
     if (!this.#mayMake()) return this.#node.outbox.push({ type: 'refused', id, why: 'stopped' })
-    if (this.#node.journal.inDoubt) return this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
+    const { memory } = this.#node.journal
+    // A number is promised for ever; what is not kept can be given another one.
+    if (memory === 'lost' || (memory === 'perhaps' && (keep || this.#epochs.amnesia.isLost)))
+      return this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
     const message = this.#node.submissions.submit({ id, keep }, kind, bytes, this.#node.clock.stamp())
     if (typeof message === 'string') return this.#node.outbox.push({ type: 'refused', id, why: message })
     if (!keep) return
@@ -306,12 +309,13 @@ export class Engine {
   #mode(): Mode {
     const { context, agreement, stall } = this.#epochs.run
     if (this.#epochs.halted || agreement.committer.broken) return 'halted'
-    if (this.#node.journal.inDoubt && context.epoch.f === 0) return 'halted'
-    if (context.self < 0 || this.#node.journal.inDoubt) return 'joining'
+    const { isLost, active } = this.#epochs.amnesia
+    if (isLost && context.epoch.f === 0) return 'halted'
+    if (context.self < 0 || isLost) return 'joining'
     if (this.#epochs.joining.active) return 'syncing'
     if (stall.stalled) return 'stalled'
     if (context.epoch.n === 1) return 'solo'
-    return this.#met ? 'active' : 'syncing'
+    return this.#met && !active ? 'active' : 'syncing'
   }
 
   /** Says how the node stands whenever what an operator looks at has changed. */

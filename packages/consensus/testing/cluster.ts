@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly delayUs?: readonly [number, number]
   /** What a frame takes longer than that, µs. */
   readonly moreUs?: (from: number, to: number) => number
+  /** Nodes do not know that they are new: their hosts found an empty directory. */
+  readonly fresh?: boolean
   /** What a sync takes, µs. */
   readonly syncUs?: number
 }
@@ -173,7 +175,8 @@ export class Cluster {
     this.#random = options.seed * 2_654_435_761 + 12_345
     this.epoch = genesisOf(options.n, options.constants)
     const count = options.n + (options.newcomers ?? 0)
-    for (let i = 0; i < count; i++) this.nodes.push(new TestNode(this.#engine(i, [], 0, false), this.epoch))
+    for (let i = 0; i < count; i++)
+      this.nodes.push(new TestNode(this.#engine(i, [], 0, options.fresh === true ? 'unlessNew' : false), this.epoch))
     for (let i = 0; i < count; i++) this.input(i, { type: 'start', nowUs: this.nowUs })
   }
 
@@ -255,7 +258,7 @@ export class Cluster {
   }
 
   /** It starts again with what its disk has, and an application that has applied what it was given. */
-  restart(node: number, options: { amnesia?: boolean } = {}): void {
+  restart(node: number, options: { amnesia?: boolean | 'unlessNew' } = {}): void {
     const risen = this.#node(node)
     risen.up = true
     risen.engine = this.#engine(node, risen.wal, risen.log.length, options.amnesia ?? false)
@@ -271,7 +274,12 @@ export class Cluster {
     return this.nodes[node]!
   }
 
-  #engine(node: number, records: readonly WalRecord[], appliedPosition: number, amnesia: boolean): Engine {
+  #engine(
+    node: number,
+    records: readonly WalRecord[],
+    appliedPosition: number,
+    amnesia: boolean | 'unlessNew',
+  ): Engine {
     return Engine.open(
       {
         genesis: this.epoch,

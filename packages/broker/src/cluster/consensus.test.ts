@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { verifyProof } from '@concordmq/consensus'
@@ -93,6 +94,28 @@ test('a node that was stopped has what it missed when it is back, and takes part
     assert.equal(placement.type, 'placed')
     for (const { recorder } of cluster.nodes) await recorder.until(22, 'its own message')
     for (const { recorder } of cluster.nodes) assert.equal(recorder.hash, returned.recorder.hash)
+  } finally {
+    await cluster.stop()
+  }
+})
+
+test('a node whose directory was wiped comes back without contradicting itself, and takes part again', async () => {
+  const cluster = await TestCluster.start(4, 'tls')
+  try {
+    const [first] = cluster.nodes as [ClusterNode]
+    await Promise.all(cluster.nodes.map(({ consensus }, node) => submit(consensus, Buffer.from(`before ${node}`))))
+    await cluster.nodes[3]?.consensus.stop()
+    rmSync(join(cluster.directory, '3'), { recursive: true })
+    await cluster.restart(3)
+    const returned = cluster.nodes[3] as ClusterNode
+    await returned.recorder.untilMode('active')
+    assert.equal((await submit(returned.consensus, Buffer.from('after'))).type, 'placed')
+    for (const { recorder } of cluster.nodes) await recorder.until(5, 'what the returned node submitted')
+    for (const { recorder, consensus } of cluster.nodes) {
+      assert.equal(recorder.hash, first.recorder.hash)
+      assert.equal(consensus.status.jailed, 0)
+    }
+    assert.ok(returned.lines.some(({ fields }) => fields['event'] === 'cluster.amnesia'))
   } finally {
     await cluster.stop()
   }

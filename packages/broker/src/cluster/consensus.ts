@@ -109,7 +109,7 @@ interface Opened {
   readonly opened: OpenedWal
   readonly proofFiles: ProofFiles | undefined
   readonly used: boolean
-  readonly doubtful: boolean
+  readonly doubtful: boolean | 'unlessNew'
 }
 
 export class Consensus implements OrderedLog {
@@ -118,8 +118,8 @@ export class Consensus implements OrderedLog {
   readonly #wal: Wal
   /** What the log held at the start, until the engine has it. */
   #records: Iterable<WalRecord>
-  /** The end of the log may have been lost. */
-  readonly #doubtful: boolean
+  /** The end of the log may have been lost; `unlessNew`: there is none, which may be because all of it was. */
+  readonly #doubtful: boolean | 'unlessNew'
   readonly #clock = new WallClock()
   readonly #verifier = new Verifier()
   readonly #proofs: Proofs
@@ -218,7 +218,13 @@ export class Consensus implements OrderedLog {
             cryptography: nodeCryptography(privateKey),
             logger,
           })
-    const consensus = new Consensus(options, { members, claim, opened, proofFiles, used, doubtful: lost || doubtful })
+    // A directory that was wiped looks like that of a new node. A node alone has nobody to ask.
+    const isFresh = opened.empty && !used && genesis.n > 1
+    const doubt = (lost || doubtful) && genesis.f > 0
+    const consensus = new Consensus(options, {
+      ...{ members, claim, opened, proofFiles, used },
+      doubtful: isFresh ? 'unlessNew' : doubt,
+    })
     return consensus
   }
 
@@ -259,7 +265,7 @@ export class Consensus implements OrderedLog {
         cryptography: this.#cryptography,
         seed: randomInt(0xffff_ffff),
         appliedPosition: application.nextPosition,
-        amnesia: this.#doubtful && genesis.f > 0,
+        amnesia: this.#doubtful,
       },
       this.#records,
     )

@@ -5,14 +5,18 @@
  * since it had q parents of the round before, and these and the q answers share a correct author. From M+2 on it is free.
  *
  * Who answers stays awake until its steps have passed what it said; an idle cluster would never get the asker that far.
+ *
+ * A node without a log may as well be new. It is, if q others with itself never saw a block of it: what it may have made reached f
+ * nodes at most. Only once somebody saw one does it ask. Where blocks were collected, so that they may be forgotten, it begins above.
  */
 import { decodeBlock, encodeBlock } from '../bytes/block-codec.ts'
 import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
-import { encodeFrame, type Frame, ownLastContent } from '../bytes/frames.ts'
+import { encodeFrame, type Frame, ownLastContent, type PeerStatus } from '../bytes/frames.ts'
 import { sameBytes } from '../bytes/order.ts'
 import type { Block } from '../model/block.ts'
 import type { Agreement } from './agreement.ts'
 import type { EpochContext } from './context.ts'
+import type { Journal } from './journal.ts'
 import { readBlockRecord } from './records.ts'
 
 const ASK_US = 1_000_000
@@ -28,9 +32,12 @@ interface Told {
 export class Amnesia {
   /** Whether this node still has to find out. */
   active: boolean
+  /** Whether blocks are lost for certain: the log is, or somebody saw one that this node does not know. */
+  isLost: boolean
   readonly #context: EpochContext
   readonly #agreement: Agreement
   readonly #nonce: Uint8Array
+  readonly #mayBeNew: boolean
   /** The newest own blocks of peers; round 0: none. */
   readonly #answers = new Map<number, Block | undefined>()
   /** What peers were answered last. */
@@ -43,11 +50,13 @@ export class Amnesia {
   constructor(
     context: EpochContext,
     agreement: Agreement,
-    given: { readonly active: boolean; readonly nonce: Uint8Array },
+    given: { readonly memory: Journal['memory']; readonly nonce: Uint8Array },
   ) {
     this.#context = context
     this.#agreement = agreement
-    this.active = given.active
+    this.active = given.memory !== 'whole'
+    this.isLost = given.memory === 'lost'
+    this.#mayBeNew = given.memory === 'perhaps'
     this.#nonce = given.nonce
   }
 
@@ -57,15 +66,39 @@ export class Amnesia {
   }
 
   get deadlineUs(): number {
-    return this.active ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
+    return this.isLost ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
   }
 
   /**
    * Asks who has not answered, of these peers (bit i: peer i); once enough is known, answers from which round on blocks may be
-   * made.
+   * made. `statuses`: what peers said last, by index.
    */
-  tick(peers: number): number | undefined {
+  tick(peers: number, statuses: readonly (PeerStatus | undefined)[]): number | undefined {
     if (!this.active) return undefined
+    const round = (this.#mayBeNew ? this.#newFrom(statuses) : undefined) ?? this.#lostUpTo(peers)
+    if (round === undefined) return undefined
+    this.active = false
+    this.isLost = false
+    return round
+  }
+
+  /** Where a node begins of which q - 1 others have no block. */
+  #newFrom(statuses: readonly (PeerStatus | undefined)[]): number | undefined {
+    const { epoch, self } = this.#context
+    const collected: number[] = []
+    for (const status of statuses) {
+      if (status === undefined) continue
+      if ((status.lastRounds[self] ?? 0) > 0) this.isLost = true
+      else collected.push(status.collectedRound)
+    }
+    if (self < 0 || collected.length < epoch.q - 1) return undefined
+    // As many as may lie have collected more: one of those that do not has collected this much.
+    const highest = collected.sort((one, other) => other - one)[epoch.w - 1] ?? collected.at(-1) ?? 0
+    return this.#agreement.committer.nextStep > highest ? highest + 1 : undefined
+  }
+
+  #lostUpTo(peers: number): number | undefined {
+    if (!this.isLost) return undefined
     const { clock, outbox, epoch } = this.#context
     if (clock.nowUs >= this.#askedAtUs + ASK_US) {
       this.#askedAtUs = clock.nowUs
@@ -77,9 +110,7 @@ export class Amnesia {
     const counted = [...this.#answers.values()].filter((block) => block === undefined || this.#isHere(block))
     if (counted.length < epoch.q) return undefined
     const highest = counted.reduce((round, block) => Math.max(round, block?.round ?? 0), 0)
-    if (this.#agreement.committer.nextStep <= highest + 1) return undefined
-    this.active = false
-    return highest + 2
+    return this.#agreement.committer.nextStep > highest + 1 ? highest + 2 : undefined
   }
 
   /** A peer lost its log. It is told of the newest own block; the same again if it asks again. */

@@ -26,7 +26,7 @@ import { MUTE } from './maker.ts'
 import { Pacer } from './pacer.ts'
 import { Peers } from './peers.ts'
 import type { Random } from './random.ts'
-import type { CheckpointRecord } from './records.ts'
+import { type CheckpointRecord, perhapsLost } from './records.ts'
 import { type EpochState, freshState, readState } from './snapshot.ts'
 
 /** A link between epochs as it stands in the write-ahead log. */
@@ -77,23 +77,27 @@ export class Epochs {
   start(): void {
     const { context, agreement } = this.run
     const { epoch } = context
-    if (this.#node.options.amnesia || this.#node.journal.inDoubt) {
-      this.#node.journal.doubt({ epoch: epoch.number, round: 0 })
+    const { journal } = this.#node
+    const { amnesia } = this.#node.options
+    if (amnesia === true) journal.memory = 'lost'
+    else if (amnesia === 'unlessNew' && !journal.inDoubt) journal.memory = 'perhaps'
+    if (journal.inDoubt) {
+      journal.doubt({ epoch: epoch.number, round: journal.memory === 'lost' ? 0 : perhapsLost })
       agreement.maker.roundMin = MUTE
       this.amnesia = this.#amnesiaOf(context)
-      this.#node.outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
+      if (journal.memory === 'lost') this.#node.outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
     }
     this.#tellEpoch()
     if (!this.#node.journal.inDoubt) this.#node.sealing.giveShares()
   }
 
-  /** Peers told enough about the blocks of before: from this round on, and with fresh numbers, this node is heard again. */
-  remembered(round: number): void {
-    const { context, agreement } = this.run
-    this.#node.journal.doubt({ epoch: context.epoch.number, round })
-    agreement.maker.roundMin = round
-    const highest = this.#node.output.positions.highestSeq(context.self)
-    this.#node.submissions.reserve(highest + 1 + 2 * context.epoch.constants.seqWindow)
+  /** From which round on blocks may be made, when that was in doubt and is known now. */
+  recollect(isBehind: boolean): void {
+    const { context, catchingUp } = this.run
+    const wasLost = this.amnesia.isLost
+    const round = this.amnesia.tick(isBehind ? 0 : context.peers.connected, catchingUp.statuses)
+    if (this.amnesia.isLost && !wasLost) this.#node.outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
+    if (round !== undefined) this.#remembered(round)
   }
 
   /** A peer says how far it is, and in which epoch. */
@@ -164,6 +168,20 @@ export class Epochs {
     this.#node.sealing.enter(next)
     const context = this.#contextOf(next)
     this.#begin(context, freshState(next, context.domain, consensusUs))
+  }
+
+  /**
+   * Peers told enough about the blocks of before: from this round on, and with fresh numbers, this node is heard again. What was
+   * submitted meanwhile has old numbers.
+   */
+  #remembered(round: number): void {
+    const { context, agreement } = this.run
+    this.#node.journal.doubt({ epoch: context.epoch.number, round })
+    agreement.maker.roundMin = round
+    if (round === 1) return
+    for (const id of this.#node.submissions.abandon()) this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
+    const highest = this.#node.output.positions.highestSeq(context.self)
+    this.#node.submissions.reserve(highest + 1 + 2 * context.epoch.constants.seqWindow)
   }
 
   #tellEpoch(): void {
@@ -303,7 +321,7 @@ export class Epochs {
   }
 
   #amnesiaOf(context: EpochContext): Amnesia {
-    return new Amnesia(context, this.run.agreement, { active: this.#node.journal.inDoubt, nonce: this.#nonce })
+    return new Amnesia(context, this.run.agreement, { memory: this.#node.journal.memory, nonce: this.#nonce })
   }
 
   #joiningOf(context: EpochContext): Joining {

@@ -13,6 +13,7 @@ import {
   checkpointRecord,
   type DoubtRecord,
   doubtRecord,
+  perhapsLost,
   RecordKind,
   seqRecord,
   submissionRecord,
@@ -33,8 +34,8 @@ export class Journal {
   readonly #submissions: Submissions
   /** Links to all epochs so far, in their bytes. */
   readonly links: Uint8Array[] = []
-  /** This node does not know which blocks it made (`amnesia.ts`). */
-  inDoubt = false
+  /** Whether this node knows which blocks it made (`amnesia.ts`); `perhaps`: its log is its first one, or an earlier one was lost. */
+  memory: 'whole' | 'lost' | 'perhaps' = 'whole'
   /** The newest certificate. */
   certificate: Uint8Array | undefined
   #bases: Base[] = []
@@ -44,6 +45,10 @@ export class Journal {
   constructor(outbox: Outbox, submissions: Submissions) {
     this.#outbox = outbox
     this.#submissions = submissions
+  }
+
+  get inDoubt(): boolean {
+    return this.memory !== 'whole'
   }
 
   /** A checkpoint that the log already has. */
@@ -59,15 +64,21 @@ export class Journal {
 
   /** An earlier log is lost or in doubt, or no more: then own blocks of the epoch begin with `round`. */
   doubt(record: DoubtRecord): void {
-    this.inDoubt = record.round === 0
+    this.restoreDoubt(record.round)
     this.#outbox.persistThen([this.#outbox.record(RecordKind.doubt, doubtRecord(record))])
+  }
+
+  /** What a record of `doubt` says. */
+  restoreDoubt(round: number): void {
+    this.memory = round === 0 ? 'lost' : round === perhapsLost ? 'perhaps' : 'whole'
   }
 
   checkpoint(record: Omit<CheckpointRecord, 'since'>): void {
     const records: WalRecord[] = this.links.map((link) => this.#outbox.record(RecordKind.epoch, link))
     if (this.certificate !== undefined) records.push(this.#outbox.record(RecordKind.certificate, this.certificate))
     if (this.inDoubt) {
-      records.push(this.#outbox.record(RecordKind.doubt, doubtRecord({ epoch: record.epoch, round: 0 })))
+      const round = this.memory === 'lost' ? 0 : perhapsLost
+      records.push(this.#outbox.record(RecordKind.doubt, doubtRecord({ epoch: record.epoch, round })))
     }
     records.push(this.#outbox.record(RecordKind.seq, seqRecord(this.#submissions.reserved)))
     for (const message of this.#submissions.kept()) {

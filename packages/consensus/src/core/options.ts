@@ -13,7 +13,10 @@ export interface EngineOptions {
   readonly seed: number
   /** Positions below this one are kept by the application: need not be emitted again. */
   readonly appliedPosition: number
-  /** The write-ahead log is lost or in doubt: the node may have made blocks that it no longer knows (section 11). */
-  readonly amnesia: boolean
+  /**
+   * The write-ahead log is lost or in doubt: the node may have made blocks that it no longer knows (section 11). `unlessNew`: there
+   * is none, and whether there ever was one only the others can tell.
+   */
+  readonly amnesia: boolean | 'unlessNew'
   readonly tunables?: Partial<Tunables>
 }

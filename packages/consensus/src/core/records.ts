@@ -20,8 +20,8 @@ export const RecordKind = {
   /** Submission numbers below this one may have been used: u64. */
   seq: 3,
   /**
-   * An earlier log is lost or in doubt (round 0), or that is over, and own blocks of the epoch may be of this round and higher
-   * ones: epoch u32 | round u64.
+   * An earlier log is lost or in doubt (round 0), or may never have been (`perhapsLost`), or that is over, and own blocks of the
+   * epoch may be of this round and higher ones: epoch u32 | round u64.
    */
   doubt: 8,
   /** An own message that was promised to be kept and is in no block yet. */
@@ -118,6 +118,9 @@ export function readCheckpointRecord(bytes: Uint8Array): CheckpointRecord {
     state: reader.raw(reader.left),
   }
 }
+
+/** As the round of a `DoubtRecord`: this log is the node's first one, or an earlier one was lost. */
+export const perhapsLost = Number.MAX_SAFE_INTEGER
 
 /** `round` 0: in doubt. */
 export interface DoubtRecord {

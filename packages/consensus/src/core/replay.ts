@@ -35,7 +35,7 @@ interface ReplayPlan {
 /** Begins where the log allows it, and tells again what is behind that. */
 export function replay(node: NodeParts, epochs: Epochs, records: Iterable<WalRecord>): void {
   const { isBroken, base, links } = planReplay(records, node.options.appliedPosition)
-  if (isBroken) node.journal.inDoubt = true
+  if (isBroken) node.journal.memory = 'lost'
   if (base !== undefined) epochs.resume(base, links)
   for (const record of records) {
     node.outbox.usedMark(record.mark)
@@ -87,8 +87,8 @@ function replayRecord(node: NodeParts, epochs: Epochs, { kind, mark, bytes }: Wa
     }
     case RecordKind.doubt: {
       const { epoch, round } = readDoubtRecord(bytes)
-      node.journal.inDoubt = round === 0
-      if (epoch === epochs.run.context.epoch.number) {
+      node.journal.restoreDoubt(round)
+      if (!node.journal.inDoubt && epoch === epochs.run.context.epoch.number) {
         epochs.run.agreement.maker.resume({ last: 0, lastTsUs: 0, roundMin: round })
       }
       return
