@@ -123,6 +123,22 @@ test('a client that goes on at another node before the verdict has its QoS 2 mes
   await subscriber.receive({ topic: 'end' })
 })
 
+test('many small ones share few submissions, since each costs a key agreement with every node', async () => {
+  const { targets, log } = await sealingCluster({ log: { turnsMax: 1, lagMax: 0 } })
+  using subscriber = await connect(targets[1] as Target, 5)
+  await subscriber.subscribe('#', 1)
+  using publisher = await connect(targets[0] as Target, 5)
+  log.stall()
+  for (let i = 0; i < 60; i++) {
+    publisher.send(wire.publish(5, 'bids/1', `${i}`, { qos: 1, id: i + 1 }))
+    await publisher.ping()
+  }
+  log.heal()
+  for (let i = 0; i < 60; i++) await publisher.expectPacket('PUBACK', { id: i + 1, reason: 0 })
+  for (let i = 0; i < 60; i++) await subscriber.receive({ payload: `${i}` })
+  assert.equal(log.entries.filter(({ message }) => message.kind === 4).length, 9)
+})
+
 test('retained, queued, shared and expiring: after the verdict it is a message like any other', async () => {
   const { targets } = await sealingCluster()
   using session = await connect(targets[1] as Target, 5, kept('s'))

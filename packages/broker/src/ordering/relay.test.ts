@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { PublishRun } from '@concordmq/protocol'
 import { BundleWriter, type Message } from '@concordmq/state'
 import fc from 'fast-check'
+import type { OrderedLogNode } from '../model/ordered-log.ts'
 import type { RelayKind } from '../model/relay.ts'
 import { Counters } from '../telemetry/counters.ts'
 import { Relay, WINDOW_BYTES } from './relay.ts'
@@ -21,6 +22,8 @@ interface Rig {
   readonly dropped: string[]
   /** Payloads that were given to clients here. */
   readonly given: string[]
+  /** The book, which may change. */
+  readonly nodes: OrderedLogNode[]
   /** What each delivery costs, µs of CPU. */
   cost: number
 }
@@ -32,14 +35,11 @@ function rigOf(nodes = 4): Rig {
   const dropped: string[] = []
   const given: string[] = []
   let cpuUs = 0
+  const book = Array.from({ length: nodes }, (_, i) => ({ publicKey: new Uint8Array(65), keyId: `${i}`, address: '' }))
   const relay: Relay = new Relay({
     log: {
       node: 0,
-      nodes: Array.from({ length: nodes }, (_, i) => ({
-        publicKey: new Uint8Array(65),
-        keyId: `${i}`,
-        address: '',
-      })),
+      nodes: book,
       relay: {
         send: (to, kind, bytes) => sent.push({ to, kind, bytes: Uint8Array.from(bytes) }),
         flush() {},
@@ -55,7 +55,7 @@ function rigOf(nodes = 4): Rig {
       else for (let i = 0; i < item.run.count; i++) given.push(Buffer.from(item.run.copyPayload(i)).toString())
     },
   })
-  const rig: Rig = { relay, counters, sent, dropped, given, cost: 0 }
+  const rig: Rig = { relay, counters, sent, dropped, given, nodes: book, cost: 0 }
   return rig
 }
 
@@ -240,6 +240,38 @@ test('without a quorum publishers are stopped, and go on when it is back', async
   }
   assert.equal(answered, number)
   assert.ok(goesOn)
+  relay.close()
+})
+
+test('an epoch that gives nodes other numbers loses nothing and repeats nothing: a node is known by its key', async () => {
+  const rig = rigOf()
+  const { relay, sent, given, nodes } = rig
+  relay.linked(1, true)
+  relay.relayed(1, 'messages', frame(7, 1, message('a')))
+  let taken = 0
+  relay.submitMessage({ type: 'publish', message: message('x') }, [], () => taken++)
+  await turn()
+  const life = lifeOf(sent[0] as Sent)
+  relay.relayed(1, 'taken', encodeTaken({ life, number: 1 }))
+  assert.equal(taken, 0)
+  // Node 1 is node 2 now, node 2 is gone, and there are three.
+  const [own, one, , three] = nodes.splice(0)
+  nodes.push(...[own, three, one].flatMap((node) => node ?? []))
+  relay.epochChanged()
+  // Of three nodes all are needed.
+  for (const node of [1, 2]) relay.linked(node, true)
+  relay.relayed(2, 'messages', frame(7, 1, message('a')))
+  assert.deepEqual(given, ['a'])
+  await turn()
+  assert.deepEqual(
+    sent
+      .slice(1)
+      .map(({ to, kind }) => `${to} ${kind}`)
+      .sort(),
+    ['1 messages', '1 taken', '2 taken'],
+  )
+  relay.relayed(1, 'taken', encodeTaken({ life, number: 1 }))
+  assert.equal(taken, 1)
   relay.close()
 })
 

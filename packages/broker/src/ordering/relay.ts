@@ -107,6 +107,8 @@ export class Relay implements RelayReceiver {
   #answers: (() => void)[] = []
   // Frames with QoS 1, by number: those that no quorum has, and before them those that a linked node lacks.
   readonly #held: Held[] = []
+  /** So many of them, the first ones, a quorum has. */
+  #answered = 0
   #heldBytes = 0
   #settled = 0
   readonly #forRoom: (() => void)[] = []
@@ -222,14 +224,24 @@ export class Relay implements RelayReceiver {
 
   /** Sends what a node lacks, as far as its window goes. */
   #catchUp(peer: Peer): void {
-    const last = this.#held.at(-1)
-    const from = Math.max(peer.sent, peer.taken)
-    if (last === undefined || last.number <= from) return
-    for (const { number, bytes } of this.#held) {
-      if (number <= from) continue
+    if (peer.underWayBytes >= WINDOW_BYTES) return
+    for (let i = this.#firstAbove(Math.max(peer.sent, peer.taken)); i < this.#held.length; i++) {
+      const { number, bytes } = this.#held[i] as Held
       if (peer.underWayBytes >= WINDOW_BYTES) return
       this.#send(peer, number, bytes)
     }
+  }
+
+  /** Index of the first held frame with a higher number. There may be very many. */
+  #firstAbove(number: number): number {
+    let low = 0
+    let high = this.#held.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#held[middle] as Held).number <= number) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #taken(peer: Peer, bytes: Uint8Array): string | undefined {
@@ -260,9 +272,10 @@ export class Relay implements RelayReceiver {
       this.#settled = Math.max(this.#settled, taken[this.#others - 1] ?? 0)
     }
     const answered: (readonly (() => void)[])[] = []
-    for (const held of this.#held) {
+    for (; this.#answered < this.#held.length; this.#answered++) {
+      const held = this.#held[this.#answered] as Held
       if (held.number > this.#settled) break
-      if (held.answers.length > 0) answered.push(held.answers)
+      answered.push(held.answers)
       held.answers = NOBODY
     }
     this.#letGo()
@@ -282,6 +295,7 @@ export class Relay implements RelayReceiver {
       gone++
     }
     this.#held.splice(0, gone)
+    this.#answered -= gone
   }
 
   /** How many linked nodes were not sent a frame. */

@@ -30,6 +30,8 @@ export interface SealedSubmissionsOptions {
 
 /** A submission of this size leaves at once; with the largest packet on top it still fits into a block. */
 const CONTENT_BYTES = 32 * 1024
+/** While so many are under way, one that is small waits for one of them: each costs a key agreement with every node. */
+const EAGER = 8
 const RETRY_MS = 50
 const STALE: Outcome = { type: 'stale' }
 /** Implementation specific error: the message cannot be opened, and was not published. */
@@ -81,7 +83,11 @@ export class SealedSubmissions {
     this.#writer.command(command)
     this.#open.push(answer)
     if (this.#writer.length >= CONTENT_BYTES) this.#send()
-    else this.#turn ??= setImmediate(() => this.#send())
+    else this.#later()
+  }
+
+  #later(): void {
+    if (this.#underWay.size < EAGER) this.#turn ??= setImmediate(() => this.#send())
   }
 
   /** Nobody waits for an answer any more: this life of the node is over. */
@@ -162,6 +168,7 @@ export class SealedSubmissions {
   #settle(number: number, submission: Submission): void {
     this.#underWay.delete(number)
     this.bytes -= submission.content.length
+    if (this.#open.length > 0) this.#later()
     this.#o.roomChanged()
   }
 }
