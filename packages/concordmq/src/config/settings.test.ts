@@ -62,6 +62,18 @@ test('loadConfiguration() puts flags over environment over file over defaults, a
   assert.equal(origins.get('sys.interval-seconds'), undefined)
 })
 
+test('loadConfiguration() takes topics by file and environment, and says which of them is none', () => {
+  assert.deepEqual(load('[ordering]\nfast = ["telemetry/#", "off"]\n').settings['ordering.fast'], [
+    'telemetry/#',
+    'off',
+  ])
+  const { settings } = load('', { CONCORDMQ_ORDERING_SEALED: 'bids/+,votes' })
+  assert.deepEqual(settings['ordering.sealed'], ['bids/+', 'votes'])
+  const error = refusal(() => load('[ordering]\nfast = ["a", "$SYS/#", "b#"]\n'))
+  assert.match(error.message, /"\$SYS\/#" begins with \$/)
+  assert.match(error.message, /"b#" is no topic filter/)
+})
+
 test('loadConfiguration() counts relative paths from where they are written', () => {
   const { settings } = load('data-dir = "state"\n[tls]\ncert-file = "/etc/x.crt"\n', { SECRET_KEY_FILE: 'key.pem' })
   assert.equal(settings['data-dir'], join(directory, 'state'))
