@@ -12,6 +12,7 @@ import type { Epoch } from '../model/epoch.ts'
 import type { Domain } from './domain.ts'
 import { compareBytes, sameBytes } from './order.ts'
 import { Reader } from './reader.ts'
+import { hasRepeated } from './repeated.ts'
 import { Writer } from './writer.ts'
 
 export const digestBytes = 32
@@ -306,13 +307,13 @@ function orderProblem(references: readonly Reference[], reports: number): string
   return undefined
 }
 
-/** V5. That no two are of one (author, round) is looked for among few, so pairwise within a round. */
+/** V5. */
 function parentsProblem(header: Header, epoch: Epoch): string | undefined {
   const { references, round } = header
   let directAuthors = 0
   let count = 0
-  for (let i = 0; i < references.length; i++) {
-    const reference = references[i] as Reference
+  const older: Reference[] = []
+  for (const reference of references) {
     if (!reference.parent) continue
     if (reference.round >= round) return 'parent is not of a lower round'
     if (reference.round === round - 1) {
@@ -320,15 +321,9 @@ function parentsProblem(header: Header, epoch: Epoch): string | undefined {
       if ((directAuthors & bit) !== 0) return 'two parents of one author and round'
       directAuthors |= bit
       count++
-    } else {
-      for (let j = 0; j < i; j++) {
-        const other = references[j] as Reference
-        if (other.parent && other.author === reference.author && other.round === reference.round) {
-          return 'two parents of one author and round'
-        }
-      }
-    }
+    } else older.push(reference)
   }
+  if (hasRepeated(older, compareOrigins)) return 'two parents of one author and round'
   return round > 1 && count < epoch.q ? 'too few parents of the round before' : undefined
 }
 
@@ -342,11 +337,9 @@ function reportsProblem(header: Header, reports: number, epoch: Epoch): string |
     if (report.round < oldest || report.round > newest) return 'reported unit is out of the window'
     if (report.author === author) return 'report of an own unit'
     if (report.recvUs > tsUs) return 'report is later than the block'
-    for (let j = 0; j < references.length; j++) {
-      if (j !== i && sameName(report, references[j] as Reference)) return 'unit is named twice'
-    }
   }
-  return undefined
+  // Parents that are no reports are in strict order, so a name that stands twice is that of a report.
+  return reports > 0 && hasRepeated(references, compareNamed) ? 'unit is named twice' : undefined
 }
 
 /** V6: of the author's own blocks at most one, as a parent. */
@@ -356,8 +349,12 @@ function ownProblem(header: Header): string | undefined {
   return own > 1 ? 'more than one own parent' : undefined
 }
 
-function sameName(a: Reference, b: Reference): boolean {
-  return a.author === b.author && a.round === b.round && compareBytes(a.digest, b.digest) === 0
+function compareOrigins(a: Reference, b: Reference): number {
+  return a.round - b.round || a.author - b.author
+}
+
+function compareNamed(a: Reference, b: Reference): number {
+  return compareOrigins(a, b) || compareBytes(a.digest, b.digest)
 }
 
 function refuse(problem: string): { readonly ok: false; readonly problem: string } {
