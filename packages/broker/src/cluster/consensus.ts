@@ -17,6 +17,7 @@ import {
 import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
+import { consensusDirectory, proofsDirectory } from '../storage/cluster-directory.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { Applicant, type Application } from './admission/applicant.ts'
 import { Doorkeeper } from './admission/doorkeeper.ts'
@@ -193,7 +194,7 @@ export class Consensus implements OrderedLog {
     const { used, doubtful } = await claimDirectory(claim)
     const opened = await Wal.open({
       files,
-      directory: join(directory, 'consensus'),
+      directory: join(directory, consensusDirectory),
       sync: durability === 'fsync',
       logger,
       onDurable: (barrier) => consensus.#durable(barrier),
@@ -213,7 +214,7 @@ export class Consensus implements OrderedLog {
         : await ProofFiles.open({
             genesis,
             files,
-            directory: join(directory, 'proofs'),
+            directory: join(directory, proofsDirectory),
             bytesMax: proofBytesMax,
             cryptography: nodeCryptography(privateKey),
             logger,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
-import { ConcordError, checkData, exportData, importData, repairData } from '@concordmq/broker'
+import { ConcordError, checkData, type DataReport, exportData, importData, repairData } from '@concordmq/broker'
 import { CommandError, configurationError, errorCode, fileProblem } from '../command-error.ts'
 import { loadConfiguration } from '../config/settings.ts'
 import { ExitCode } from '../exit-codes.ts'
@@ -20,6 +20,7 @@ export interface Place {
 
 export async function checkNodeData(place: Place, { json }: { readonly json: boolean }): Promise<void> {
   const report = await told(() => checkData(placeOf(place)))
+  refuseForeign(place, report)
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : reportText(report))
   if (!report.clean) process.exitCode = ExitCode.damaged
 }
@@ -92,11 +93,32 @@ export async function importNodeData(
 function placeOf({ directory, dataDir }: Place): string {
   if (dataDir !== undefined) return dataDir
   if (existsSync(join(directory, 'state.sqlite')) || existsSync(join(directory, 'unfinished'))) return directory
-  const configuration = loadConfiguration({ directory, file: undefined, flags: [], environment: process.env })
-  const quiet = { error() {}, warn() {}, info() {}, debug() {}, debugEnabled: false }
+  const configuration = configurationOf(directory)
   const place = dataPlace(configuration, prepareKey(configuration, quiet))
   if (place !== undefined) return place
   throw configurationError('This node keeps nothing: durability is memory', 'Name a data directory with --data-dir')
+}
+
+/** Where the data are found by the node's configuration they must be that node's. */
+function refuseForeign({ directory, dataDir }: Place, { cluster, directory: found }: DataReport): void {
+  if (dataDir !== undefined || cluster === undefined || cluster.key === '' || found === directory) return
+  const configuration = configurationOf(directory)
+  const { id } = prepareKey(configuration, quiet)
+  const network = configuration.settings['cluster.network']
+  const [theirs, own] =
+    cluster.key === id
+      ? [`the network "${cluster.network}"`, `"${network}"`]
+      : [`the node with the key ${cluster.key}`, `the key ${id}`]
+  if (cluster.key === id && cluster.network === network) return
+  throw new CommandError(ExitCode.configuration, `${found} belongs to ${theirs}, and this node has ${own}`, {
+    remedy: 'Name the directory with --data-dir to look at it all the same',
+  })
+}
+
+const quiet = { error() {}, warn() {}, info() {}, debug() {}, debugEnabled: false }
+
+function configurationOf(directory: string): ReturnType<typeof loadConfiguration> {
+  return loadConfiguration({ directory, file: undefined, flags: [], environment: process.env })
 }
 
 async function writeLines(lines: AsyncIterable<string>, output: NodeJS.WritableStream, first = ''): Promise<void> {

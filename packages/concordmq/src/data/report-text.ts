@@ -2,7 +2,7 @@
 import type { DataProblem, DataReport } from '@concordmq/broker'
 
 export function reportText(report: DataReport): string {
-  const { clean, foreign, tornBytes } = report
+  const { clean, cluster, foreign, tornBytes } = report
   const lines = [
     `${report.directory}: ${clean ? 'whole' : 'DAMAGED'}, ${report.bytes} bytes`,
     `  position ${report.position}, ${new Date(report.timeMs).toISOString()}`,
@@ -11,6 +11,13 @@ export function reportText(report: DataReport): string {
     `  ${report.retained} retained messages, ${report.retainedBytes} bytes`,
     `  log: ${report.logSegments} segments, ${report.logGroups} groups of changes`,
   ]
+  if (cluster !== undefined) {
+    const { network, genesis, key, segments, records } = cluster
+    lines.push(
+      `  node ${key} of the network "${network}" with the book ${genesis.slice(0, 16)}`,
+      `  consensus log: ${segments} segments, ${records} records${cluster.tornBytes > 0 ? `; harmless: ${cluster.tornBytes} bytes unfinished at its end` : ''}`,
+    )
+  }
   if (tornBytes > 0) {
     lines.push(
       `  harmless: a crash left ${tornBytes} bytes unfinished at the end of the log; they were never acknowledged`,

@@ -7,13 +7,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Epoch } from '@concordmq/consensus'
-import { ConcordError, reasonOf } from '../../errors.ts'
+import { ConcordError } from '../../errors.ts'
 import type { Files } from '../../model/files.ts'
+import { type ClusterOwner, clusterFormat, ownerFile, parseOwner } from '../../storage/cluster-directory.ts'
 import { keyIdOfPoint } from '../identity/node-keys.ts'
-
-const FILE = 'cluster.json'
-/** Newest format of the consensus log that this version reads. */
-const FORMAT = 1
 
 export interface DirectoryClaim {
   readonly directory: string
@@ -31,22 +28,13 @@ export interface ClaimedDirectory {
   readonly doubtful: boolean
 }
 
-interface Owner {
-  readonly format: number
-  readonly network: string
-  readonly genesis: string
-  readonly key: string
-  /** Something was written to the log: should it be empty later, it was lost. */
-  readonly used: boolean
-  /** Undefined: what is written is on the disk. */
-  readonly boot?: string | undefined
-}
-
 /** Rejects when it is another's, or of a newer format. */
 export async function claimDirectory(claim: DirectoryClaim): Promise<ClaimedDirectory> {
   const { directory, files, durability } = claim
-  const path = join(directory, FILE)
-  const before = (await files.list(directory)).includes(FILE) ? parse(await files.read(path), path) : undefined
+  const path = join(directory, ownerFile)
+  const before = (await files.list(directory)).includes(ownerFile)
+    ? parseOwner(await files.read(path), path)
+    : undefined
   const used = before?.used ?? false
   const now = ownerOf(claim, { used, boot: durability === 'os' ? bootId() : undefined })
   if (before !== undefined) refuseOthers(before, now, directory)
@@ -68,24 +56,22 @@ export async function releaseDirectory(claim: DirectoryClaim): Promise<void> {
     await write(claim.files, claim.directory, ownerOf(claim, { used: true, boot: undefined }))
 }
 
-function ownerOf({ genesis, publicKey }: DirectoryClaim, { used, boot }: Pick<Owner, 'used' | 'boot'>): Owner {
+function ownerOf(
+  { genesis, publicKey }: DirectoryClaim,
+  { used, boot }: Pick<ClusterOwner, 'used' | 'boot'>,
+): ClusterOwner {
   return {
-    format: FORMAT,
+    format: clusterFormat,
     network: Buffer.from(genesis.networkId).toString('latin1'),
     genesis: Buffer.from(genesis.hash).toString('hex'),
     key: keyIdOfPoint(publicKey),
+    nodes: genesis.n,
     used,
     boot,
   }
 }
 
-function refuseOthers(before: Owner, now: Owner, directory: string): void {
-  if (before.format > FORMAT) {
-    throw new ConcordError(
-      'CMQ_DATA_FORMAT',
-      `Cannot use ${directory}: its consensus log has format ${before.format}, this version knows up to ${FORMAT}`,
-    )
-  }
+function refuseOthers(before: ClusterOwner, now: ClusterOwner, directory: string): void {
   if (before.key !== now.key) {
     throw new ConcordError(
       'CMQ_CLUSTER_DIRECTORY',
@@ -103,20 +89,8 @@ function refuseOthers(before: Owner, now: Owner, directory: string): void {
   }
 }
 
-function parse(bytes: Uint8Array, path: string): Owner {
-  try {
-    const owner = JSON.parse(Buffer.from(bytes).toString('utf8')) as Partial<Owner>
-    const { format, network, genesis, key } = owner
-    const whole = [network, genesis, key].every((text) => typeof text === 'string') && typeof format === 'number'
-    if (whole) return owner as Owner
-  } catch (error) {
-    throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
-  throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot read ${path}: it does not say whose directory this is`)
-}
-
-async function write(files: Files, directory: string, owner: Owner): Promise<void> {
-  const temporary = join(directory, `${FILE}.new`)
+async function write(files: Files, directory: string, owner: ClusterOwner): Promise<void> {
+  const temporary = join(directory, `${ownerFile}.new`)
   await files.remove(temporary)
   const file = await files.open(temporary)
   try {
@@ -125,7 +99,7 @@ async function write(files: Files, directory: string, owner: Owner): Promise<voi
   } finally {
     await file.close()
   }
-  await files.rename(temporary, join(directory, FILE))
+  await files.rename(temporary, join(directory, ownerFile))
   await files.syncDirectory(directory)
 }
 

@@ -13,6 +13,22 @@ export interface DataProblem {
   readonly loss: string
 }
 
+/** What a node of a cluster has beside its state. */
+export interface ClusterReport {
+  readonly network: string
+  /** Hash of the network's first epoch, in hexadecimal. */
+  readonly genesis: string
+  /** Name of the node's key. */
+  readonly key: string
+  /** Of the consensus log. */
+  readonly segments: number
+  readonly records: number
+  /** A crash left so much unfinished at its end, which does no harm. */
+  readonly tornBytes: number
+  /** Of the consensus log, and of the log for proofs. */
+  readonly bytes: number
+}
+
 export interface DataReport extends Readonly<SurveyCounts> {
   readonly directory: string
   /** Whether a broker starts with it. */
@@ -26,6 +42,8 @@ export interface DataReport extends Readonly<SurveyCounts> {
   readonly logGroups: number
   /** A crash left so much unfinished at the end of the log: it was never acknowledged, and does no harm. */
   readonly tornBytes: number
+  /** Undefined: the data are those of a node alone. */
+  readonly cluster: ClusterReport | undefined
   /** The first of them. */
   readonly problems: readonly DataProblem[]
   readonly problemsTotal: number

@@ -9,6 +9,7 @@ import { Machine, machineSettings, Recovery, Survey } from '@concordmq/state'
 import { ConcordError, reasonOf } from '../../errors.ts'
 import type { Files } from '../../model/files.ts'
 import type { StoredRecord } from '../../model/store.ts'
+import { clusterDirectory } from '../cluster-directory.ts'
 import { logDirectory, repairMark, storeFile } from '../data-directory.ts'
 import { readPayload } from '../disk-journal.ts'
 import { nodeFiles } from '../files.ts'
@@ -16,6 +17,7 @@ import { segmentNumber } from '../log-format.ts'
 import { type LogContents, readLog } from '../log-reader.ts'
 import { StoreFile } from '../store-file.ts'
 import type { DataProblem, DataReport } from './data-report.ts'
+import { type ClusterPart, examineCluster, inCluster } from './examine-cluster.ts'
 import { salvageContent, salvageRecords } from './salvage.ts'
 
 /** Rules of the machine play no part in whether data are whole; its largest numbers stand for any broker's. */
@@ -24,6 +26,10 @@ const PROBLEMS_SHOWN = 1000
 
 export interface Examination {
   readonly report: DataReport
+  /** Undefined: the data are those of a node alone. */
+  readonly cluster: ClusterPart | undefined
+  /** Problems of the state, those of a cluster's part aside. */
+  readonly stateProblems: number
   readonly survey: Survey
   /** All records and groups that can be read; not prepared. */
   readonly recovery: Recovery
@@ -57,9 +63,12 @@ export async function examineData(directory: string): Promise<Examination> {
     survey.end()
     for (const finding of survey.findings) problems.push({ file: storeFile, ...finding })
     if (problems.length === 0) tryToStart(recovery, content, inStore)
+    const cluster = await examineCluster(directory)
+    const stateProblems = problems.length
+    const all = cluster === undefined ? problems : [...inCluster(problems), ...cluster.problems]
     const report: DataReport = {
       directory,
-      clean: problems.length === 0,
+      clean: all.length === 0,
       ...survey.counts,
       position: Math.max(survey.position, reserved),
       timeMs: Math.floor(survey.timeUs / 1000),
@@ -67,12 +76,13 @@ export async function examineData(directory: string): Promise<Examination> {
       logSegments: log.segments.length,
       logGroups: groups,
       tornBytes: log.damage === undefined ? log.tornBytes : 0,
-      problems: problems.slice(0, PROBLEMS_SHOWN),
-      problemsTotal: problems.length,
+      cluster: cluster?.report,
+      problems: all.slice(0, PROBLEMS_SHOWN),
+      problemsTotal: all.length,
       foreign: files.foreign,
     }
     const close = async (): Promise<void> => store?.close()
-    return { report, survey, recovery, records, chunks, content, reserved, close }
+    return { report, cluster, stateProblems, survey, recovery, records, chunks, content, reserved, close }
   } catch (error) {
     await store?.close()
     throw error
@@ -167,7 +177,7 @@ async function filesOf(
   })
   const inLog = names.includes(logDirectory) ? await readdir(join(directory, logDirectory)).catch(() => []) : []
   const segments = inLog.filter((name) => segmentNumber(name) !== undefined)
-  if (!names.includes(storeFile) && segments.length === 0 && !names.includes(repairMark)) {
+  if (![storeFile, repairMark, clusterDirectory].some((name) => names.includes(name)) && segments.length === 0) {
     throw new ConcordError('CMQ_DATA_ABSENT', `There are no data of a broker in ${directory}`)
   }
   let bytes = 0
@@ -175,7 +185,7 @@ async function filesOf(
     bytes += (await stat(join(directory, path)).catch(() => undefined))?.size ?? 0
   }
   const foreign = [
-    ...names.filter((name) => !isOurs(name) && name !== logDirectory),
+    ...names.filter((name) => !isOurs(name) && name !== logDirectory && name !== clusterDirectory),
     ...inLog
       .filter((name) => segmentNumber(name) === undefined && !/^spare-\d+$/.test(name))
       .map((name) => join(logDirectory, name)),

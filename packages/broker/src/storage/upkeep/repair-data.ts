@@ -8,6 +8,7 @@ import { ConcordError, reasonOf } from '../../errors.ts'
 import { nodeFiles } from '../files.ts'
 import { makeDirectory } from '../make-directory.ts'
 import type { DataReport } from './data-report.ts'
+import { repairCluster } from './examine-cluster.ts'
 import { type Examination, examineData } from './examine-data.ts'
 import { foldData } from './fold-data.ts'
 import { finishReplacing, replaceStore } from './replace-store.ts'
@@ -42,7 +43,8 @@ export async function repairData(directory: string, options: RepairOptions = {})
     if ((await fingerprint(directory)) !== before) {
       throw new ConcordError('CMQ_DATA_LOCKED', `Cannot repair ${directory}: it changed meanwhile`)
     }
-    await repair(directory, found)
+    if (found.cluster === undefined) await repair(directory, found)
+    else await repairCluster(directory, found.cluster, found)
     return { report, backup }
   } finally {
     await found.close()
