@@ -47,6 +47,7 @@ export async function proveLiar({ transport, messages, withinMs, say }: LiarProo
         await cluster.kill(liar)
         lies = chapter
         await cluster.start(liar)
+        await trial.finished([cluster.served(liar)])
         const sly = slyClient(cluster)
         const begunMs = performance.now()
         await trial.published(chapter, honest)
@@ -74,8 +75,7 @@ interface Complaint {
 
 /** A client of the liar, so that it has commands of its own to hide others among. */
 function slyClient(cluster: ClusterProcesses): FlowClient {
-  const target = cluster.target(liar)
-  if (target === undefined) throw new Error('The liar does not run')
+  const { target } = cluster.process(liar)
   let id = 0
   let timer: NodeJS.Timeout | undefined
   return new FlowClient(target, {
@@ -92,8 +92,7 @@ function slyClient(cluster: ClusterProcesses): FlowClient {
 
 /** When `$SYS/cluster/nodes/jailed` of a node names the liar. */
 async function jailedAt(cluster: ClusterProcesses, node: number): Promise<void> {
-  const target = cluster.target(node)
-  if (target === undefined) throw new Error(`Node ${node} does not run`)
+  const { target } = cluster.process(node)
   const { promise, resolve } = Promise.withResolvers<void>()
   const client = new FlowClient(target, {
     version: 5,

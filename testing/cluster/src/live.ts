@@ -17,6 +17,7 @@ import { proveNetwork } from './network-proof.ts'
 import { proveOrder } from './order-proof.ts'
 import { provePauses } from './pause-proof.ts'
 import type { Verdict } from './proof.ts'
+import { proveReplay } from './replay-proof.ts'
 import { proveReturns } from './return-proof.ts'
 import { proveStalls } from './stall-proof.ts'
 import { proveUpgrade } from './upgrade-proof.ts'
@@ -32,6 +33,7 @@ const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECON
        live.ts clock [--messages N] [--within-s SECONDS]
        live.ts pauses [--messages N] [--within-s SECONDS]
        live.ts stalls [--within-s SECONDS]
+       live.ts replay [--messages N] [--within-s SECONDS]
        live.ts disk [--messages N] [--within-s SECONDS]
        live.ts upgrade [--nodes N] [--messages N] [--within-s SECONDS]
        live.ts bidding [--messages TASKS] [--within-s SECONDS]`
@@ -74,6 +76,7 @@ async function main(): Promise<number> {
         ...{ messages, withinMs: withinS * 1000, say: console.log },
         ...{ shortMs: 5_000, longMs: 20_000 },
       }),
+    replay: () => proveReplay({ messages, withinMs: withinS * 1000, say: console.log }),
     stalls: () => proveStalls({ withinMs: withinS * 1000, say: console.log }),
     disk: () => proveFullDisk({ messages, withinMs: withinS * 1000, say: console.log, failAt: 60, failFor: 40 }),
     upgrade: () => proveUpgrade({ nodes, messages, withinMs: withinS * 1000, say: console.log }),

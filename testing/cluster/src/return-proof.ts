@@ -5,7 +5,6 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type ClusterProcesses, startCluster } from '../../testkit/src/cluster-process.ts'
-import { FlowClient } from '../../testkit/src/flow-client.ts'
 import { randomFrom } from '../../testkit/src/random.ts'
 import type { Received } from '../../testkit/src/wire.ts'
 import * as wire from '../../testkit/src/wire.ts'
@@ -26,7 +25,7 @@ export interface ReturnProofOptions {
 }
 
 const pulseMs = 20
-const tryAgainMs = 20
+const lookMs = 5
 /** Between the return of one node and the next kill. */
 const restMs = 1_000
 
@@ -67,7 +66,7 @@ class Pulse {
   }
 
   async reconnected(sinceMs: number): Promise<number> {
-    while (this.connectedMs < sinceMs) await after(tryAgainMs / 4)
+    while (this.connectedMs < sinceMs) await after(lookMs)
     return this.connectedMs
   }
 
@@ -129,7 +128,7 @@ export async function proveReturns(options: ReturnProofOptions): Promise<Verdict
       await cluster.start(victim)
       const startedMs = performance.now()
       times.started.push(startedMs - begunMs)
-      await within('the node serves nobody', served(cluster, victim))
+      await within('the node serves nobody', cluster.served(victim))
       times.served.push(performance.now() - startedMs)
       orphan.close()
       pulses[victim] = new Pulse(cluster, victim, kill + 1)
@@ -154,28 +153,6 @@ export async function proveReturns(options: ReturnProofOptions): Promise<Verdict
     if (late.length > 0) violations.push(`${name}: ${late.map(Math.round).join(', ')} ms, more than ${bar}`)
   }
   return { violations, figures: { nodes, kills, seed, ...summary(times) } }
-}
-
-/** Asks again and again until the node takes a client. */
-async function served(cluster: ClusterProcesses, node: number): Promise<void> {
-  const target = cluster.target(node)
-  if (target === undefined) throw new Error(`Node ${node} does not run`)
-  for (let tries = 0; ; tries++) {
-    const reason = await new Promise<number>((resolve) => {
-      const client = new FlowClient(target, {
-        version: 5,
-        connect: { clientId: `asks-${node}-${tries}` },
-        onPacket: (packet) => {
-          resolve(packet.reason)
-          if (packet.reason === 0) client.disconnect()
-          else client.drop()
-        },
-        onClose: () => resolve(-1),
-      })
-    })
-    if (reason === 0) return
-    await after(tryAgainMs)
-  }
 }
 
 function summary(times: Readonly<Record<string, readonly number[]>>): Record<string, number> {

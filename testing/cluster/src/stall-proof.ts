@@ -38,8 +38,7 @@ class Watcher {
   constructor(cluster: ClusterProcesses, node: number) {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.subscribed = promise
-    const target = cluster.target(node)
-    if (target === undefined) throw new Error(`Node ${node} does not run`)
+    const { target } = cluster.process(node)
     this.#client = new FlowClient(target, {
       version: 5,
       connect: { clientId: `watcher-${node}` },
@@ -165,6 +164,7 @@ async function stall(
 }
 
 async function joined(cluster: ClusterProcesses, node: number, within: Run['within']): Promise<Watcher> {
+  await within([cluster.served(node)])
   const watcher = new Watcher(cluster, node)
   await within([watcher.subscribed])
   return watcher

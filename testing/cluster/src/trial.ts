@@ -85,8 +85,8 @@ export class Trial {
 
   /** A client whose will is `order/will NAME:0`. */
   async clientWithWill(name: string, node: number): Promise<FlowClient> {
-    const target = this.cluster.target(node)
-    if (target === undefined) throw new Error(`Node ${node} does not run`)
+    await this.finished([this.cluster.served(node)])
+    const { target } = this.cluster.process(node)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const client = new FlowClient(target, {
       version: 5,

@@ -19,6 +19,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type BrokerProcess, type BrokerProcessOptions, startBroker } from './broker-process.ts'
+import { FlowClient } from './flow-client.ts'
 import type { Target } from './raw-client.ts'
 
 export interface ClusterProcessesOptions {
@@ -45,6 +46,7 @@ const portMin = 12_000
 /** Four processes that start at once, on a machine that does other things. */
 const readyWithinMs = 180_000
 const logLookMs = 50
+const askAgainMs = 20
 const portMax = 32_000
 
 export class ClusterProcesses {
@@ -87,6 +89,28 @@ export class ClusterProcesses {
   /** When a node has logged this, or if it has lately. */
   async until(node: number, line: RegExp): Promise<void> {
     while (!line.test(this.process(node).log)) await wait(logLookMs)
+  }
+
+  /** When a node takes clients: it is asked again and again. */
+  async served(node: number): Promise<void> {
+    for (let tries = 0; !(await this.#takes(node, `asks-${node}-${tries}`)); tries++) await wait(askAgainMs)
+  }
+
+  #takes(node: number, clientId: string): Promise<boolean> {
+    const { target } = this.process(node)
+    return new Promise((resolve) => {
+      const client = new FlowClient(target, {
+        version: 5,
+        connect: { clientId },
+        onPacket: ({ type, reason }) => {
+          if (type !== 'CONNACK') return
+          resolve(reason === 0)
+          if (reason === 0) client.disconnect()
+          else client.drop()
+        },
+        onClose: () => resolve(false),
+      })
+    })
   }
 
   /** Starts a node; the others need not run. */
