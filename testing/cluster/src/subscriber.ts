@@ -20,8 +20,8 @@ export interface SubscriberOptions {
   readonly arrived?: (payload: string) => void
 }
 
-/** What clients of a node are told that the others gave up. */
-const useAnotherServer = 0x9c
+/** What clients are told of a node that ends, and of one that the others gave up. */
+const endsOfNodes = new Set([0x8b, 0x9c])
 
 /** What of a padded payload says who sent it and which one it is. */
 function nameOf(payload: Buffer): string {
@@ -121,7 +121,7 @@ export class Subscriber {
       this.#subscribed?.()
       this.#subscribed = undefined
     } else if (type === 'PUBREL') this.#open.delete(id)
-    else if (type === 'DISCONNECT' && packet.reason !== useAnotherServer)
+    else if (type === 'DISCONNECT' && !endsOfNodes.has(packet.reason))
       this.violations.push(`${this.name}: DISCONNECT with ${packet.reason}`)
     else if (type === 'PUBLISH') {
       const message = `${packet.topic} ${nameOf(packet.payload)}`
