@@ -95,6 +95,21 @@ describe('Engine after a restart', () => {
     assertSilent(nodes)
   })
 
+  it('does not say again what it was to keep and has had its place since', () => {
+    const nodes = cluster(42)
+    for (let i = 0; i < 200; i++) {
+      const bytes = new TextEncoder().encode(`m${i}`)
+      nodes.input(0, { type: 'submit', id: i, kind: 1, bytes, keep: true, nowUs: nodes.nowUs })
+      nodes.run(nodes.random() * 5000)
+    }
+    assertOrdered(nodes, 200)
+    nodes.crash(0)
+    nodes.restart(0)
+    assert.ok((nodes.nodes[0]?.engine.status.queuedMessages as number) < 40)
+    assertOrdered(nodes, 200)
+    assertSilent(nodes)
+  })
+
   it('takes a snapshot when its peers no longer have the blocks it lacks', () => {
     for (let seed = 51; seed <= 52; seed++) {
       const nodes = cluster(seed, seed % 2 === 0 ? 4 : 7)

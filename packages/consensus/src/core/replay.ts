@@ -6,7 +6,7 @@
 import { blockMessages, decodeBlock } from '../bytes/block-codec.ts'
 import { readCertificate } from '../log/checkpoint.ts'
 import { readEpochLink } from '../log/epoch-chain.ts'
-import type { Block } from '../model/block.ts'
+import type { Block, BlockMessage } from '../model/block.ts'
 import type { WalRecord } from '../model/effect.ts'
 import type { NodeParts } from './context.ts'
 import type { Epochs, WrittenLink } from './epochs.ts'
@@ -75,7 +75,7 @@ function replayRecord(node: NodeParts, epochs: Epochs, { kind, mark, bytes }: Wa
     case RecordKind.seq:
       return node.submissions.reserve(readSeqRecord(bytes))
     case RecordKind.submission:
-      return node.submissions.restoreMessage(readSubmissionRecord(bytes))
+      return restoreKept(node, epochs, readSubmissionRecord(bytes))
     case RecordKind.checkpoint: {
       const { position, since } = readCheckpointRecord(bytes)
       return node.journal.restored(position, since)
@@ -109,6 +109,12 @@ function replayBlock(node: NodeParts, epochs: Epochs, record: { bytes: Uint8Arra
   agreement.restore(block, arrivalUs, record.mark)
   if (block.author === context.self && agreement.table.find(block)?.settled === true) restoreUnplaced(node, block)
   agreement.advance()
+}
+
+/** A message that was to be kept: many a log goes back farther than its checkpoint, to messages that have had their places long since. */
+function restoreKept(node: NodeParts, { run }: Epochs, message: BlockMessage): void {
+  const { self } = run.context
+  if (self < 0 || !node.output.positions.has(self, message.seq)) node.submissions.restoreMessage(message)
 }
 
 /** An own block that will not be ordered any more: what of it never got a place is queued again. */

@@ -80,6 +80,20 @@ describe('Submissions', () => {
     assert.ok(typeof next !== 'string' && next.seq > 6)
   })
 
+  it('restores a long log in the time that it takes to read it, and counts what is left', () => {
+    const own = submissions()
+    const message = (seq: number) => ({ kind: MessageKind.payload, seq, recvUs: 0, bytes: Uint8Array.of(1, 2, 3) })
+    const count = 40_000
+    const begun = process.cpuUsage()
+    for (let seq = 0; seq < count; seq++) own.restoreMessage(message(seq))
+    for (let seq = 1; seq < count - 2; seq += 2) own.restoreBlock(seq, [message(seq), message(seq + 1)])
+    const { user } = process.cpuUsage(begun)
+    assert.ok(user < 5_000_000, `${user} µs of CPU`)
+    assert.equal(own.queuedMessages, 2)
+    assert.deepEqual(seqs(own.take(count)), [0])
+    assert.equal(own.queuedBytes, 24)
+  })
+
   it('gives up everything when nobody hears this node any more', () => {
     const own = submissions()
     submit(own, 7)

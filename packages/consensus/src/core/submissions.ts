@@ -144,17 +144,12 @@ export class Submissions {
   /** An own block from before a restart: its messages are in a block of this round. */
   restoreBlock(round: number, messages: readonly BlockMessage[]): void {
     const own = messages.map((message) => this.#open.get(message.seq) ?? { ...message, id: NO_SUBMITTER, kept: false })
-    const seqs = new Set(own.map((message) => message.seq))
     for (const message of own) {
       this.#open.set(message.seq, message)
       this.reserve(message.seq + 1)
     }
     this.#inBlocks.set(round, own)
-    const waiting = this.#queue.slice(this.#head).filter((message) => !seqs.has(message.seq))
-    this.#queue = []
-    this.#head = 0
-    this.#bytes = 0
-    this.#enqueue(waiting)
+    this.#leaveQueue(own)
   }
 
   /** An own message from before a restart that was in no block. */
@@ -190,7 +185,9 @@ export class Submissions {
 
   /** Everything in blocks is queued again: their epoch has ended. */
   requeueAll(): void {
-    for (const round of [...this.#inBlocks.keys()]) this.requeue(round)
+    const messages = [...this.#inBlocks.values()].flat().filter((message) => this.#open.has(message.seq))
+    this.#inBlocks.clear()
+    this.#enqueue(messages.sort((one, other) => one.seq - other.seq))
   }
 
   /** Numbers of all messages without a place, in no order that matters. */
@@ -215,11 +212,33 @@ export class Submissions {
   }
 
   #enqueue(messages: readonly OwnMessage[]): void {
-    if (messages.length === 0) return
-    const waiting = this.#queue.slice(this.#head)
-    this.#queue = [...messages, ...waiting].sort((one, other) => one.seq - other.seq)
-    this.#head = 0
+    const [first] = messages
+    if (first === undefined) return
     for (const message of messages) this.#bytes += message.bytes.length + MESSAGE_OVERHEAD_BYTES
+    const last = this.#queue.at(-1)
+    if (this.#head < this.#queue.length && last !== undefined && last.seq >= first.seq) {
+      this.#queue = [...messages, ...this.#queue.slice(this.#head)].sort((one, other) => one.seq - other.seq)
+      this.#head = 0
+    } else {
+      // A log is told in the order of its numbers, and may hold tens of thousands.
+      for (const message of messages) this.#queue.push(message)
+    }
+  }
+
+  /** Takes these messages out of the queue, as far as they are in it; their numbers ascend. */
+  #leaveQueue(messages: readonly OwnMessage[]): void {
+    const seqs = new Set(messages.map((message) => message.seq))
+    const last = messages.at(-1)?.seq ?? 0
+    const before: OwnMessage[] = []
+    let at = this.#head
+    for (; at < this.#queue.length; at++) {
+      const message = this.#queue[at]!
+      if (message.seq > last) break
+      if (seqs.has(message.seq)) this.#bytes -= message.bytes.length + MESSAGE_OVERHEAD_BYTES
+      else before.push(message)
+    }
+    this.#head = at - before.length
+    for (const [i, message] of before.entries()) this.#queue[this.#head + i] = message
   }
 
   #compact(): void {
