@@ -61,10 +61,7 @@ export class Fetcher {
     return this.#count
   }
 
-  dbg(x: BlockName): unknown {
-    const w = this.#find(x)
-    return w && [w.namers, w.asked, w.inFlight, w.collected, w.waitUs, w.dueUs - this.#context.clock.nowUs]
-  }
+  /** When `tick` must be called at the latest. */
   get deadlineUs(): number {
     return this.#due.first?.atUs ?? Number.POSITIVE_INFINITY
   }

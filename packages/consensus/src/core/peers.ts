@@ -58,7 +58,8 @@ export class Peers {
   /** The largest measured round trip among the connected peers in `mask`; 0 if none was measured. */
   farthestRttUs(mask: number): number {
     let farthest = 0
-    for (const [index, peer] of this.#peers.entries()) {
+    for (let index = 0; index < this.n; index++) {
+      const peer = this.#peers[index] as Peer
       if (peer.up && ((mask >>> index) & 1) === 1 && peer.rttUs > farthest) farthest = peer.rttUs
     }
     return farthest

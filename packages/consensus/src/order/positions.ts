@@ -76,7 +76,8 @@ export class Positions {
     const window = this.#authors[unit.author] as SeqWindow
     const mask = new Uint8Array((messages.length + 7) >>> 3)
     const firstPosition = this.#next
-    for (const [i, message] of messages.entries()) {
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i] as BlockMessage
       if (!window.take(message.seq)) continue
       mask[i >>> 3] = (mask[i >>> 3] as number) | (1 << (i & 7))
       ordered.push({

@@ -56,11 +56,13 @@ export class SeqWindow {
     const countAt = writer.length
     let runs = 0
     writer.u32(0)
-    for (let at = 0; at < words.length; ) {
+    // In a window that is not full yet nothing is behind the highest number.
+    const end = this.#highest < this.#size ? (this.#highest + 32) >>> 5 : words.length
+    for (let at = 0; at < end; ) {
       const word = words[at] as number
       const from = at++
       if (word === 0) continue
-      while (at < words.length && words[at] === word) at++
+      while (at < end && words[at] === word) at++
       writer.u32(from)
       writer.u32(at - from)
       writer.u32(word)
@@ -102,11 +104,27 @@ export class SeqWindow {
   #advance(seq: number): void {
     if (seq - this.#highest >= this.#size) this.#words.fill(0)
     else {
-      for (let between = this.#highest + 1; between < seq; between++) {
-        const bit = between % this.#size
-        this.#words[bit >>> 5] = (this.#words[bit >>> 5] as number) & ~(1 << (bit & 31))
-      }
+      // After a restart thousands of numbers are left out.
+      const from = (this.#highest + 1) % this.#size
+      const to = from + seq - this.#highest - 1
+      this.#clear(from, Math.min(to, this.#size))
+      if (to > this.#size) this.#clear(0, to - this.#size)
     }
     this.#highest = seq
+  }
+
+  /** Clears bits from `from` up to before `to`. */
+  #clear(from: number, to: number): void {
+    if (from >= to) return
+    const first = from >>> 5
+    const last = (to - 1) >>> 5
+    const low = -1 << (from & 31)
+    const high = -1 >>> (31 - ((to - 1) & 31))
+    if (first === last) this.#words[first] = (this.#words[first] as number) & ~(low & high)
+    else {
+      this.#words[first] = (this.#words[first] as number) & ~low
+      this.#words.fill(0, first + 1, last)
+      this.#words[last] = (this.#words[last] as number) & ~high
+    }
   }
 }
