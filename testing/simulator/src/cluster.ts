@@ -129,10 +129,11 @@ export class Cluster {
     }
   }
 
-  /** A client of the node publishes something new; nothing, if the node is down. */
+  /** A client of the node publishes something new; nothing, if the node is down or has not answered too much of what came before. */
   submit(index: number): void {
     const node = this.nodes[index]
     if (node === undefined || !node.isRunning) return
+    if (this.watch.unanswered(index) >= this.scenario.unansweredMax) return
     const number = (this.#messageCounts[index] as number) + 1
     this.#messageCounts[index] = number
     const bytes = messageOf(index, number, this.draws.below(40))

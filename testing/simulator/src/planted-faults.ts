@@ -123,7 +123,7 @@ export const plantedFaults: readonly Planted[] = [
         replace: 'window.take(message.seq)',
       },
     ],
-    under: ['partition', 'crash', 'delay'],
+    under: ['byzantine', 'crash', 'delay'],
     caughtAs: /is at positions/,
   },
   {

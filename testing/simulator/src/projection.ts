@@ -5,7 +5,8 @@
  *     npm run projection -w @concordmq/simulator
  *
  * One message at a time goes into an idle cluster (cold), or a steady stream of them through all nodes (loaded). Printed: time
- * from submission to emission, over all messages and nodes, as a table for `docs/internals`.
+ * from submission to emission, over all messages and nodes, and how many blocks the submitter made meanwhile, as a table for
+ * `docs/internals`.
  */
 import { Engine } from '../../../packages/consensus/src/engine.ts'
 import { percentile } from './one-run.ts'
@@ -22,7 +23,14 @@ const syncUs = 170
 const bytesPerUs = 125
 const rounds = 100
 
-function project(n: number, baseUs: number, traffic: TrafficShape): { p50: number; p99: number } {
+interface Projected {
+  readonly p50: number
+  readonly p99: number
+  /** Of the submitter, at the median. */
+  readonly roundsP50: number
+}
+
+function project(n: number, baseUs: number, traffic: TrafficShape): Projected {
   const base = scenarioOf({ seed: 1, n, rounds: n > 10 ? rounds / 2 : rounds, faults: new Set() })
   const scenario = {
     ...base,
@@ -33,8 +41,12 @@ function project(n: number, baseUs: number, traffic: TrafficShape): { p50: numbe
     verifyUs: base.verifyUs.map(() => verifyUs),
     syncUs: base.syncUs.map(() => syncUs),
   }
-  const { deliveriesUs } = run({ scenario, engines: Engine, bytesPerUs })
-  return { p50: percentile(deliveriesUs, 50), p99: percentile(deliveriesUs, 99) }
+  const { deliveriesUs, latencies } = run({ scenario, engines: Engine, bytesPerUs })
+  return {
+    p50: percentile(deliveriesUs, 50),
+    p99: percentile(deliveriesUs, 99),
+    roundsP50: percentile(latencies, 50),
+  }
 }
 
 function milliseconds(us: number): string {
@@ -42,12 +54,13 @@ function milliseconds(us: number): string {
 }
 
 if (import.meta.main) {
-  console.log('| nodes | link, one way | cold p50 | cold p99 | loaded p50 | loaded p99 |\n|---|---|---|---|---|---|')
+  console.log('| nodes | link, one way | cold p50 | cold p99 | rounds | loaded p50 | loaded p99 | rounds |')
+  console.log('|---|---|---|---|---|---|---|---|')
   for (const n of sizes) {
     for (const linkUs of linksUs) {
       const cells = (['isolated', 'steady'] as const).flatMap((traffic) => {
-        const { p50, p99 } = project(n, linkUs, traffic)
-        return [`${milliseconds(p50)} ms`, `${milliseconds(p99)} ms`]
+        const { p50, p99, roundsP50 } = project(n, linkUs, traffic)
+        return [`${milliseconds(p50)} ms`, `${milliseconds(p99)} ms`, String(roundsP50)]
       })
       console.log(`| ${n} | ${linkUs / 1_000} ms | ${cells.join(' | ')} |`)
     }

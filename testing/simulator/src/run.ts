@@ -34,8 +34,9 @@ export interface RunResult extends FairnessFigures {
   readonly bytes: number
 }
 
-/** Trouble may take so many times what its rounds take without any. */
+/** Trouble may take so many times what its rounds take without any; with one node far away, as if it were not quite so far. */
 const troubleTimes = 12
+const troubleFarTimes = 5
 /** Settling may take so long, in delays of the slowest link, beside what time-outs in real time take. */
 const settlingTimes = 3_000
 const settlingUs = 90_000_000
@@ -43,6 +44,11 @@ const settlingUs = 90_000_000
 const eventsMax = 1_000_000
 /** Rounds that may be begun once the last message has its place. */
 const quietRounds = 10
+/**
+ * So many while a node that lost its disk finds out which blocks it made. It makes none, so that each of the others is needed in
+ * every round, and slots of a slow one may stay open for several.
+ */
+const quietRoundsForgetful = 60
 /** With nothing in its way, a message has its place everywhere after so many delays of the slowest link. */
 const stuckTimes = 100
 /** A silent stretch of so many delays is silence. */
@@ -120,7 +126,8 @@ function trouble(cluster: Cluster, counter: EventCounter): void {
     })
   }
   publish()
-  const untilUs = scenario.rounds * delays.slowestUs * troubleTimes
+  const roundUs = Math.min(delays.slowestUs, scenario.baseUs * troubleFarTimes)
+  const untilUs = scenario.rounds * roundUs * troubleTimes
   while (watch.highestRound < scenario.rounds && agenda.next(untilUs)) counter.count()
   isOver = true
 }
@@ -159,7 +166,8 @@ function quieten(cluster: Cluster, counter: EventCounter): void {
   const { agenda, watch, delays, scenario, genesis } = cluster
   const { voidRounds } = genesis.constants
   if (scenario.liars.length > 0 && voidRounds > quietVoidRoundsMax) return
-  const roundsMax = watch.highestRound + quietRounds + (scenario.liars.length > 0 ? voidRounds : 0)
+  const usual = scenario.lostDisk ? quietRoundsForgetful : quietRounds
+  const roundsMax = watch.highestRound + usual + (scenario.liars.length > 0 ? voidRounds : 0)
   let blocks = watch.blocksMade
   let silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
   while (agenda.next(silentUntilUs)) {
@@ -181,7 +189,7 @@ function verdict(cluster: Cluster, weather: Weather): FairnessFigures {
   const isOverloaded = scenario.frameUs.some((us) => us * scenario.n > scenario.baseUs / 2)
   const isCalm = crashes === 0 && !isOverloaded && slowestUs / scenario.baseUs <= genesis.constants.patienceSteps / 2
   if (isCalm && watch.fairCuts > 0 && scenario.loss === 0) violated(`${watch.fairCuts} fair cuts`)
-  const waitedUs = Math.max(0, ...watch.agreement.deliveriesUs)
+  const waitedUs = watch.agreement.deliveriesUs.reduce((longest, us) => Math.max(longest, us), 0)
   // A clock that is set back stops deadlines for a moment, and a liar may cost time.
   const isUndisturbed =
     scenario.resetEvery === 0 && weather.longestCutUs === 0 && scenario.clockEvery === 0 && scenario.liars.length === 0

@@ -90,6 +90,8 @@ export interface Scenario {
   /** Whether two liars or more know each other's blocks, and show their forks to the same nodes. */
   readonly colluding: boolean
   readonly traffic: TrafficShape
+  /** A node's clients wait while so many of their messages have no place. */
+  readonly unansweredMax: number
   /** G: small, so that the windows matter within a run, or undefined for the constants of section 2. */
   readonly keepRounds: number | undefined
   readonly checkpointSteps: number
@@ -140,6 +142,7 @@ export function scenarioOf({ seed, n, rounds, faults }: ScenarioOptions): Scenar
     traffic: draws.pick(trafficShapes),
     keepRounds: draws.chance(0.3) ? draws.pick([64, 128]) : undefined,
     checkpointSteps: draws.pick([16, 64, 512]),
+    unansweredMax: draws.pick([20, 100, 100, 2_000]),
   }
 }
 

@@ -29,6 +29,7 @@ async function main(): Promise<number> {
   const begun = performance.now()
   const { runs, failure, figures } = await runMany(options, {
     workers: Math.min(availableParallelism(), options.seeds),
+    say: (done) => console.error(`${done} of ${options.seeds}, none failed`),
   })
   const seconds = (performance.now() - begun) / 1_000
   console.log(

@@ -26,15 +26,25 @@ export interface Totals {
 /** A seed that takes longer hangs; most take a fraction of a second. */
 const seedSecondsMax = 150
 
+const saySeeds = 1_000
+const youngMb = 96
+
 interface WorkerData {
   readonly simulator: true
   readonly options: SimOptions
 }
 
-/** `secondsMax`: no seed is begun after so long. */
+interface SpreadOptions {
+  readonly workers: number
+  /** No seed is begun after so long. */
+  readonly secondsMax?: number
+  /** Told now and then how many seeds have been run. */
+  readonly say?: (runs: number) => void
+}
+
 export async function runMany(
   options: SimOptions,
-  { workers, secondsMax = Number.POSITIVE_INFINITY }: { readonly workers: number; readonly secondsMax?: number },
+  { workers, secondsMax = Number.POSITIVE_INFINITY, say }: SpreadOptions,
 ): Promise<Spread> {
   const until = performance.now() + secondsMax * 1_000
   const outcomes: Outcome[] = []
@@ -44,10 +54,13 @@ export async function runMany(
   const lane = async (): Promise<void> => {
     const worker = new Worker(new URL(import.meta.url), {
       workerData: { simulator: true, options } satisfies WorkerData,
+      // Most of what a run makes lives for the run, and is copied about by a small young generation.
+      resourceLimits: { maxYoungGenerationSizeMb: youngMb },
     })
     try {
       while (next < end && !failed() && performance.now() < until) {
         outcomes.push(await ask(worker, next++, options))
+        if (outcomes.length % saySeeds === 0) say?.(outcomes.length)
       }
     } finally {
       await worker.terminate()

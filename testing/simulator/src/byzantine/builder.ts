@@ -144,7 +144,7 @@ export class LyingBuilder {
     const first = this.#build(round, { seq: this.#seq, reports: true })
     const made = [first]
     while (made.length < versions) made.push(this.#build(round, { seq: this.#seq, reports: this.#o.draws.chance(0.7) }))
-    this.#seq += first.messageCount + this.#o.draws.below(2)
+    this.#seq = this.#nextSeq(first.messageCount)
     this.#unreported = []
     for (const block of made) {
       this.#remember(block)
@@ -155,6 +155,13 @@ export class LyingBuilder {
     this.#show(made)
     // Others may have gone on meanwhile.
     this.#wake(round)
+  }
+
+  /** The number of its next message: behind those it has used, or some of them again. */
+  #nextSeq(used: number): number {
+    const { draws } = this.#o
+    if (this.#has('shuffle', 0.3)) return Math.max(1, this.#seq - draws.below(4))
+    return this.#seq + used + draws.below(2)
   }
 
   #build(round: number, { seq, reports }: { readonly seq: number; readonly reports: boolean }): Block {

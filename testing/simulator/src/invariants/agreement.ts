@@ -9,6 +9,7 @@ import { MessageKind } from '../../../../packages/consensus/src/model/block.ts'
 import type { OrderedBatch, OrderedMessage } from '../../../../packages/consensus/src/model/effect.ts'
 import type { Status } from '../../../../packages/consensus/src/model/status.ts'
 import { nameOfMessage } from '../world/traffic.ts'
+import { roundKey, submissionKey } from './keys.ts'
 import { sameBytes, violated } from './violation.ts'
 
 export interface LogEntry {
@@ -44,11 +45,11 @@ export class Agreement {
   readonly deliveriesUs: number[] = []
   readonly #isCorrect: (node: number) => boolean
   readonly #nowUs: () => number
-  readonly #seqs = new Map<string, number>()
+  readonly #seqs = new Map<number, number>()
   /** By node, by number. */
   readonly #submissions: Submission[][]
   /** By step: what the schedule was before it, as the first node saw it. */
-  readonly #schedules = new Map<string, { demoted: number; jailed: number }>()
+  readonly #schedules = new Map<number, { demoted: number; jailed: number }>()
   #missing = 0
 
   constructor(n: number, isCorrect: (node: number) => boolean, nowUs: () => number) {
@@ -120,12 +121,12 @@ export class Agreement {
   }
 
   schedule(node: number, { epoch, nextStep, demoted, jailed }: Status): void {
-    const key = `${epoch}/${nextStep}`
+    const key = roundKey(epoch, nextStep)
     const known = this.#schedules.get(key)
     if (known === undefined) this.#schedules.set(key, { demoted, jailed })
     else if (known.demoted !== demoted || known.jailed !== jailed) {
       violated(
-        `Node ${node} has another schedule for step ${key}: ${demoted}/${jailed}, not ${known.demoted}/${known.jailed}`,
+        `Node ${node} has another schedule for step ${nextStep}: ${demoted}/${jailed}, not ${known.demoted}/${known.jailed}`,
       )
     }
   }
@@ -142,9 +143,10 @@ export class Agreement {
     if (before !== undefined && before.message.consensusUs > message.consensusUs) {
       violated(`Time goes back at position ${message.position}`)
     }
-    const key = `${entry.epoch}/${message.author}/${message.seq}`
+    const key = submissionKey(entry.epoch, message.author, message.seq)
     const other = this.#seqs.get(key)
-    if (other !== undefined) violated(`Message ${key} is at positions ${other} and ${message.position}`)
+    if (other !== undefined)
+      violated(`Message ${message.author}/${message.seq} is at positions ${other} and ${message.position}`)
     this.#seqs.set(key, message.position)
     this.log.push(entry)
     if (this.#isCorrect(message.author)) this.#recognise(entry)

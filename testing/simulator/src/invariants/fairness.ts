@@ -9,7 +9,8 @@
  * ordered when it crashed. Pairs are compared within a window of the log.
  */
 import type { Block } from '../../../../packages/consensus/src/model/block.ts'
-import { hex, violated } from './violation.ts'
+import { digestKey, slotKey } from './keys.ts'
+import { violated } from './violation.ts'
 
 interface UnitRecord {
   readonly block: Block
@@ -42,9 +43,9 @@ export interface FairnessFigures {
 export class Fairness {
   readonly #n: number
   readonly #correct: readonly number[]
-  readonly #units = new Map<string, UnitRecord>()
+  readonly #units = new Map<number, UnitRecord>()
   /** First version of each (author, round) at a node. */
-  readonly #first: Map<string, UnitRecord>[]
+  readonly #first: Map<number, UnitRecord>[]
   readonly #arrivals: Float64Array
   /** By node: arrived, and not sure to be in its report queue. */
   readonly #unchecked: UnitRecord[][]
@@ -71,7 +72,7 @@ export class Fairness {
     this.#clocks[node] = clock
     unit.order[node] = order
     unit.clock[node] = clock
-    const slot = `${block.epoch}/${block.round}/${block.author}`
+    const slot = slotKey(block.epoch, block.round, block.author)
     const first = this.#first[node]?.get(slot)
     if (first === undefined) this.#first[node]?.set(slot, unit)
     if (first !== undefined || ahead) unit.unclear[node] = 1
@@ -192,7 +193,7 @@ export class Fairness {
   }
 
   #unitOf(block: Block): UnitRecord {
-    const key = hex(block.digest)
+    const key = digestKey(block.digest)
     let unit = this.#units.get(key)
     if (unit === undefined) {
       const n = this.#n

@@ -6,18 +6,13 @@
 import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
 import type { Block } from '../../../../packages/consensus/src/model/block.ts'
 import type { WalRecord } from '../../../../packages/consensus/src/model/effect.ts'
+import { digestKey, roundKey } from './keys.ts'
 import { sameBytes, violated } from './violation.ts'
-
-/** A digest's first six bytes: enough to tell the blocks of one run apart. */
-function keyOf(digest: Uint8Array): number {
-  const view = new DataView(digest.buffer, digest.byteOffset)
-  return view.getUint32(0) * 65_536 + view.getUint16(4)
-}
 
 export class OwnBlocks {
   readonly #blockOfRecord: (record: WalRecord) => Block | undefined
   /** By node: what left, by epoch and round. */
-  readonly #left: Map<string, Block>[]
+  readonly #left: Map<number, Block>[]
   /** By node: blocks on its disk for sure. */
   readonly #durable: Set<number>[]
 
@@ -31,13 +26,8 @@ export class OwnBlocks {
     for (const record of records) {
       if (record.kind !== RecordKind.block && record.kind !== RecordKind.own) continue
       const block = this.#blockOfRecord(record)
-      if (block !== undefined) this.#durable[node]?.add(keyOf(block.digest))
+      if (block !== undefined) this.#durable[node]?.add(digestKey(block.digest))
     }
-  }
-
-  /** After a restart: what the disk kept, durable before or not. */
-  restarted(node: number, records: readonly WalRecord[]): void {
-    this.durable(node, records)
   }
 
   /** A disk was lost, and the promises with it; what left before stays known. */
@@ -47,18 +37,18 @@ export class OwnBlocks {
 
   /** An own block leaves the node; `floor`: rounds at or below are presumed, not held. */
   leaves(node: number, block: Block, floor: number): void {
-    const key = `${block.epoch}/${block.round}`
+    const key = roundKey(block.epoch, block.round)
     const before = this.#left[node]?.get(key)
     if (before !== undefined) {
-      if (!sameBytes(before.digest, block.digest)) violated(`Two blocks of round ${key} left node ${node}`)
+      if (!sameBytes(before.digest, block.digest)) violated(`Two blocks of round ${block.round} left node ${node}`)
       return
     }
     this.#left[node]?.set(key, block)
     const durable = this.#durable[node] as Set<number>
-    if (!durable.has(keyOf(block.digest))) violated(`Block ${key} left node ${node} before it was durable`)
+    if (!durable.has(digestKey(block.digest))) violated(`Block ${block.round} left node ${node} before it was durable`)
     for (const { author, round, digest } of block.references) {
-      if (round > floor && !durable.has(keyOf(digest))) {
-        violated(`Block ${key} left node ${node} before ${author}/${round}, which it names, was durable`)
+      if (round > floor && !durable.has(digestKey(digest))) {
+        violated(`Block ${block.round} left node ${node} before ${author}/${round}, which it names, was durable`)
       }
     }
   }

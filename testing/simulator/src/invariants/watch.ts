@@ -69,6 +69,11 @@ export class Watch implements NodeObserver {
     this.#submittedAt = Array.from({ length: n }, () => new Map())
   }
 
+  /** Submissions of this node that were not answered yet. */
+  unanswered(node: number): number {
+    return this.#submittedAt[node]?.size ?? 0
+  }
+
   submitted(node: number, id: number, number: number): void {
     const pending = this.#submittedAt[node] as Map<number, { number: number; round: number }>
     if (pending.size > submissionsMax) violated(`Node ${node} holds more than ${submissionsMax} submissions`)
@@ -180,9 +185,8 @@ export class Watch implements NodeObserver {
     this.#ownBlocks.lost(node)
   }
 
-  restarted(node: number, position: number, records: readonly WalRecord[]): void {
+  restarted(node: number, position: number): void {
     this.agreement.resumed(node, position)
-    this.#ownBlocks.restarted(node, records)
   }
 
   #noteStatus(node: number, status: Status): void {

@@ -2,7 +2,7 @@
  * Finds the blocks in frames and records, for those who look on: invariants, liars, traces. A frame to all peers is one array, so
  * it is read once and remembered for as long as it lives.
  */
-import { decodeBlock } from '../../../../packages/consensus/src/bytes/block-codec.ts'
+import { decodeBlock, encodeBlock } from '../../../../packages/consensus/src/bytes/block-codec.ts'
 import { type Domain, signedBlockBytes } from '../../../../packages/consensus/src/bytes/domain.ts'
 import { decodeFrame, FrameType, frameHeadBytes } from '../../../../packages/consensus/src/bytes/frames.ts'
 import { readBlockRecord } from '../../../../packages/consensus/src/core/records.ts'
@@ -63,6 +63,8 @@ export class BlockReader {
   }
 
   #read(bytes: Uint8Array): readonly Block[] {
+    const known = this.#bySignature.get(signatureKey(bytes, 0))
+    if (known !== undefined && Buffer.compare(encodeBlock(known), bytes) === 0) return [known]
     const decoded = decodeBlock(bytes, this.#epoch, this.#domain)
     if (!decoded.ok) return nothing
     const block = decoded.value

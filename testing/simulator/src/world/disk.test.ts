@@ -25,8 +25,13 @@ test('A crash keeps all that was synchronised and cuts the rest somewhere', () =
     append(3, 4)
     while (agenda.next());
     assert.deepEqual(durable, [1, 2])
-    disk.crash()
+    const { kept, cut } = disk.crash()
     assert.deepEqual(marks(), [1, 2, 3, 4].slice(0, marks().length))
+    assert.deepEqual(
+      kept.map(({ mark }) => mark),
+      marks().slice(2),
+    )
+    assert.equal(cut, 4 - marks().length)
     lengths.add(marks().length)
   }
   assert.deepEqual(

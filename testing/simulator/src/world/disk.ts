@@ -52,15 +52,16 @@ export class Disk {
     if (!this.#isSyncing) this.#begin()
   }
 
-  /** The machine stops, and only what was durable is sure to be there again. Says how many records were cut off. */
-  crash(): number {
+  /** The machine stops, and only what was durable is sure to be there again. Says what else is, and how many records are cut off. */
+  crash(): { readonly kept: readonly WalRecord[]; readonly cut: number } {
     this.#stop()
     const loose = this.#records.length - this.#durable
-    const kept = this.#durable + this.#draws.between(0, loose)
-    const cut = this.#records.length - kept
-    this.#records.length = kept
-    this.#durable = kept
-    return cut
+    const end = this.#durable + this.#draws.between(0, loose)
+    const kept = this.#records.slice(this.#durable, end)
+    const cut = this.#records.length - end
+    this.#records.length = end
+    this.#durable = end
+    return { kept, cut }
   }
 
   lose(): void {

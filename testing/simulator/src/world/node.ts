@@ -40,7 +40,7 @@ export interface NodeObserver {
   readonly refused: (node: number, id: number, why: string) => void
   readonly alarm: (node: number, alarm: Alarm) => void
   readonly crashed: (node: number) => void
-  readonly restarted: (node: number, position: number, records: readonly WalRecord[]) => void
+  readonly restarted: (node: number, position: number) => void
 }
 
 export interface NodeOptions {
@@ -140,7 +140,7 @@ export class SimulatedNode {
       },
       disk.all(),
     )
-    this.#o.observer.restarted(index, this.application.position, disk.all())
+    this.#o.observer.restarted(index, this.application.position)
     this.#trace(() => `starts with ${disk.size} records${amnesia ? ', amnesic' : ''}`)
     this.#give({ type: 'start', nowUs: this.clock.read() })
   }
@@ -240,8 +240,9 @@ export class SimulatedNode {
     this.#timerDueUs = Number.POSITIVE_INFINITY
     this.#timerEnteredUs = Number.POSITIVE_INFINITY
     this.crashes++
-    const cut = this.disk.crash()
+    const { kept, cut } = this.disk.crash()
     this.#trace(() => `crashes, ${cut} records cut`)
+    this.#o.observer.durable(this.index, kept)
     this.#o.observer.crashed(this.index)
     this.#onCrash()
   }

@@ -14,7 +14,7 @@ const nameBytes = 5
 export function messageOf(node: number, number: number, paddingBytes: number): Uint8Array {
   const bytes = new Uint8Array(nameBytes + paddingBytes)
   bytes[0] = node
-  new DataView(bytes.buffer).setUint32(1, number)
+  for (let at = 1; at < nameBytes; at++) bytes[at] = number >>> (8 * (nameBytes - 1 - at))
   bytes.fill(number & 0xff, nameBytes)
   return bytes
 }
@@ -22,7 +22,9 @@ export function messageOf(node: number, number: number, paddingBytes: number): U
 /** The node and number that a message's bytes name; undefined if they are not such a message. */
 export function nameOfMessage(bytes: Uint8Array): { readonly node: number; readonly number: number } | undefined {
   if (bytes.length < nameBytes || bytes[0] === liarMark) return undefined
-  return { node: bytes[0] as number, number: new DataView(bytes.buffer, bytes.byteOffset).getUint32(1) }
+  let number = 0
+  for (let at = 1; at < nameBytes; at++) number = number * 256 + (bytes[at] as number)
+  return { node: bytes[0] as number, number }
 }
 
 /** When the next submission comes, and where. */
