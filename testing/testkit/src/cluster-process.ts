@@ -91,9 +91,14 @@ export class ClusterProcesses {
     while (!line.test(this.process(node).log)) await wait(logLookMs)
   }
 
-  /** When a node takes clients: it is asked again and again. */
-  async served(node: number): Promise<void> {
-    for (let tries = 0; !(await this.#takes(node, `asks-${node}-${tries}`)); tries++) await wait(askAgainMs)
+  /** When a node takes clients: it is asked again and again. False: not within this time. */
+  async served(node: number, withinMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+    const begunMs = performance.now()
+    for (let tries = 0; performance.now() - begunMs < withinMs; tries++) {
+      if (await this.#takes(node, `asks-${node}-${tries}`)) return true
+      await wait(askAgainMs)
+    }
+    return false
   }
 
   #takes(node: number, clientId: string): Promise<boolean> {
