@@ -65,7 +65,7 @@ function testFiles(): string[] {
   const patterns = [
     'packages/*/{src,bin}/**/*.test.ts',
     'plugins/*/src/**/*.test.ts',
-    '{testing,scripts,bench}/**/*.test.ts',
+    '{testing,scripts,bench,examples}/**/*.test.ts',
   ]
   return globSync(patterns, { cwd: root, exclude: (path) => path.includes('node_modules') }).sort()
 }

@@ -732,3 +732,67 @@ describe('what may be sent', () => {
     await client.publish('t', 'x'.repeat(50_000), { qos: 1 })
   })
 })
+
+test('who was refused, for which limit, stands in $SYS', async () => {
+  const { broker, target } = await start({
+    limits: {
+      connectionsPerAddressMax: 3,
+      connectionsPerSecondPerAddressMax: 3,
+      halfOpenPerAddressMax: 1,
+      messagesPerSecondMax: 2,
+      rateExceeded: 'drop',
+    },
+    sessions: { subscriptionsMax: 1, queueMessagesMax: 1 },
+    retained: { messagesMax: 1 },
+    bans: { flappingConnectsMax: 2, exempt: [] },
+    sys: { intervalSeconds: 1 },
+  })
+  const from = async (address: string, options: wire.ConnectOptions = {}): Promise<RawClient> => {
+    const client = new RawClient(await dial(target, address), 5)
+    client.send(wire.connect(5, options))
+    await client.expectPacket('CONNACK', { reason: 0 })
+    return client
+  }
+  using reader = await from('127.0.3.1', { clientId: 'reader' })
+  await reader.subscribe('$SYS/broker/limits/#')
+  // One subscription and one waiting message too many; the queue is that of a client that is gone.
+  using kept = await from('127.0.3.2', { clientId: 'kept', properties: [['sessionExpiryInterval', 100]] })
+  await kept.subscribe('t', 1)
+  kept.send(wire.subscribe(5, 1, [['u', 0]]))
+  assert.deepEqual((await kept.expectPacket('SUBACK')).reasons, [0x97])
+  await kept.drop()
+  using sender = await from('127.0.3.3', { clientId: 'sender' })
+  for (let id = 1; id <= 3; id++) sender.send(wire.publish(5, 't', 'x', { qos: 1, id }))
+  for (const [id, reason] of [0, 0, 0x97].entries()) await sender.expectPacket('PUBACK', { id: id + 1, reason })
+  // One retained message too many.
+  using keeper = await from('127.0.3.4', { clientId: 'keeper' })
+  for (let id = 1; id <= 2; id++) keeper.send(wire.publish(5, `r/${id}`, 'x', { qos: 1, id, retain: true }))
+  await keeper.expectPacket('PUBACK', { id: 1 })
+  await keeper.expectPacket('PUBACK', { id: 2, reason: 0x97 })
+  // A client identifier that comes too often, and an address that does.
+  const flaps = []
+  for (let i = 0; i < 3; i++) flaps.push(await login(target, 5, { clientId: 'f', from: '127.0.3.5' }))
+  flaps.push(await login(target, 5, { clientId: 'g', from: '127.0.3.5' }))
+  assert.deepEqual(flaps, [0, 0, 0x8a, 0x9f])
+  // Silent connections, of which the first makes room.
+  for (let i = 0; i < 2; i++) await dial(target, '127.0.3.6')
+  await until(() => broker.counters.limits.halfOpen === 1)
+  const wanted = {
+    'subscriptions/refused': '1',
+    'queue/dropped': '1',
+    'rate/dropped': '1',
+    'retained/refused': '1',
+    'bans/count': '1',
+    'bans/made': '1',
+    'bans/refused': '1',
+    'connections/address_rate': '1',
+    'half_open/closed': '1',
+  }
+  const seen = new Map<string, string>()
+  const isSeen = (): boolean =>
+    Object.entries(wanted).every(([name, value]) => seen.get(`$SYS/broker/limits/${name}`) === value)
+  while (!isSeen()) {
+    const { topic, payload } = await reader.receive()
+    seen.set(topic ?? '', String(payload))
+  }
+})

@@ -950,9 +950,9 @@ function routesOf(
   const changed = (filter: string): void => routes.changed(filter)
   ordered.onSubscriptionChange(changed)
   local.onSubscriptionChange(changed)
-  guard.onChange(() => {
+  guard.onChange((before) => {
     routes.changedAll()
-    endWithdrawnRights(driver, guard)
+    endWithdrawnRights(driver, guard, before)
   })
   return routes
 }

@@ -30,6 +30,7 @@ async function start(
   return { broker, target: { host: '127.0.0.1', port } }
 }
 
+const willDelay = (seconds: number): wire.Property => ['willDelayInterval', seconds]
 const expiry = (seconds: number): wire.Property => ['sessionExpiryInterval', seconds]
 const everything: readonly PermissionRule[] = [{ filter: '#', allowed: both }]
 
@@ -255,6 +256,22 @@ describe('a subscriber', () => {
     assert.equal(broker.counters.deliveryDenied, 3)
     await writer.publish('t/open', 'after', { qos: 1 })
     await second.receive({ payload: 'after' })
+  })
+
+  test('that is gone has no will any more when its right to it is withdrawn; others keep theirs', async () => {
+    const { broker, target } = await start(
+      byClient({ writer: everything, reader: everything, loses: everything, keeps: everything }),
+    )
+    const reader = await connect(target, 5, { clientId: 'reader' })
+    await reader.subscribe('wills/#')
+    for (const clientId of ['loses', 'keeps']) {
+      const will = { topic: `wills/${clientId}`, payload: clientId, properties: [willDelay(1)] }
+      const client = await connect(target, 5, { clientId, will, properties: [expiry(100)] })
+      await client.drop()
+    }
+    broker.reloadAccess(byClient({ writer: everything, reader: everything, keeps: everything }))
+    await reader.receive({ payload: 'keeps' })
+    await reader.expectNothing()
   })
 
   test('of a shared group that lost its right leaves it: nothing of the group is lost', async () => {

@@ -96,6 +96,7 @@ export const steps = fc.array(
         weight: 2,
         arbitrary: fc.record({ kind: fc.constant('release' as const), receipt: fc.integer({ min: 0, max: 3 }) }),
       },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('withdrawWill' as const) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('start' as const) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('tick' as const) }) },
     ),
@@ -191,6 +192,10 @@ export class Player {
         const q = (machine.session(clientId)?.queue.base ?? 0) + step.ahead
         const outcome = step.outcome as 'acked' | 'received' | 'completed' | 'givenUp'
         return { type: 'acknowledge', connection, clientId, settlements: [{ q, count: step.count, outcome }] }
+      }
+      case 'withdrawWill': {
+        const dueUs = machine.session(clientId)?.willDueUs ?? 0
+        return { type: 'withdrawWill', clientId, dueUs: stale ? 0 : dueUs }
       }
       case 'release':
         return { type: 'release', connection, clientId, packetIds: [step.receipt] }

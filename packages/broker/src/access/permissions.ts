@@ -50,18 +50,19 @@ export class Guard {
   asked: Permissions | undefined
   /** Grows with every change; an answer remembered from an earlier epoch is worth nothing. */
   epoch = 0
-  readonly #changed: (() => void)[] = []
+  readonly #changed: ((before: Permissions | undefined) => void)[] = []
 
   /** Rules, from options or a file. */
   set rules(rules: Permissions | undefined) {
     if (this.asked === undefined && rules === undefined) return
+    const before = this.asked
     this.asked = rules
     this.epoch++
-    for (const listener of this.#changed) listener()
+    for (const listener of this.#changed) listener(before)
   }
 
-  /** Called after each change of whom to ask. */
-  onChange(listener: () => void): void {
+  /** Called after each change of whom to ask, with whom one asked before. */
+  onChange(listener: (before: Permissions | undefined) => void): void {
     this.#changed.push(listener)
   }
 }

@@ -117,6 +117,16 @@ describe('SysTopics', () => {
     assert.equal(later.get('$SYS/broker/clients/connected'), '2')
   })
 
+  it('has a line of its own for each limit that is counted', () => {
+    const counters = new Counters()
+    const names = Object.keys(counters.limits) as (keyof typeof counters.limits)[]
+    for (const [i, name] of names.entries()) counters.limits[name] = 1_000 + i
+    const lines = [...values(make(), startedMs, counters)].filter(([topic]) => topic.startsWith('$SYS/broker/limits/'))
+    for (const [i, name] of names.entries()) {
+      assert.equal(lines.filter(([, payload]) => payload === `${1_000 + i}`).length, 1, name)
+    }
+  })
+
   it('leaves out what nobody measures', () => {
     const { inflightMessages: _1, outPackets: _2, outBytes: _3, clientsDisconnected: _4, ...fewer } = gauges
     const list = make().tick({ nowMs: startedMs, counters: new Counters(), gauges: fewer, process: processGauges })

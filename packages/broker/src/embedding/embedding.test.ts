@@ -388,4 +388,49 @@ describe('a broker from inside', () => {
     })
     assert.equal(stdout, 'soon\n')
   })
+
+  test('reads no file and no variable of the environment', async () => {
+    const script = `
+      import fs from 'node:fs'
+      import { syncBuiltinESMExports } from 'node:module'
+      import { connect } from 'node:net'
+      import { createBroker } from ${JSON.stringify(new URL('../broker.ts', import.meta.url).href)}
+      const touched = []
+      // How many threads this process has, for $SYS; and what net of Node asks by itself.
+      const expected = new Set(['fs.readdirSync /proc/self/task', 'environment NODE_CLUSTER_SCHED_POLICY'])
+      const watch = (holder, label) => {
+        for (const [name, call] of Object.entries(holder)) {
+          if (typeof call !== 'function' || /^[A-Z]/.test(name)) continue
+          holder[name] = function (...args) {
+            touched.push(label + name + ' ' + String(args[0]))
+            return call.apply(this, args)
+          }
+        }
+      }
+      watch(fs.promises, 'fs.promises.')
+      watch(fs, 'fs.')
+      syncBuiltinESMExports()
+      const known = process.env
+      const note = (target, name) => { if (typeof name === 'string') touched.push('environment ' + name) }
+      process.env = new Proxy(known, {
+        get: (target, name) => (note(target, name), target[name]),
+        has: (target, name) => (note(target, name), name in target),
+        ownKeys: (target) => (touched.push('environment'), Reflect.ownKeys(target)),
+      })
+      const broker = await createBroker({ access: { allowAnonymous: true } })
+      const { port } = await broker.listen('tcp://127.0.0.1:0')
+      await broker.listen('ws://127.0.0.1:0')
+      broker.subscribe('a', async ({ payload }) => {
+        await broker.close({ graceMs: 0 })
+        process.env = known
+        console.log(Buffer.from(payload).toString() + ' ' + JSON.stringify(touched.filter((one) => !expected.has(one))))
+      })
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(Buffer.from([0x10, 13, 0, 4, 77, 81, 84, 84, 4, 2, 0, 9, 0, 1, 97, 0x30, 4, 0, 1, 97, 98]))`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+      timeout: 20_000,
+    })
+    assert.equal(stdout, 'b []\n')
+  })
 })

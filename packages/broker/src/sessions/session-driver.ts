@@ -254,7 +254,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       packetBytesMax: connection.conversation.clientPacketBytesMax,
       limits: this.#o.outboxLimits,
       counters: this.#o.counters,
-      mayReceive: (topic) => this.mayReceive(connection, topic),
+      mayReceive: this.#rightsOf(connection),
       now: () => this.now(),
       screen: () => connection.screening,
       acknowledge: (settlements, kept) => this.#acknowledge(connection, settlements, kept),
@@ -446,6 +446,20 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     counters.deliveryDenied++
     counters.publishDropped++
     return false
+  }
+
+  /** The same for one that is asked about a topic many times in a row: the last yes holds until the rules change. */
+  #rightsOf(connection: C): (topic: string) => boolean {
+    const { guard } = this.#o
+    let allowed: string | undefined
+    let epoch = 0
+    return (topic) => {
+      if (guard.asked === undefined || (topic === allowed && epoch === guard.epoch)) return true
+      if (!this.mayReceive(connection, topic)) return false
+      allowed = topic
+      epoch = guard.epoch
+      return true
+    }
   }
 
   connectionEnded(connection: ConnectionId, _clientId: string, reasonCode: number): void {

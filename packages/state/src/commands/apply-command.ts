@@ -5,6 +5,7 @@ import { publishRun } from '../messages/publishing-run.ts'
 import { isRefused } from '../messages/refusing.ts'
 import { acknowledge, releaseReceipts } from '../queue/settling.ts'
 import { connect, disconnect, start } from '../sessions/connecting.ts'
+import { withdrawWill } from '../sessions/ending.ts'
 import { isCurrent } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 import { subscribe, unsubscribe } from '../subscriptions/subscribing.ts'
@@ -44,6 +45,8 @@ function dispatch(state: State, command: Command, effects: Effects): Outcome {
       return acknowledge(state, command)
     case 'release':
       return releaseReceipts(state, command)
+    case 'withdrawWill':
+      return withdrawWill(state, command)
     case 'tick':
       return { type: 'done' }
   }

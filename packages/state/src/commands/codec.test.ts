@@ -114,6 +114,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     ),
   }),
   fc.record({ type: type('release'), ...ofClient, packetIds: fc.array(fc.nat({ max: 65_535 }), { maxLength: 4 }) }),
+  fc.record({ type: type('withdrawWill'), clientId: text, dueUs: u53 }),
   fc.record({ type: type('tick') }),
 )
 
@@ -163,7 +164,7 @@ test('decodeCommand() refuses each kind of fault by name', () => {
   const faults: [Uint8Array, RegExp][] = [
     [new Uint8Array(0), /cut short/],
     [Uint8Array.of(0), /unknown command/],
-    [Uint8Array.of(11), /unknown command/],
+    [Uint8Array.of(12), /unknown command/],
     [Uint8Array.of(...tick, 0), /bytes follow/],
     [Uint8Array.of(1, 0, 0, 0, 1, 0xff, 0, 0, 0, 0, 0, 0, 0), /2\^53/],
     [Uint8Array.of(2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0), /QoS 3/],

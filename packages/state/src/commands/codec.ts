@@ -20,6 +20,7 @@ const TAGS = {
   release: 8,
   tick: 9,
   publishRun: 10,
+  withdrawWill: 11,
 } as const satisfies Record<Command['type'], number>
 
 const OUTCOMES = ['acked', 'received', 'completed', 'givenUp'] as const
@@ -97,6 +98,10 @@ export function encodeCommand(command: Command): Uint8Array {
       writer.u32(command.packetIds.length)
       for (const packetId of command.packetIds) writer.u16(packetId)
       break
+    case 'withdrawWill':
+      writer.string(command.clientId)
+      writer.u53(command.dueUs)
+      break
     case 'tick':
       break
   }
@@ -166,6 +171,8 @@ function readCommand(reader: Reader): Command | undefined {
       }
     case TAGS.release:
       return { type: 'release', ...readClient(reader), packetIds: readList(reader, 2, () => reader.u16()) }
+    case TAGS.withdrawWill:
+      return { type: 'withdrawWill', clientId: reader.string(), dueUs: reader.u53() }
     case TAGS.tick:
       return { type: 'tick' }
     default:

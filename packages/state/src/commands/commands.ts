@@ -128,6 +128,17 @@ export interface ReleaseCommand {
   readonly packetIds: readonly number[]
 }
 
+/**
+ * The will of a client that is gone is not published: its author lost the right to. It waits until `dueUs`, as its session says,
+ * so that the command does nothing to a will that a later connection brought.
+ */
+export interface WithdrawWillCommand {
+  readonly type: 'withdrawWill'
+  readonly clientId: string
+  /** Microseconds since 1970. */
+  readonly dueUs: number
+}
+
 /** Moves time on when a deadline has passed and nothing else did. */
 export interface TickCommand {
   readonly type: 'tick'
@@ -143,4 +154,5 @@ export type Command =
   | UnsubscribeCommand
   | AcknowledgeCommand
   | ReleaseCommand
+  | WithdrawWillCommand
   | TickCommand

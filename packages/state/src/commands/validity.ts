@@ -81,6 +81,9 @@ export function commandProblem(command: Command, settings: MachineSettings): str
       if (!isList(command.packetIds)) return 'list of packet identifiers is empty or too long'
       if (!command.packetIds.every(isPacketId)) return 'packet identifier is not 1 to 65,535'
       return connectionProblem(command.connection) ?? clientIdProblem(command.clientId)
+    case 'withdrawWill':
+      if (!isInteger(command.dueUs)) return 'time of the will is no number'
+      return clientIdProblem(command.clientId)
     default:
       return 'type is none of a command'
   }

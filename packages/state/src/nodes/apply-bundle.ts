@@ -197,7 +197,8 @@ export class BundleApplier {
   /** Whether the command is of this life of this node, and of a connection that may give it. */
   #isOwn(command: Command, node: number, incarnation: number): boolean {
     if (command.type === 'start') return false
-    if (command.type === 'tick') return true
+    // Every node knows the permissions, whoever's client the will is of.
+    if (command.type === 'tick' || command.type === 'withdrawWill') return true
     const { connection } = command
     if (connection === undefined) return command.type === 'publish' && command.receipt === undefined
     if (connection.node !== node || connection.incarnation !== incarnation) return false

@@ -1,6 +1,7 @@
 /** How connections and sessions end, whoever caused it; and what the passing of time does to a session without connection. */
+import type { WithdrawWillCommand } from '../commands/commands.ts'
 import { NEVER } from '../deadlines/deadlines.ts'
-import type { Effects } from '../effects.ts'
+import type { Effects, Outcome } from '../effects.ts'
 import { publishMessage } from '../messages/publishing.ts'
 import { sweepExpired } from '../queue/giving.ts'
 import { leaveGroup, passOnAll } from '../shares/sharing.ts'
@@ -76,6 +77,19 @@ export function sessionDue(state: State, session: Session, dueUs: number, effect
   if (session.queue.expiryFloorUs <= dueUs) sweepExpired(state, session, effects)
   if (session.expiresUs <= dueUs) endSession(state, session, 'expired', effects)
   else schedule(state, session)
+}
+
+/** Drops the will that waits for its delay. */
+export function withdrawWill(state: State, { clientId, dueUs }: WithdrawWillCommand): Outcome {
+  const session = state.sessions.get(clientId)
+  if (session?.will === undefined || session.connection !== undefined || session.willDueUs !== dueUs) {
+    return { type: 'stale' }
+  }
+  state.records.touch(session)
+  session.replaceWill(state.records, undefined)
+  session.willDueUs = NEVER
+  schedule(state, session)
+  return { type: 'done' }
 }
 
 function publishWill(state: State, session: Session, effects: Effects): void {

@@ -67,3 +67,23 @@ test('a will is retained and queued like any message', () => {
     ['will'],
   )
 })
+
+test('a delayed will is withdrawn while it waits, and neither before nor instead of a later one', () => {
+  const h = new Harness()
+  const withdraw = (dueUs: number) => h.apply({ type: 'withdrawWill', clientId: 'a', dueUs }).type
+  const dueUs = () => h.machine.session('a')?.willDueUs ?? 0
+  h.connect('a', { expiry: 100, will: { delay: 10 } })
+  assert.equal(withdraw(dueUs()), 'stale', 'its client is there')
+  h.disconnect('a', { will: 'publish' })
+  const first = dueUs()
+  assert.equal(withdraw(first + 1), 'stale')
+  h.connect('a', { expiry: 100, will: { delay: 20 } })
+  h.pass(1)
+  h.disconnect('a', { will: 'publish' })
+  assert.equal(withdraw(first), 'stale', 'that was the will before')
+  assert.equal(withdraw(dueUs()), 'done')
+  assert.equal(withdraw(dueUs()), 'stale', 'there is none any more')
+  h.take()
+  assert.deepEqual(h.pass(99), [])
+  assert.deepEqual(h.pass(1), ['sessionEnded a expired'])
+})
