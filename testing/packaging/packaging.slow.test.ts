@@ -146,7 +146,10 @@ const sequencer = ({ machine, effects, journal, position }) => {
   let timeUs = machine.timeUs
   const waiting = []
   let busy = false
-  return {
+  const watch = setInterval(() => {
+    if (machine.nextDeadlineUs <= made.nowUs()) made.submit({ type: 'tick' })
+  }, 20)
+  const made = {
     submit(...submitted) {
       waiting.push(submitted)
       if (busy) return
@@ -154,7 +157,9 @@ const sequencer = ({ machine, effects, journal, position }) => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         const [command, kept, applied] = next
         const before = machine.durableVersion
-        const outcome = machine.apply(command, ++position, this.nowUs(), effects)
+        const at = this.nowUs()
+        journal.observe(++position, at, command)
+        const outcome = machine.apply(command, position, at, effects)
         applied?.(outcome)
         if (machine.durableVersion === before) kept?.(outcome)
         else if (kept === undefined) journal.changed()
@@ -165,8 +170,9 @@ const sequencer = ({ machine, effects, journal, position }) => {
     take: (count) => void (position += count),
     get trouble() { return journal.trouble },
     nowUs: () => (timeUs = Math.max(timeUs, Date.now() * 1000)),
-    close() {},
+    close: () => clearInterval(watch),
   }
+  return made
 }
 class SessionStore {
   records_ = new Map()

@@ -7,7 +7,7 @@ import { formatAddress } from '../config/host-port.ts'
 import type { Path } from '../config/keys.ts'
 import { boolean, type Settings } from './global-options.ts'
 import type { Findings } from './not-carried.ts'
-import { listenerOptions, type MosquittoListener, type MosquittoOption } from './read-config.ts'
+import { listenerOptions, type MosquittoListener, type MosquittoOption, makesDefaultListener } from './read-config.ts'
 
 /** Who may log in at a listener, as far as it says so itself (`per_listener_settings`). */
 export interface ListenerAccess {
@@ -124,7 +124,7 @@ function addressOf(listener: MosquittoListener): At {
   if (port === 0 && host !== undefined) return { path: resolve(host) }
   if (port < 1 || port > 65_535) return { problem: `"${portText}" is no port` }
   // Without any listener Mosquitto serves its own machine only.
-  const local = line === undefined && !listener.options.some(({ name }) => name === 'port' || name === 'bind_address')
+  const local = line === undefined && !listener.options.some(makesDefaultListener)
   if (local || host === 'localhost') {
     return {
       address: formatAddress({ host: '127.0.0.1', port }),
@@ -251,10 +251,15 @@ function carryOption(option: MosquittoOption, { settings, shared, findings, firs
       findings.left.push({ place, what, outcome: 'it is no protocol of a listener here' })
     return
   }
-  const reason = optionLeft[name]?.(value)
+  const reason = optionOutcome(option)
   if (reason !== undefined) findings.left.push({ place, what, outcome: reason })
   else if (!listenerOptions.has(name))
     findings.left.push({ place, what, outcome: 'Mosquitto has no such option in 2.0 or 2.1' })
+}
+
+/** Why an option of a listener, read nowhere else, is not carried over; undefined: it says nothing, or is unknown. */
+export function optionOutcome({ name, value }: MosquittoOption): string | undefined {
+  return optionLeft[name]?.(value)
 }
 
 const optionLeft: Readonly<Record<string, (value: string) => string | undefined>> = {

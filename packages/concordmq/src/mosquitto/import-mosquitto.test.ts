@@ -103,6 +103,23 @@ test('listeners of every kind, limits, logs and files are carried over', () => {
   assert.ok(!reportText(report).includes(record))
 })
 
+test('options before the first listener are those of a listener on port 1883, if Mosquitto makes one of them', () => {
+  const served = imported('max_connections 10\nallow_anonymous true\nlistener 1884 192.0.2.1\nmax_connections 10\n')
+  assert.deepEqual(served.settings['mqtt.addr'], ['[::]:1883', '192.0.2.1:1884'])
+  assert.equal(served.settings['limits.connections-max'], 10)
+  const alone = imported('max_qos 1\nallow_anonymous true\n', true)
+  assert.deepEqual(alone.settings['mqtt.addr'], ['[::]:1883'])
+  const { settings, left } = imported(
+    'max_connections -1\nprotocol mqtt\nauto_id_prefix x-\ntls_version tlsv1.3\nlistener 1884 192.0.2.1\n',
+    true,
+  )
+  assert.deepEqual(settings['mqtt.addr'], ['192.0.2.1:1884'])
+  assert.deepEqual(left.slice(0, 2), [
+    '3 auto_id_prefix x-: identifiers that the broker makes begin with "concord-"',
+    '4 tls_version tlsv1.3: it stands before the first listener, and Mosquitto does nothing with it',
+  ])
+})
+
 test('what would let in whom Mosquitto keeps out is left out, with the reason', () => {
   const { settings, left } = imported(
     [

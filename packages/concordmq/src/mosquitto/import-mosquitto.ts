@@ -18,7 +18,7 @@ import { recordProblem } from '../users/password-record.ts'
 import { formatUser, parseUsersFile } from '../users/users-file.ts'
 import { parseAclFile } from './acl-file.ts'
 import { type AclRule, type AclRules, aclRules } from './acl-rules.ts'
-import { type CarriedListeners, carryListeners } from './carry-listeners.ts'
+import { type CarriedListeners, carryListeners, optionOutcome } from './carry-listeners.ts'
 import { boolean, carryGlobal, carryLogTypes, type Settings } from './global-options.ts'
 import { type Finding, type Findings, noFindings } from './not-carried.ts'
 import { parsePasswordFile } from './password-file.ts'
@@ -40,6 +40,10 @@ export function importMosquitto(path: string, { directory, force }: ImportOption
   const config = readMosquittoConfig(path)
   const settings: Settings = new Map()
   const listeners = carryListeners(config.listeners, settings, findings)
+  for (const option of config.idle) {
+    const outcome = optionOutcome(option) ?? 'it stands before the first listener, and Mosquitto does nothing with it'
+    findings.left.push({ place: option.place, what: shown(option), outcome })
+  }
   const access = carryGlobals(config, listeners, settings, findings)
   const users = access.passwordFile === undefined ? new Map<string, string>() : readUsers(access.passwordFile, findings)
   const acl = access.aclFile === undefined ? undefined : readAcl(access.aclFile, findings)

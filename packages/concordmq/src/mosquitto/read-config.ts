@@ -29,6 +29,8 @@ export interface MosquittoConfig {
   readonly global: readonly MosquittoOption[]
   readonly listeners: readonly MosquittoListener[]
   readonly bridges: readonly MosquittoBridge[]
+  /** Of a listener, and before the first one, where Mosquitto makes no listener of them. */
+  readonly idle: readonly MosquittoOption[]
 }
 
 /** Longest chain of files: `include_dir` counts only in the main file. */
@@ -146,9 +148,58 @@ function arrange(options: readonly MosquittoOption[]): MosquittoConfig {
       ;(listeners.at(-1)?.options ?? byDefault).push(option)
     } else global.push(option)
   }
-  // The default listener is there when it is configured, or when there is no other.
-  const wanted = listeners.length === 0 || byDefault.some(({ name }) => name === 'port' || name === 'bind_address')
-  return { global, listeners: wanted ? [{ line: undefined, options: byDefault }, ...listeners] : listeners, bridges }
+  const serves = byDefault.some(makesDefaultListener)
+  const wanted = serves || listeners.length === 0
+  return {
+    global,
+    listeners: wanted ? [{ line: undefined, options: byDefault }, ...listeners] : listeners,
+    bridges,
+    idle: wanted ? [] : byDefault.filter(({ name }) => !startsDefaultListener.has(name)),
+  }
+}
+
+/**
+ * Options that make Mosquitto serve port 1883 on all addresses when they stand before the first `listener`, unless they have the
+ * value that stands here. Without them and without a `listener` it serves its own machine only.
+ */
+const startsDefaultListener: ReadonlyMap<string, string> = new Map([
+  ...[
+    ...[
+      'port',
+      'bind_address',
+      'bind_interface',
+      'socket_domain',
+      'mount_point',
+      'psk_hint',
+      'psk_file',
+      'password_file',
+    ],
+    ...[
+      'cafile',
+      'capath',
+      'certfile',
+      'keyfile',
+      'ciphers',
+      'ciphers_tls1.3',
+      'crlfile',
+      'dhparamfile',
+      'auth_plugin',
+    ],
+    'plugin',
+  ].map((name): [string, string] => [name, '']),
+  ['max_connections', '-1'],
+  ['max_qos', '2'],
+  ['protocol', 'mqtt'],
+  ['require_certificate', 'false'],
+  ['use_identity_as_username', 'false'],
+  ['use_subject_as_username', 'false'],
+  ['use_username_as_clientid', 'false'],
+])
+
+/** Whether an option of the default listener makes Mosquitto start it. */
+export function makesDefaultListener({ name, value }: MosquittoOption): boolean {
+  const idle = startsDefaultListener.get(name)
+  return idle !== undefined && value !== idle
 }
 
 /** Any other option in the middle of a bridge is what it would be elsewhere. */
