@@ -641,7 +641,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const { settings: limits } = connection
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const timestamps = asksForTimestamps(packet.properties)
-    const positions = this.#bft !== undefined && asksForPositions(packet.properties)
+    // Who asks for times is told the place in the order as well, where there is one.
+    const positions = this.#bft !== undefined && (timestamps || asksForPositions(packet.properties))
     const work: Work = { left: SUBSCRIBE_STEPS_MAX }
     const problems = packet.subscriptions.map(
       (request, i) =>

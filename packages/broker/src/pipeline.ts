@@ -472,8 +472,7 @@ export class Pipeline {
     let { index } = placed
     this.#each(run, (single) => {
       const place = positionBytes({ position, index: index++, timeUs })
-      const stamp = this.#extra(timestamps)
-      const extra = stamp === undefined ? place : Buffer.concat([stamp, place])
+      const extra = timestamps === undefined ? place : Buffer.concat([timestampBytes(timeUs, { ordered: true }), place])
       outbox.give(encodeRun(single, true, qos, { ...terms, subscriptionIds, extra }))
     })
   }
@@ -481,7 +480,7 @@ export class Pipeline {
   /** Properties that the broker adds, encoded. */
   #extra(timestamps: true | undefined): Uint8Array | undefined {
     if (timestamps === undefined) return this.#mark
-    const stamp = timestampBytes(this.#o.driver.now().us)
+    const stamp = timestampBytes(this.#o.driver.now().us, { ordered: false })
     return this.#mark === undefined ? stamp : Buffer.concat([this.#mark, stamp])
   }
 

@@ -1,14 +1,16 @@
 /**
  * When the broker received a message, as a user property on its deliveries, for subscriptions that ask for it: SUBSCRIBE with
- * the user property `include_broker_timestamps` = `true` (row F33). The time is that of the node the message came in at, in RFC
- * 3339, to the second.
+ * the user property `include_broker_timestamps` = `true` (row F33).
+ *
+ *   timestamp_received    RFC 3339, to the second: on a node alone its own clock, in a cluster the time of the order, which lies
+ *                         between the times at which correct nodes received the message
+ *   consensus_timestamp   in a cluster only: that time to the microsecond; beside it stand place and time of `order-positions.ts`
  */
 import { Buffer } from 'node:buffer'
 import { filterMatches, type Properties, type UserProperty } from '@concordmq/protocol'
 import type { Session } from '@concordmq/state'
 
 const asked = 'include_broker_timestamps'
-const name = 'timestamp_received'
 
 /** Whether a SUBSCRIBE asks for time stamps. */
 export function asksForTimestamps(properties: Properties | undefined): boolean {
@@ -24,14 +26,18 @@ export function wantsTimestamps(session: Session | undefined, topic: string): bo
   return false
 }
 
-/** `timeUs`: microseconds since 1970. */
-export function timestampProperty(timeUs: number): UserProperty {
-  return [name, new Date(timeUs / 1_000).toISOString().replace(/\.\d+Z$/, 'Z')]
+/** `timeUs`: microseconds since 1970; `ordered`: it is that of the order. */
+export function timestampProperties(timeUs: number, { ordered }: { readonly ordered: boolean }): UserProperty[] {
+  const second = new Date(timeUs / 1_000).toISOString().slice(0, 19)
+  const received: UserProperty = ['timestamp_received', `${second}Z`]
+  if (!ordered) return [received]
+  const microseconds = `${Math.trunc(timeUs) % 1_000_000}`.padStart(6, '0')
+  return [received, ['consensus_timestamp', `${second}.${microseconds}Z`]]
 }
 
-/** The same as bytes of a property, for forms that are put together in bytes. */
-export function timestampBytes(timeUs: number): Uint8Array {
-  return userPropertyBytes(...timestampProperty(timeUs))
+/** The same as bytes of properties, for forms that are put together in bytes. */
+export function timestampBytes(timeUs: number, how: { readonly ordered: boolean }): Uint8Array {
+  return Buffer.concat(timestampProperties(timeUs, how).map(([name, value]) => userPropertyBytes(name, value)))
 }
 
 /** A user property as bytes. */

@@ -5,7 +5,7 @@
 
 import { encodePublish, type Properties, type PublishPacket, type QoS } from '@concordmq/protocol'
 import type { PlacedMessage } from '@concordmq/state'
-import { timestampProperty } from './broker-timestamps.ts'
+import { timestampProperties } from './broker-timestamps.ts'
 import type { Form } from './form.ts'
 import { positionProperties } from './order-positions.ts'
 
@@ -53,7 +53,9 @@ export function messageForm(placed: PlacedMessage, v5: boolean, terms: MessageTe
       ...((terms.timestamps === true || terms.positions === true) && {
         userProperties: [
           ...(message.properties?.userProperties ?? []),
-          ...(terms.timestamps === true ? [timestampProperty(placed.timeUs)] : []),
+          ...(terms.timestamps === true
+            ? timestampProperties(placed.timeUs, { ordered: terms.positions === true })
+            : []),
           ...(terms.positions === true ? positionProperties(placed) : []),
         ],
       }),

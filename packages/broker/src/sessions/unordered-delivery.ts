@@ -41,7 +41,9 @@ export class UnorderedDelivery<C extends SessionConnection> {
       const { v5, clientId } = connection
       const timestamps = v5 && wantsTimestamps(this.#driver.ordered.session(clientId), topic)
       if (subscriptionIds.length > 0 || timestamps) {
-        const extra = timestamps ? Buffer.concat([UNORDERED, timestampBytes(this.#driver.now().us)]) : UNORDERED
+        const extra = timestamps
+          ? Buffer.concat([UNORDERED, timestampBytes(this.#driver.now().us, { ordered: false })])
+          : UNORDERED
         connection.feed?.giveZero(encodeRun(run, v5, 0, { ...terms, subscriptionIds, extra }), topic)
         return
       }
