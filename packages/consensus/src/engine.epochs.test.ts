@@ -47,7 +47,7 @@ function traffic(cluster: Cluster, count: number, nodes: readonly number[], text
 
 describe('Engine when the book changes', () => {
   it('takes a fifth node in, which gets the log so far as a snapshot', () => {
-    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 1, delayUs: [200, 1500], constants: small })
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 1, delayUs: [200, 1500], constants: small, fresh: true })
     traffic(cluster, 30, [0, 1, 2, 3], 'before')
     change(cluster, 1, [0, 1, 2, 3, 4])
     traffic(cluster, 30, [0, 1, 2, 3], 'during')
@@ -62,7 +62,7 @@ describe('Engine when the book changes', () => {
   })
 
   it('takes a node in that a root certified, which operators have not signed', () => {
-    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 11, delayUs: [200, 1500] })
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 11, delayUs: [200, 1500], fresh: true })
     traffic(cluster, 20, [0, 1, 2, 3], 'before')
     admit(cluster, 2, 4)
     cluster.run(2_000_000)
