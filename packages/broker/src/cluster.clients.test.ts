@@ -114,7 +114,7 @@ test('the will of a client that is lost has one place on all nodes, and stays as
       const places: string[] = []
       for (let i = 0; i < 11; i++) {
         const message = await subscriber.receive()
-        places.push(`${message.payload} ${JSON.stringify(wire.propertiesOf(message, 'userProperty'))}`)
+        places.push(`${message.payload.toString()} ${JSON.stringify(wire.propertiesOf(message, 'userProperty'))}`)
       }
       return places
     }),
