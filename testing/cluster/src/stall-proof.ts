@@ -130,11 +130,12 @@ async function stall(
   await within([here, there].map((one) => one.until(() => one.seen.has('before'))))
   say(`${policy}: two of four are killed`)
   await Promise.all([cluster.kill(2), cluster.kill(3)])
+  // Answers leave in the order of their requests: one from before the stall was noticed would hold back all others.
+  await within([cluster.until(0, /"mode":"stalled"/)])
   const beat = beats(here)
   const answered = (): boolean =>
     [...here.answers].some(([number, reason]) => number > 1 && expected(policy, here, number, reason))
   if (policy !== 'queue') await within([here.until(answered)])
-  else await within([cluster.until(0, /"mode":"stalled"/)])
   const during = beat.last
   if (policy === 'queue' && there.seen.size > 1) violations.push('queue: something was delivered without its place')
   say(`${policy}: one is back`)
