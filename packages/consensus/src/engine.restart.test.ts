@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Cluster } from '../testing/cluster.ts'
+import { Cluster, cryptographyOf, keyOf } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent, forbidForks } from '../testing/expectations.ts'
 import { FrameType } from './bytes/frames.ts'
+import { Engine } from './engine.ts'
 
 /** Windows so small that checkpoints come and rounds are collected within a test. */
 const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
@@ -53,6 +54,34 @@ describe('Engine after a restart', () => {
       assertOrdered(nodes, 351)
       assertSilent(nodes)
     }
+  })
+
+  it('emits again what the application has, as far as its log goes back, for whoever keeps the log itself', () => {
+    const nodes = cluster(12)
+    traffic(nodes, 210, [0, 1, 2, 3])
+    assertOrdered(nodes, 210)
+    nodes.crash(0)
+    const { wal, log } = nodes.nodes[0]!
+    const emitted = (emitFrom?: number): number[] => {
+      const own = { publicKey: keyOf(0), cryptography: cryptographyOf(0), seed: 1, amnesia: false }
+      const options = { genesis: nodes.epoch, ...own, appliedPosition: log.length }
+      const engine = Engine.open(emitFrom === undefined ? options : { ...options, emitFrom }, wal)
+      const effects = engine.step({ type: 'start', nowUs: nodes.nowUs })
+      return effects.flatMap((effect) =>
+        effect.type === 'emit' ? effect.batch.messages.map(({ position }) => position) : [],
+      )
+    }
+    assert.deepEqual(emitted(), [])
+    const all = emitted(0)
+    const first = all[0] as number
+    assert.ok(first > 0 && all.length > 5, `its log goes back to ${first}`)
+    assert.deepEqual(
+      all,
+      all.map((_, i) => first + i),
+    )
+    const some = emitted(first + 4)
+    assert.deepEqual(some, all.slice(-some.length))
+    assert.ok(some.length < all.length && some.includes(first + 4))
   })
 
   it('goes on when all nodes restart at once', () => {

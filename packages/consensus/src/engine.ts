@@ -39,7 +39,7 @@ export class Engine {
   readonly #toKeep = new Map<number, number>()
 
   private constructor(options: EngineOptions) {
-    const { genesis, publicKey, cryptography, seed, appliedPosition } = options
+    const { genesis, publicKey, cryptography, seed, appliedPosition: applied, emitFrom } = options
     const tunables = { ...defaultTunables, ...options.tunables }
     const outbox = new Outbox()
     const submissions = new Submissions(tunables, genesis.constants)
@@ -51,7 +51,7 @@ export class Engine {
       outbox,
       random: new Random(seed),
       submissions,
-      output: new OrderedOutput(genesis, cryptography, outbox, appliedPosition),
+      output: new OrderedOutput(genesis, cryptography, outbox, { applied, emitFrom }),
       journal: new Journal(outbox, submissions),
       sealing: new Sealing(genesis, { publicKey, cryptography, submissions, clock }),
     }

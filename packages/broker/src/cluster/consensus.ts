@@ -266,6 +266,7 @@ export class Consensus implements OrderedLog {
         cryptography: this.#cryptography,
         seed: randomInt(0xffff_ffff),
         appliedPosition: application.nextPosition,
+        emitFrom: this.#proofs.lacksFrom ?? application.nextPosition,
         amnesia: this.#doubtful,
       },
       this.#records,

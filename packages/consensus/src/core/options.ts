@@ -14,6 +14,11 @@ export interface EngineOptions {
   /** Positions below this one are kept by the application: need not be emitted again. */
   readonly appliedPosition: number
   /**
+   * Positions from here on are emitted at the start although the application has them, as far as the write-ahead log goes back: for
+   * whoever keeps the log itself. Default: `appliedPosition`.
+   */
+  readonly emitFrom?: number
+  /**
    * The write-ahead log is lost or in doubt: the node may have made blocks that it no longer knows (section 11). `unlessNew`: there
    * is none, and whether there ever was one only the others can tell.
    */

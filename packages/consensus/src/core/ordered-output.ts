@@ -31,13 +31,21 @@ export class OrderedOutput {
   #epoch: Epoch
   /** Positions below this one are the application's. */
   #applied: number
+  /** Positions below this one are not emitted. */
+  readonly #emitFrom: number
   #unapplied: Unapplied[] = []
   #unappliedBytes = 0
 
-  constructor(epoch: Epoch, cryptography: Cryptography, outbox: Outbox, applied: number) {
+  constructor(
+    epoch: Epoch,
+    cryptography: Cryptography,
+    outbox: Outbox,
+    { applied, emitFrom = applied }: { readonly applied: number; readonly emitFrom?: number | undefined },
+  ) {
     this.#epoch = epoch
     this.#outbox = outbox
     this.#applied = applied
+    this.#emitFrom = Math.min(emitFrom, applied)
     this.positions = new Positions(epoch)
     this.tree = new LogTree((bytes) => cryptography.sha256(bytes))
   }
@@ -100,7 +108,7 @@ export class OrderedOutput {
     const leafIndex = this.tree.leafCount
     const frontier = this.tree.frontier()
     const nodes = this.tree.append(leafBytes(leaf))
-    if (this.next > this.#applied) this.#handOut(block, messages, { leaf, leafIndex, frontier, nodes }, at)
+    if (this.next > this.#emitFrom) this.#handOut(block, messages, { leaf, leafIndex, frontier, nodes }, at)
     this.linearised = 0
     return messages
   }
@@ -113,8 +121,10 @@ export class OrderedOutput {
   ): void {
     const { step, jailed } = at
     const { linearised } = this
-    this.#unapplied.push({ end: this.next, bytes: block.body.length })
-    this.#unappliedBytes += block.body.length
+    if (this.next > this.#applied) {
+      this.#unapplied.push({ end: this.next, bytes: block.body.length })
+      this.#unappliedBytes += block.body.length
+    }
     this.#outbox.emit({ epoch: this.#epoch.number, step, unit: block, ...place, linearised, jailed, messages })
   }
 }

@@ -224,8 +224,11 @@ export class Driver {
       this.#held.push(batch)
       return
     }
-    this.#o.emitted(batch)
-    this.#o.application.ordered(batch)
+    const { emitted, application } = this.#o
+    emitted(batch)
+    const { position } = batch.messages.at(-1) ?? { position: application.nextPosition }
+    // Some come again for whoever keeps the log alone.
+    if (position >= application.nextPosition) application.ordered(batch)
   }
 
   #opened(effect: EffectOf<'opened'>): void {

@@ -105,6 +105,11 @@ export class ProofFiles {
     return this.#segments[0]?.firstPosition
   }
 
+  /** Behind the last position that is kept. */
+  get endPosition(): number {
+    return this.#segments.at(-1)?.endPosition ?? 0
+  }
+
   /** The next unit of the log; after a start some come that are here already. */
   add(batch: OrderedBatch): void {
     if (this.#closed || Date.now() < this.#retryAtMs) return
@@ -123,6 +128,8 @@ export class ProofFiles {
   /** A checkpoint has its certificate. */
   certified(certificate: Uint8Array): void {
     this.#newest = coveringOf(certificate) ?? this.#newest
+    // A restart begins at a checkpoint, and gives what came behind it once more.
+    this.#flush()
     const nowMs = performance.now()
     if (this.#writer === undefined || nowMs < this.#certificateAtMs + CERTIFICATE_MS) return
     this.#certificateAtMs = nowMs

@@ -48,6 +48,11 @@ export class Proofs {
     this.#files = files
   }
 
+  /** From where on the disk lacks the log: a process that was killed had not written its last moments. Undefined: it keeps none. */
+  get lacksFrom(): number | undefined {
+    return this.#files?.endPosition
+  }
+
   add(batch: OrderedBatch): void {
     this.#archive.add(batch)
     this.#files?.add(batch)
