@@ -197,8 +197,14 @@ export class Engine {
         return this.#blocks(from, frame, arrivalUs)
       case 'fetch':
         return this.#epochs.runOfNames(frame.names).serving.ask(from, frame)
-      case 'range':
-        return this.#epochs.runOf(from).serving.ask(from, frame)
+      case 'range': {
+        const run = this.#epochs.runOf(from)
+        run.serving.ask(from, frame)
+        // Who is in need may be without a log, and only learns from what others say whether it is new (`core/amnesia.ts`). What they
+        // said when it entered the epoch may have come too early.
+        run.catchingUp.tellAgain(from)
+        return
+      }
       case 'status':
         return this.#epochs.peerStatus(from, frame)
       case 'checkpointVote':

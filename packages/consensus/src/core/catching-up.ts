@@ -78,8 +78,14 @@ export class CatchingUp {
     const above = Math.max(status.collectedRound, status.lastRounds[context.self] ?? 0)
     this.#serving.sendOwn(peer, context.self, above, maker.last)
     const lacking = (status.lastRounds[peer] ?? 0) > Math.max(graph.lastRound(peer), graph.collectedRound)
-    const toldAgoUs = context.clock.nowUs - (this.#toldUs[peer] ?? 0)
-    if (lacking && toldAgoUs >= Math.max(AGAIN_US_MIN, 2 * context.peers.rttUs(peer))) this.sendStatus(peer)
+    if (lacking) this.tellAgain(peer)
+  }
+
+  /** Tells a peer how far this node is, unless it was told just now. */
+  tellAgain(peer: number): void {
+    const { clock, peers } = this.#agreement.context
+    const toldAgoUs = clock.nowUs - (this.#toldUs[peer] ?? 0)
+    if (toldAgoUs >= Math.max(AGAIN_US_MIN, 2 * peers.rttUs(peer))) this.sendStatus(peer)
   }
 
   /** Too many peers no longer serve what comes next here: blocks alone do not lead on (section 11). */
