@@ -69,6 +69,32 @@ test('SegmentLog drops closed segments up to a tag, and uses their files again',
   assert.ok(files.files.size < 12)
 })
 
+test('a segment in a file that was used before, whose header a power cut tore, is none', async () => {
+  const files = new MemoryFiles()
+  const { log } = await open(files)
+  for (let n = 0; n < 200; n++) {
+    await log.write(payload(n, 500), n)
+    if (n % 50 === 49) await log.drop(n - 50)
+  }
+  const before = new Set(files.files.keys())
+  assert.ok([...before].some((path) => path.includes('spare')))
+  const begun = (): string | undefined =>
+    [...files.files.keys()].find((path) => !before.has(path) && path.endsWith('.log'))
+  files.fault = () => (begun() === undefined ? undefined : 'EIO')
+  for (let n = 200; begun() === undefined; n++) {
+    const writing = log.write(payload(n, 500), n).catch(() => {})
+    await new Promise(setImmediate)
+    if (begun() !== undefined) log.stopRetrying()
+    await writing
+  }
+  const file = files.files.get(begun() as string)
+  file?.bytes.fill(0, 0, GROUPS_START)
+  files.fault = () => undefined
+  const { damage, stillborn } = await readLog(files, directory)
+  assert.equal(damage, undefined)
+  assert.equal(stillborn.length, 1)
+})
+
 test('a log that is cut anywhere gives back a beginning of what was written, and goes on', async () => {
   const whole = new MemoryFiles()
   const { log } = await open(whole)

@@ -11,7 +11,14 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Files, LogFile } from '../model/files.ts'
-import { encodeGroup, encodeSegmentHeader, GROUPS_START, groupBytes, segmentName } from './log-format.ts'
+import {
+  encodeGroup,
+  encodeSegmentHeader,
+  GROUP_HEADER_BYTES,
+  GROUPS_START,
+  groupBytes,
+  segmentName,
+} from './log-format.ts'
 import type { LogPlace } from './log-reader.ts'
 
 export interface SegmentLogOptions {
@@ -161,7 +168,7 @@ export class SegmentLog {
     const number = this.#lastNumber + 1
     const path = join(directory, segmentName(number))
     const spare = this.#spares.pop()
-    if (spare !== undefined) await files.rename(spare, path)
+    if (spare !== undefined) await this.#takeSpare(spare, path)
     const file = sync ? await openSynced(files, path) : await files.open(path)
     try {
       const salt = randomBytes(16)
@@ -173,6 +180,21 @@ export class SegmentLog {
       await file.close().catch(() => {})
       throw error
     }
+  }
+
+  /**
+   * The first group of its earlier life goes before the file becomes a segment: with a header that a power cut tore, it would be
+   * taken for a segment that holds groups and lost its header.
+   */
+  async #takeSpare(spare: string, path: string): Promise<void> {
+    const { files, sync } = this.#o
+    const file = sync ? await openSynced(files, spare) : await files.open(spare)
+    try {
+      await file.write(new Uint8Array(GROUP_HEADER_BYTES), GROUPS_START)
+    } finally {
+      await file.close()
+    }
+    await files.rename(spare, path)
   }
 
   async #allocate(open: Open, end: number): Promise<void> {
