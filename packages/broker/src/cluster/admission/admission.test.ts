@@ -62,8 +62,7 @@ async function open(
     operators: { threshold: 0, keys: [], roots: [authority.root] },
     privateKey: key,
     directory: join(directory, String(opened++)),
-    // Its links stay when the book changes, so the newcomer has to ask how far the others are.
-    transport: 'tls',
+    transport: 'auto',
     listen: { host, port: Number(port) },
     settingsDigest: new Uint8Array(32),
     logger: recordingLogger(lines),

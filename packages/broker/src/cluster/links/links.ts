@@ -34,8 +34,6 @@ const PROBE_RTTS = 8
 const PROBE_MS_MIN = 200
 const PROBE_MS_MAX = 1000
 const TICK_MS = 1000
-/** Longest wait until transports are closed, ms. */
-const CLOSE_MS_MAX = 5000
 /** How long someone who was a node has to read that it is none, ms. */
 const DISMISSAL_MS = 3000
 /** How often it is tried to listen anew, and after which pause, ms. */
@@ -216,9 +214,7 @@ export class Links {
     this.#closed = true
     clearInterval(this.#ticker)
     for (const peer of this.#peers) if (peer !== undefined) this.#forget(peer)
-    // A peer that is gone does not keep a node from ending.
-    const closed = Promise.all(this.#transports.map((transport) => transport.close()))
-    await Promise.race([closed, wait(CLOSE_MS_MAX, undefined, { ref: false })])
+    await Promise.all(this.#transports.map((transport) => transport.close()))
   }
 
   async #reopen(): Promise<void> {
