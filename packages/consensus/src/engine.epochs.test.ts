@@ -72,6 +72,18 @@ describe('Engine when the book changes', () => {
     assertSilent(cluster)
   })
 
+  it('has a newcomer take part in an idle cluster, also when it hears of the epoch later than all others', () => {
+    for (let seed = 13; seed < 23; seed++) {
+      const moreUs = (from: number, to: number): number => (from === 4 || to === 4 ? 20_000 : 0)
+      const cluster = new Cluster({ n: 4, newcomers: 1, seed, delayUs: [200, 1500], moreUs, fresh: true })
+      admit(cluster, 0, 4)
+      cluster.run(5_000_000)
+      assert.deepEqual(epochsOf(cluster), [1, 1, 1, 1, 1])
+      assert.equal(cluster.nodes[4]?.engine.status.mode, 'active', `seed ${seed}`)
+      assertSilent(cluster)
+    }
+  })
+
   it('takes nobody in by a certificate of another root, one that is not his, or one that has expired', () => {
     const cluster = new Cluster({ n: 4, newcomers: 1, seed: 12, delayUs: [200, 1500] })
     admit(cluster, 0, 4, { root: new Uint8Array(32) })

@@ -58,8 +58,8 @@ describe('Engine after a restart', () => {
 
   it('emits again what the application has, as far as its log goes back, for whoever keeps the log itself', () => {
     const nodes = cluster(12)
-    traffic(nodes, 210, [0, 1, 2, 3])
-    assertOrdered(nodes, 210)
+    traffic(nodes, 225, [0, 1, 2, 3])
+    assertOrdered(nodes, 225)
     nodes.crash(0)
     const { wal, log } = nodes.nodes[0]!
     const emitted = (emitFrom?: number): number[] => {

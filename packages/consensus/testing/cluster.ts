@@ -136,6 +136,8 @@ export class TestNode {
   /** Counts restarts: what was under way for an earlier life is void. */
   life = 0
   timer = 0
+  /** Nodes that its engine was told to be linked with, in its epoch. */
+  readonly linked = new Set<number>()
   /** Snapshots of the application by step, in chunks, and the one that is coming in. */
   readonly snapshots = new Map<number, readonly Uint8Array[]>()
   readonly incoming = new Map<number, Uint8Array>()
@@ -252,6 +254,7 @@ export class Cluster {
     const dead = this.#node(node)
     dead.up = false
     dead.life++
+    dead.linked.clear()
     dead.wal = options.loseDisk === true ? [] : dead.wal.filter(({ mark }) => mark <= dead.syncedMark)
     for (let peer = 0; peer < this.nodes.length; peer++)
       if (peer !== node && this.#node(peer).up) this.#link(peer, node, false)
@@ -298,16 +301,23 @@ export class Cluster {
   #link(node: number, other: number, up: boolean): void {
     const peer = indexIn(this.#node(node).epoch, other)
     if (node === other || peer === undefined || !this.#node(node).up) return
+    if (up) this.#node(node).linked.add(other)
+    else this.#node(node).linked.delete(other)
     this.input(node, { type: 'link', peer, up, nowUs: this.nowUs })
   }
 
-  /** A node enters an epoch: it is linked to all that are in its book, and they to it if it is in theirs. */
+  /**
+   * A node enters an epoch: it is linked to all that are in its book and have it in theirs. Links stay up when books change, so
+   * those are told of it that had none.
+   */
   #entered(node: number, epoch: Epoch): void {
     this.#node(node).epoch = epoch
+    this.#node(node).linked.clear()
     for (let other = 0; other < this.nodes.length; other++) {
-      if (!this.#node(other).up) continue
+      const { up, linked, epoch: theirs } = this.#node(other)
+      if (!up || indexIn(epoch, other) === undefined || indexIn(theirs, node) === undefined) continue
       this.#link(node, other, true)
-      this.#link(other, node, true)
+      if (!linked.has(node)) this.#link(other, node, true)
     }
   }
 

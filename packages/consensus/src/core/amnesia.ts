@@ -43,6 +43,8 @@ export class Amnesia {
   /** What peers were answered last. */
   readonly #told = new Map<number, Told>()
   #askedAtUs = Number.NEGATIVE_INFINITY
+  /** Too few peers have said how far they are. */
+  #inquires = false
   /** Highest round that this node told anybody of. */
   #toldRound = 0
 
@@ -66,7 +68,7 @@ export class Amnesia {
   }
 
   get deadlineUs(): number {
-    return this.isLost ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
+    return this.isLost || this.#inquires ? this.#askedAtUs + ASK_US : Number.POSITIVE_INFINITY
   }
 
   /**
@@ -75,15 +77,16 @@ export class Amnesia {
    */
   tick(peers: number, statuses: readonly (PeerStatus | undefined)[]): number | undefined {
     if (!this.active) return undefined
-    const round = (this.#mayBeNew ? this.#newFrom(statuses) : undefined) ?? this.#lostUpTo(peers)
+    const round = (this.#mayBeNew ? this.#newFrom(peers, statuses) : undefined) ?? this.#lostUpTo(peers)
     if (round === undefined) return undefined
     this.active = false
     this.isLost = false
+    this.#inquires = false
     return round
   }
 
   /** Where a node begins of which q - 1 others have no block. */
-  #newFrom(statuses: readonly (PeerStatus | undefined)[]): number | undefined {
+  #newFrom(peers: number, statuses: readonly (PeerStatus | undefined)[]): number | undefined {
     const { epoch, self } = this.#context
     const collected: number[] = []
     for (const status of statuses) {
@@ -91,10 +94,23 @@ export class Amnesia {
       if ((status.lastRounds[self] ?? 0) > 0) this.isLost = true
       else collected.push(status.collectedRound)
     }
+    this.#inquires = self >= 0 && !this.isLost && collected.length < epoch.q - 1
+    if (this.#inquires) this.#inquire(peers, statuses)
     if (self < 0 || collected.length < epoch.q - 1) return undefined
     // As many as may lie have collected more: one of those that do not has collected this much.
     const highest = collected.sort((one, other) => other - one)[epoch.w - 1] ?? collected.at(-1) ?? 0
     return this.#agreement.committer.nextStep > highest ? highest + 1 : undefined
+  }
+
+  /** Has peers say how far they are that have not: what they said when this node entered the epoch may have come too early. */
+  #inquire(peers: number, statuses: readonly (PeerStatus | undefined)[]): void {
+    const { clock, outbox } = this.#context
+    if (clock.nowUs < this.#askedAtUs + ASK_US) return
+    this.#askedAtUs = clock.nowUs
+    const frame = encodeFrame({ type: 'range', request: 0, round: this.#agreement.graph.collectedRound + 1 })
+    for (const [peer, status] of statuses.entries()) {
+      if (status === undefined && ((peers >>> peer) & 1) === 1) outbox.send(peer, frame)
+    }
   }
 
   #lostUpTo(peers: number): number | undefined {

@@ -142,7 +142,7 @@ export class Driver {
   #carryOutAll(effects: readonly Effect[]): void {
     let startedUs = 0
     for (const effect of effects) {
-      const isApplication = effect.type === 'emit' || effect.type === 'placed'
+      const isApplication = effect.type === 'emit' || effect.type === 'placed' || effect.type === 'opened'
       if (isApplication && startedUs === 0) startedUs = cpuUs()
       else if (!isApplication && startedUs !== 0) {
         this.#applicationUs += cpuUs() - startedUs
