@@ -105,8 +105,8 @@ test('a node whose key the authority certified is taken in, and has a part in th
   const chain = [authority.certify('fifth', keys[4] as KeyObject)]
   const newcomer = await open(keys[4] as KeyObject, addresses[4] as string, chain)
   await until(() => newcomer.consensus.node === 4, 'a place in the book')
-  await new Promise<void>((resolve) => newcomer.consensus.submit(Buffer.from('hello'), () => resolve()))
   await until(() => newcomer.consensus.status.mode === 'active', 'a part in the order')
+  await new Promise<void>((resolve) => newcomer.consensus.submit(Buffer.from('hello'), () => resolve()))
   for (const { consensus } of nodes.slice(0, 4)) await until(() => consensus.epoch.number === 1, 'the next epoch')
   const taken = /^Took in the node [0-9a-f]{16} \(127\.0\.0\.1:\d+\) by its certificate: epoch 1 has 5 nodes$/
   assert.ok(nodes.some((node) => says(node, taken)))
