@@ -1,6 +1,6 @@
 /** Brokers on one log in memory (`SharedLog`), for tests of the ordered cluster: everything but the engine is what runs. */
 import assert from 'node:assert/strict'
-import type { Target } from '../../../testing/testkit/src/raw-client.ts'
+import type { RawClient, Target } from '../../../testing/testkit/src/raw-client.ts'
 import { SharedLog, type SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import type * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
@@ -55,4 +55,11 @@ export async function until(holds: () => boolean): Promise<void> {
 /** A session that outlives its connection. */
 export function kept(clientId: string, more: wire.ConnectOptions = {}): wire.ConnectOptions {
   return { clientId, cleanStart: false, properties: [['sessionExpiryInterval', 1000]], ...more }
+}
+
+/** Payloads of the next messages, each acknowledged. */
+export async function received(client: RawClient, count: number): Promise<string[]> {
+  const payloads: string[] = []
+  for (let i = 0; i < count; i++) payloads.push((await client.receive()).payload.toString())
+  return payloads
 }

@@ -1,11 +1,11 @@
 /** What clients are promised on a single node holds across the nodes of a cluster: rights, takeover, groups, wills, retained messages. */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { connect, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
+import { connect, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
-import { type Cluster, closeAll, kept, openCluster, until } from './cluster-brokers.testkit.ts'
+import { type Cluster, closeAll, kept, openCluster, received, until } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions } from './config/options.ts'
 
 const brokers: Broker[] = []
@@ -15,12 +15,6 @@ async function cluster(log: SharedLogOptions, options: BrokerOptions = {}): Prom
   const opened = await openCluster(4, { options, log })
   brokers.push(...opened.brokers)
   return opened
-}
-
-async function received(client: RawClient, count: number): Promise<string[]> {
-  const payloads: string[] = []
-  for (let i = 0; i < count; i++) payloads.push((await client.receive()).payload.toString())
-  return payloads
 }
 
 /** Every node has applied all that is ordered, to the same state. */

@@ -8,7 +8,7 @@ import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.t
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
-import { type Cluster, kept, openCluster, until } from './cluster-brokers.testkit.ts'
+import { type Cluster, kept, openCluster, received, until } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions, ClusterOptions } from './config/options.ts'
 
 const brokers: Broker[] = []
@@ -26,13 +26,6 @@ async function cluster(
   const opened = await openCluster(nodes, { options, log: logOptions, cluster: clusterOptions })
   brokers.push(...opened.brokers)
   return opened
-}
-
-/** Payloads of the next messages, each acknowledged. */
-async function received(client: RawClient, count: number): Promise<string[]> {
-  const payloads: string[] = []
-  for (let i = 0; i < count; i++) payloads.push((await client.receive()).payload.toString())
-  return payloads
 }
 
 for (const qos of [0, 1, 2] as const) {

@@ -3,14 +3,7 @@
  * and no expiry comes early, and the order is one.
  */
 import type { Verdict } from './proof.ts'
-import { runTrial } from './trial.ts'
-
-export interface ClockProofOptions {
-  /** Of each publisher in each step. */
-  readonly messages: number
-  readonly withinMs: number
-  readonly say?: (line: string) => void
-}
+import { type ProofTerms, runTrial } from './trial.ts'
 
 const all = [0, 1, 2, 3]
 const wrong = 3
@@ -19,7 +12,7 @@ const preload = [new URL('preload/wrong-clock.ts', import.meta.url).href]
 /** How far the time of the order may be from the clock of this machine: what a loaded machine takes to order a message. */
 const agreedWithinMs = 60_000
 
-export async function proveClock({ messages, withinMs, say }: ClockProofOptions): Promise<Verdict> {
+export async function proveClock({ messages, withinMs, say }: ProofTerms): Promise<Verdict> {
   let offMs = hourMs
   return await runTrial(
     {

@@ -12,7 +12,7 @@ import { HeldSnapshot } from '../../../packages/broker/src/ordering/held-snapsho
 import { FlowClient } from '../../testkit/src/flow-client.ts'
 import * as wire from '../../testkit/src/wire.ts'
 import type { Verdict } from './proof.ts'
-import { runTrial, type Trial } from './trial.ts'
+import { type ProofTerms, runTrial, type Trial } from './trial.ts'
 
 export type Recorded =
   | { readonly type: 'settings'; readonly settings: MachineSettings }
@@ -20,13 +20,6 @@ export type Recorded =
   /** The machine's state was held here. */
   | { readonly type: 'checkpoint'; readonly position: number }
   | { readonly type: 'hashes'; readonly position: number; readonly hashes: readonly string[] }
-
-export interface ReplayProofOptions {
-  /** Of each publisher in each step. */
-  readonly messages: number
-  readonly withinMs: number
-  readonly say?: (line: string) => void
-}
 
 const all = [0, 1, 2, 3]
 const recorded = 0
@@ -46,7 +39,7 @@ const deaf: BundleEffects = {
   nodeFell() {},
 }
 
-export async function proveReplay({ messages, withinMs, say }: ReplayProofOptions): Promise<Verdict> {
+export async function proveReplay({ messages, withinMs, say }: ProofTerms): Promise<Verdict> {
   let recording = ''
   return await runTrial(
     {

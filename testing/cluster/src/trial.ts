@@ -27,6 +27,9 @@ export interface TrialOptions {
   readonly judged?: readonly number[]
 }
 
+/** What every proof of this kind is told: messages are those of each publisher in each step. */
+export type ProofTerms = Pick<TrialOptions, 'messages' | 'withinMs' | 'say'>
+
 const windowMax = 30
 
 export class Trial {
