@@ -51,6 +51,7 @@ import { Connection, type ConnectionHandler, type ConnectionShared } from './con
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
 import { Entrance } from './connections/entrance.ts'
 import { Gate } from './connections/gate.ts'
+import { ReadMemory } from './connections/read-memory.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
 import { Turns } from './connections/turns.ts'
@@ -339,6 +340,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       logger,
       flushQueue: new TurnFlushQueue(this.counters, backlog),
       wheel: this.#wheel,
+      readMemory: new ReadMemory(),
       pressure: this.#pressure,
       run: new PublishRun(),
       outboxLimits,

@@ -9,6 +9,7 @@ import { Counters } from '../telemetry/counters.ts'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Connection, type ConnectionShared } from './connection.ts'
 import { DeadlineWheel } from './deadline-wheel.ts'
+import { ReadMemory } from './read-memory.ts'
 import type { Transport, TransportSink } from './transport.ts'
 
 /** One connection on a transport that takes everything, with a clock of the test's own. */
@@ -83,6 +84,7 @@ function connected(options: { readonly keepAlive: number; readonly method: strin
       ),
     ),
     wheel: new DeadlineWheel(nowMs),
+    readMemory: new ReadMemory(),
     pressure: new Pressure(nowMs),
     run: new PublishRun(),
     outboxLimits: { queueMessagesMax: 10, queueBytesMax: 1e6, queueFull: 'dropQoS0' },

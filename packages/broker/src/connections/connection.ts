@@ -51,6 +51,7 @@ import { AnswerLine, type RunAnswer } from './answer-line.ts'
 import type { Arrival } from './arrival.ts'
 import type { ClientRate } from './client-rate.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
+import type { ReadMemory } from './read-memory.ts'
 import type { Transport, TransportSink } from './transport.ts'
 
 /** What all connections of a broker share. */
@@ -61,6 +62,7 @@ export interface ConnectionShared {
   readonly logger: Logger
   readonly flushQueue: FlushQueue
   readonly wheel: DeadlineWheel
+  readonly readMemory: ReadMemory
   readonly pressure: Pressure
   readonly run: PublishRun
   readonly outboxLimits: OutboxLimits
@@ -271,6 +273,7 @@ export class Connection
   data(chunk: Uint8Array): void {
     const shared = this.#shared
     shared.counters.bytesReceived += chunk.length
+    shared.readMemory.took(chunk.length)
     const now = shared.nowMs()
     this.rate?.spendBytes(chunk.length, now)
     try {
