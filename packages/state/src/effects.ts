@@ -3,6 +3,7 @@
  * own sockets. An effect never calls back into `apply`; reading the machine from within one is allowed.
  */
 import type { QoS } from '@concordmq/protocol'
+import type { AdminSubject } from './admin/admin-document.ts'
 import type { ConnectionId } from './commands/commands.ts'
 import type { Message, PlacedMessage } from './messages/message.ts'
 
@@ -42,6 +43,8 @@ export interface Effects {
   retainedExpired?(topic: string): void
   /** A will was published, after its `published`. For whoever wants to know. */
   willPublished?(clientId: string, will: Message): void
+  /** Another document of operators is in force, or none any more: `Machine.admin` has it. */
+  administered?(subject: AdminSubject): void
 }
 
 /** What `apply` answers to the author of the command. */
@@ -51,6 +54,8 @@ export type Outcome =
   | { readonly type: 'stale' }
   /** Malformed: nothing happened. */
   | { readonly type: 'malformed'; readonly detail: string }
+  /** A document of operators is not signed by enough of them, or not later than the one in force: nothing happened. */
+  | { readonly type: 'rejected'; readonly detail: string }
   /** A maximum is reached: CONNECT or the message cannot be accepted, and nothing happened. */
   | { readonly type: 'refused'; readonly reasonCode: number }
   | { readonly type: 'connected'; readonly sessionPresent: boolean; readonly kept: boolean }

@@ -1,6 +1,18 @@
+export {
+  ADMIN_SIGNATURES_MAX,
+  ADMIN_SUBJECTS,
+  ADMIN_TEXT_BYTES_MAX,
+  type AdminDocument,
+  type AdminRecord,
+  type AdminSignature,
+  type AdminSubject,
+  adminContent,
+  type Judge,
+} from './admin/admin-document.ts'
 export { decodeCommand, encodeCommand } from './commands/codec.ts'
 export type {
   AcknowledgeCommand,
+  AdminCommand,
   Command,
   ConnectCommand,
   ConnectionId,

@@ -7,6 +7,7 @@
  * never waits, never reads a clock and never draws randomness; nothing that a command can carry makes it throw.
  */
 import { parseShare } from '@concordmq/protocol'
+import type { AdminRecord, AdminSubject, Judge } from './admin/admin-document.ts'
 import { applyCommand } from './commands/apply-command.ts'
 import type { Command } from './commands/commands.ts'
 import { runDeadlines } from './deadlines/running.ts'
@@ -77,7 +78,7 @@ export class Machine {
    * of others. Listeners stay; the disk is told what it had of this one.
    */
   replaceBy(other: Machine): void {
-    const { filters, shares, records, shelf } = this.#state
+    const { filters, shares, records, shelf, judge } = this.#state
     other.#state.records.changes?.supersede(records.durable())
     other.#state.shelf.supersede(shelf)
     this.#state = other.#state
@@ -85,6 +86,17 @@ export class Machine {
     this.#bundles = other.#bundles
     this.#state.filters.onChange = filters.onChange
     this.#state.shares.onChange = shares.onChange
+    this.#state.judge = judge
+  }
+
+  /** Who tells whether operators signed a document. Without one, none comes into force: set before the first command. */
+  set judge(judge: Judge) {
+    this.#state.judge = judge
+  }
+
+  /** The documents of operators that count. */
+  get admin(): ReadonlyMap<AdminSubject, Readonly<AdminRecord>> {
+    return this.#state.admin
   }
 
   /** 32 bytes over the whole state, the same on every replica. Costs what changed since it was last asked for. */

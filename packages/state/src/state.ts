@@ -4,10 +4,12 @@
  *
  *   nodes ─ incarnation                     sessions ─ subscriptions, receipts, queue ─▶ messages
  *   filters ─▶ subscriptions                shares ─▶ groups ─▶ subscriptions
- *   retained ─▶ messages                    deadlines ─▶ sessions, retained
+ *   retained ─▶ messages                    admin ─▶ documents of operators, by subject
+ *                                           deadlines ─▶ sessions, retained
  *
  * Trees, groups' members and deadlines follow from sessions and retained messages; they are rebuilt, not stored.
  */
+import type { AdminRecord, AdminSubject, Judge } from './admin/admin-document.ts'
 import { Deadlines, NEVER } from './deadlines/deadlines.ts'
 import type { Writer } from './encoding/writer.ts'
 import { Body } from './messages/body.ts'
@@ -63,6 +65,8 @@ export interface Counters {
   retainedFull: number
   /** Messages refused because all queues together are full. */
   queuesFull: number
+  /** Documents that operators did not sign, or that were not later than the one in force. */
+  adminRefused: number
 }
 
 export class State {
@@ -78,6 +82,10 @@ export class State {
   readonly retained = new Retained()
   /** Messages on disk that queues of kept sessions refer to. */
   readonly shelf = new Shelf()
+  /** Documents of operators that count. */
+  readonly admin = new Map<AdminSubject, AdminRecord>()
+  /** Who tells whether operators signed; no part of the state. Undefined: nobody may administer anything. */
+  judge: Judge | undefined
   readonly deadlines = new Deadlines<Session | RetainedEntry>()
   /** Sessions in the group of the log that was taken last, with the number behind their last entry then. */
   readonly cut: { readonly session: Session; readonly next: number }[] = []
@@ -94,6 +102,7 @@ export class State {
     expired: 0,
     retainedFull: 0,
     queuesFull: 0,
+    adminRefused: 0,
   }
 
   constructor(settings: MachineSettings) {

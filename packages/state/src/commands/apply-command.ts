@@ -1,4 +1,5 @@
 /** One command, whoever it comes from: is it well-formed, which rule does it go to, what is counted. */
+import { administer } from '../admin/administering.ts'
 import type { Effects, Outcome } from '../effects.ts'
 import { publishMessage } from '../messages/publishing.ts'
 import { publishRun } from '../messages/publishing-run.ts'
@@ -47,6 +48,8 @@ function dispatch(state: State, command: Command, effects: Effects): Outcome {
       return releaseReceipts(state, command)
     case 'withdrawWill':
       return withdrawWill(state, command)
+    case 'admin':
+      return administer(state, command, effects)
     case 'tick':
       return { type: 'done' }
   }

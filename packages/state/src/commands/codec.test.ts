@@ -115,6 +115,18 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   }),
   fc.record({ type: type('release'), ...ofClient, packetIds: fc.array(fc.nat({ max: 65_535 }), { maxLength: 4 }) }),
   fc.record({ type: type('withdrawWill'), clientId: text, dueUs: u53 }),
+  fc.record({
+    type: type('admin'),
+    document: fc.record({
+      subject: fc.constantFrom<'permissions' | 'users'>('permissions', 'users'),
+      version: u53,
+      text: fc.option(bytes, { nil: undefined }),
+    }),
+    signatures: fc.array(
+      fc.record({ operator: fc.nat({ max: 255 }), signature: fc.uint8Array({ minLength: 64, maxLength: 64 }) }),
+      { maxLength: 3 },
+    ),
+  }),
   fc.record({ type: type('tick') }),
 )
 
@@ -164,7 +176,7 @@ test('decodeCommand() refuses each kind of fault by name', () => {
   const faults: [Uint8Array, RegExp][] = [
     [new Uint8Array(0), /cut short/],
     [Uint8Array.of(0), /unknown command/],
-    [Uint8Array.of(12), /unknown command/],
+    [Uint8Array.of(13), /unknown command/],
     [Uint8Array.of(...tick, 0), /bytes follow/],
     [Uint8Array.of(1, 0, 0, 0, 1, 0xff, 0, 0, 0, 0, 0, 0, 0), /2\^53/],
     [Uint8Array.of(2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0), /QoS 3/],

@@ -4,6 +4,7 @@
  * replica counts the same no-ops.
  */
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
+import { readSigned, writeSigned } from '../admin/admin-document.ts'
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
 import { readHead, readMessage, writeHead, writeMessage } from '../messages/message-codec.ts'
@@ -21,6 +22,7 @@ const TAGS = {
   tick: 9,
   publishRun: 10,
   withdrawWill: 11,
+  admin: 12,
 } as const satisfies Record<Command['type'], number>
 
 const OUTCOMES = ['acked', 'received', 'completed', 'givenUp'] as const
@@ -102,6 +104,9 @@ export function encodeCommand(command: Command): Uint8Array {
       writer.string(command.clientId)
       writer.u53(command.dueUs)
       break
+    case 'admin':
+      writeSigned(writer, command)
+      break
     case 'tick':
       break
   }
@@ -173,6 +178,8 @@ function readCommand(reader: Reader): Command | undefined {
       return { type: 'release', ...readClient(reader), packetIds: readList(reader, 2, () => reader.u16()) }
     case TAGS.withdrawWill:
       return { type: 'withdrawWill', clientId: reader.string(), dueUs: reader.u53() }
+    case TAGS.admin:
+      return { type: 'admin', ...readSigned(reader) }
     case TAGS.tick:
       return { type: 'tick' }
     default:

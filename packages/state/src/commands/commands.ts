@@ -3,6 +3,7 @@
  * connection. Each is applied at a position and a time that the sequencer gives it.
  */
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
+import type { AdminDocument, AdminSignature } from '../admin/admin-document.ts'
 import type { Message, MessageHead } from '../messages/message.ts'
 
 /** One network connection of one life of one node. Fences the commands of a connection that is no longer the current one. */
@@ -139,6 +140,14 @@ export interface WithdrawWillCommand {
   readonly dueUs: number
 }
 
+/** A document of operators comes into force on all nodes, if they signed it and it is later than the one in force. */
+export interface AdminCommand {
+  readonly type: 'admin'
+  readonly document: AdminDocument
+  /** Of distinct operators, ascending. */
+  readonly signatures: readonly AdminSignature[]
+}
+
 /** Moves time on when a deadline has passed and nothing else did. */
 export interface TickCommand {
   readonly type: 'tick'
@@ -155,4 +164,5 @@ export type Command =
   | AcknowledgeCommand
   | ReleaseCommand
   | WithdrawWillCommand
+  | AdminCommand
   | TickCommand

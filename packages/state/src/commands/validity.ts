@@ -3,6 +3,7 @@
  * on is checked here, whatever the codec let through; a filter has a reason code of its own and is checked where it is used.
  */
 import { stringBytesMax, stringProblem, topicNameProblem, utf8Length } from '@concordmq/protocol'
+import { signedProblem } from '../admin/admin-document.ts'
 import type { MessageHead } from '../messages/message.ts'
 import type { MachineSettings } from '../settings.ts'
 import { levelsOf } from '../subscriptions/subscribing.ts'
@@ -84,6 +85,8 @@ export function commandProblem(command: Command, settings: MachineSettings): str
     case 'withdrawWill':
       if (!isInteger(command.dueUs)) return 'time of the will is no number'
       return clientIdProblem(command.clientId)
+    case 'admin':
+      return signedProblem(command.document, command.signatures)
     default:
       return 'type is none of a command'
   }

@@ -26,6 +26,8 @@ const STALE: Outcome = { type: 'stale' }
 export class BundleApplier {
   readonly #state: State
   readonly #run = new PublishRun()
+  /** Of the bundle at hand a document was looked at: signatures cost more than anything else that so few bytes can ask for. */
+  #judged = false
 
   constructor(state: State) {
     this.#state = state
@@ -161,6 +163,7 @@ export class BundleApplier {
     { late, from = 0 }: { readonly late: boolean; readonly from?: number },
   ): void {
     let i = 0
+    this.#judged = false
     const whole = eachItem(bytes, (item) => {
       const at = i++
       if (at < from) return
@@ -191,14 +194,21 @@ export class BundleApplier {
       counters.fenced++
       return STALE
     }
+    if (command.type === 'admin') {
+      if (this.#judged) {
+        counters.malformed++
+        return { type: 'malformed', detail: 'a bundle has more than one document' }
+      }
+      this.#judged = true
+    }
     return applyCommand(this.#state, command, effects)
   }
 
   /** Whether the command is of this life of this node, and of a connection that may give it. */
   #isOwn(command: Command, node: number, incarnation: number): boolean {
     if (command.type === 'start') return false
-    // Every node knows the permissions, whoever's client the will is of.
-    if (command.type === 'tick' || command.type === 'withdrawWill') return true
+    // Every node knows the permissions, whoever's client the will is of. A document is its operators', whoever passes it on.
+    if (command.type === 'tick' || command.type === 'withdrawWill' || command.type === 'admin') return true
     const { connection } = command
     if (connection === undefined) return command.type === 'publish' && command.receipt === undefined
     if (connection.node !== node || connection.incarnation !== incarnation) return false

@@ -11,4 +11,6 @@ export const RecordKind = {
   will: 8,
   /** On disk only: see `messages/shelf.ts`. */
   chunk: 9,
+  /** A document of operators: see `admin/`. */
+  admin: 10,
 } as const

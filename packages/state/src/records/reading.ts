@@ -3,6 +3,7 @@
  * missing, doubled or out of bounds is a problem of the reader, and nothing makes this throw.
  */
 import { filterProblem, type ProtocolVersion, parseShare, type QoS } from '@concordmq/protocol'
+import { ADMIN_SUBJECTS, AdminRecord, readSigned, signedProblem } from '../admin/admin-document.ts'
 import { messageProblem } from '../commands/validity.ts'
 import type { DeliveryTerms } from '../effects.ts'
 import type { Reader } from '../encoding/reader.ts'
@@ -180,6 +181,7 @@ const READERS: readonly ((restoring: Restoring, reader: Reader) => StateRecord |
   readShareGroup,
   readWill,
   readChunk,
+  readAdmin,
 ]
 
 function readClock({ state }: Restoring, reader: Reader): StateRecord | undefined {
@@ -345,6 +347,21 @@ function readChunk(restoring: Restoring, reader: Reader): StateRecord | undefine
   const chunk = restoring.state.shelf.enter(id, directory)
   restoring.enterDirectory(chunk, directory)
   return chunk
+}
+
+function readAdmin({ state }: Restoring, reader: Reader): StateRecord | undefined {
+  const subject = reader.u8()
+  const position = reader.u53()
+  const timeUs = reader.u53()
+  const { document, signatures } = readSigned(reader)
+  const problem = reader.problem ?? signedProblem(document, signatures)
+  if (problem !== undefined) return failed(reader, problem)
+  if (ADMIN_SUBJECTS[subject] !== document.subject) return failed(reader, 'document has another subject')
+  if (state.admin.has(document.subject)) return failed(reader, 'document is there twice')
+  const record = new AdminRecord({ document, signatures, position, timeUs })
+  state.admin.set(document.subject, record)
+  state.records.add(record)
+  return record
 }
 
 function isSame(a: Body, b: Body): boolean {

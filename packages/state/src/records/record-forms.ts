@@ -3,6 +3,13 @@
  * data and imports them. Reading tells whether bytes have the form of a record; whether it fits the others, a state does.
  */
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
+import {
+  ADMIN_SUBJECTS,
+  type AdminDocument,
+  type AdminSignature,
+  readSigned,
+  writeSigned,
+} from '../admin/admin-document.ts'
 import type { ConnectionId, SubscriptionOrder } from '../commands/commands.ts'
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
@@ -46,6 +53,14 @@ export type RecordForm =
   /** In a cluster only. */
   | { readonly kind: 'shareGroup'; readonly filter: string; readonly last: string }
   | { readonly kind: 'will'; readonly clientId: string; readonly delaySeconds: number; readonly message: Message }
+  /** In a cluster only. */
+  | {
+      readonly kind: 'admin'
+      readonly position: number
+      readonly timeUs: number
+      readonly document: AdminDocument
+      readonly signatures: readonly AdminSignature[]
+    }
   | { readonly kind: 'chunk'; readonly id: number; readonly messages: readonly Shelved[] }
 
 /** The form of a record; undefined: a kind that is not kept on disk. */
@@ -99,6 +114,10 @@ function readForm(kind: number, keys: Reader, values: Reader): RecordForm | unde
       return { kind: 'will', clientId: keys.string(), delaySeconds: values.u32(), message: readMessage(values) }
     case RecordKind.chunk:
       return { kind: 'chunk', id: keys.u53(), messages: readDirectory(values) }
+    case RecordKind.admin: {
+      keys.u8()
+      return { kind: 'admin', position: values.u53(), timeUs: values.u53(), ...readSigned(values) }
+    }
     default:
       return undefined
   }
@@ -180,6 +199,12 @@ export function writeRecordForm(form: RecordForm): { readonly key: Uint8Array; r
       key.string(form.clientId)
       value.u32(form.delaySeconds)
       writeMessage(value, form.message)
+      break
+    case 'admin':
+      key.u8(ADMIN_SUBJECTS.indexOf(form.document.subject))
+      value.u53(form.position)
+      value.u53(form.timeUs)
+      writeSigned(value, form)
       break
     case 'chunk':
       key.u53(form.id)

@@ -37,6 +37,7 @@ const ORDER = [
   RecordKind.will,
   RecordKind.queuePart,
   RecordKind.retained,
+  RecordKind.admin,
 ]
 
 interface Stored {
@@ -150,7 +151,7 @@ export class Recovery {
   /** The state, and the keys that the next save must take out of the store; or what is wrong. */
   finish(): { readonly state: State; readonly stale: readonly Uint8Array[] } | Malformed {
     const state = new State(this.#settings)
-    const byKind: Stored[][] = Array.from({ length: RecordKind.chunk + 1 }, () => [])
+    const byKind: Stored[][] = Array.from({ length: RecordKind.admin + 1 }, () => [])
     const willed = new Set<string>()
     for (const record of this.#records) {
       byKind[record.key[0] ?? 0]?.push(record)

@@ -158,6 +158,7 @@ export class Survey {
       const form = readRecordForm(...pair)
       if (form !== undefined && 'placed' in form) this.#sawPlace(form.placed.position, form.placed.timeUs)
     }
+    for (const pair of this.#of(RecordKind.admin)) this.#read(pair, 'the document')
     this.#clock()
   }
 
@@ -355,6 +356,7 @@ const NAMES: Readonly<Record<number, string>> = {
   [RecordKind.retained]: 'retained message of topic',
   [RecordKind.will]: 'will of session',
   [RecordKind.chunk]: 'a list of stored messages',
+  [RecordKind.admin]: 'a document of operators',
 }
 
 function messagesOf(count: number): string {
@@ -366,7 +368,7 @@ function nameOf(key: Uint8Array): string {
   const kind = key[0] ?? -1
   const name = NAMES[kind]
   if (name === undefined) return `a record of kind ${kind}`
-  if (kind === RecordKind.clock || kind === RecordKind.node) return name
+  if (kind === RecordKind.clock || kind === RecordKind.node || kind === RecordKind.admin) return name
   if (kind === RecordKind.message || kind === RecordKind.chunk) return name
   const reader = new Reader(key, 1)
   const first = reader.string()

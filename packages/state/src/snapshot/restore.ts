@@ -11,7 +11,7 @@ import { State } from '../state.ts'
 import { SNAPSHOT_MAGIC } from './snapshot.ts'
 
 const HASH_BYTES = 32
-const KIND_LAST = RecordKind.will
+const KIND_LAST = RecordKind.admin
 
 /** The state in a snapshot, or what is wrong with it. */
 export function readSnapshot(slices: Iterable<Uint8Array>, settings: MachineSettings): State | Malformed {
@@ -25,7 +25,8 @@ export function readSnapshot(slices: Iterable<Uint8Array>, settings: MachineSett
     if (length === 0) break
     const record = stream.raw(length)
     const kind = record[0] ?? 0
-    if (kind > KIND_LAST) stream.fail('unknown kind of record')
+    // Which chunks a disk has is no part of the state.
+    if (kind > KIND_LAST || kind === RecordKind.chunk) stream.fail('unknown kind of record')
     else byKind[kind]?.push(record)
   }
   stream.end()
