@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Properties, QoS, SubscriptionRequest } from '@concordmq/protocol'
 import type { Ban, BanRequest } from './access/limits/bans.ts'
+import type { Administration } from './admin/administration.ts'
 import type { DrainOptions } from './admin/drain.ts'
 import type { Inspection } from './admin/inspection.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
@@ -99,6 +100,8 @@ export interface Broker {
   reconfigure(options: Pick<BrokerOptions, 'limits' | 'bans' | 'delivery' | 'sys'>): void
   /** What an operator may see, and do to sessions. */
   readonly inspection: Inspection
+  /** What operators say for the whole cluster. Undefined: this broker orders alone. */
+  readonly administration: Administration | undefined
   /**
    * Takes the broker out of service without a storm: listeners close, `ready` is false, and the connections are ended spread
    * over the time given. Resolves when the last was told; `close` is the caller's to call.
@@ -110,7 +113,9 @@ export interface Broker {
   ban(ban: BanRequest): void
   /** False: there was no such ban. */
   liftBan(ban: Pick<Ban, 'kind' | 'value'>): boolean
-  /** Ready for clients: listeners open and not closing. */
+  /** In a cluster: this node has caught up with the order, and takes part in it. */
+  readonly current: boolean
+  /** Ready for clients: current, listeners open and not closing. */
   readonly ready: boolean
   /** Hash over the replicated state, 32 bytes; only kept in a cluster, and when the options have a `commandLog`. */
   readonly stateHash: Uint8Array | undefined

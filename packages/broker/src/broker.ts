@@ -30,6 +30,7 @@ import { Access } from './access/access.ts'
 import { AddressTable } from './access/limits/address-table.ts'
 import { type Ban, type BanRequest, Bans } from './access/limits/bans.ts'
 import type { Guard, Work } from './access/permissions.ts'
+import { Administration } from './admin/administration.ts'
 import { type DrainOptions, endSpread } from './admin/drain.ts'
 import { type Inspection, inspectionOf } from './admin/inspection.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
@@ -136,6 +137,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 class ConcordBroker implements Broker, ConnectionHandler {
   readonly counters = new Counters()
   readonly inspection: Inspection
+  readonly administration: Administration | undefined
   #settings: Settings
   readonly #logger: LimitedLogger
   readonly #access: Access
@@ -226,6 +228,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       routeRun: (run, placed, had) => this.#pipeline.routeRun(run, placed, had),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
       watcher: watcherOf(this.#hooks),
+      administered: () => this.administration?.changed(),
       topics: this.#topics,
     })
     // What a data directory brought back.
@@ -243,6 +246,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
             counters: this.counters,
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
+            ...(cluster.serveStale && { announced: () => this.#begin() }),
           })
     const way = wayOf(settings)
     this.#relay =
@@ -261,6 +265,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       sequencer?.(parts) ??
       new LocalSequencer(parts.machine, parts.effects, parts.journal, { position: parts.position })
     this.#driver.sequencer = this.#sequencer
+    if (cluster !== undefined) ordered.judge = cluster.log.judge
+    this.administration = cluster === undefined ? undefined : new Administration(ordered, this.#sequencer)
     storage.journal.onLogged = ({ clientId }) => this.#driver.byClient(clientId)?.feed?.pump()
     // Above those of earlier lives, whatever the wall clock says.
     this.#incarnation = Math.max(Date.now(), ordered.incarnationOf(this.#node) + 1)
@@ -328,6 +334,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
       node: () => this.#node,
       incarnation: () => this.#bft?.incarnation ?? this.#incarnation,
       serves: () => this.#bft?.serves ?? true,
+      servesStale: () => settings.cluster?.serveStale === true && this.#bft?.isBehind === true,
       stalled: () => this.#bft?.stalled ?? false,
       onStall: settings.cluster?.onStall ?? ALONE.onStall,
       hooks: this.#hooks,
@@ -384,7 +391,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
       machine: this.#driver.ordered,
       sequencer: this.#bft,
       relay: this.#relay,
-      replaced: () => this.#routes.changedAll(),
+      replaced: () => {
+        this.#routes.changedAll()
+        this.administration?.changed()
+      },
       statusChanged: () => {},
     })
     await cluster.log.start(replica)
@@ -393,8 +403,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   /** A life of this node begins in the order, or ended there. */
   #serve(serves: boolean): void {
-    if (serves && this.#bft !== undefined) this.#driver.begin(this.#node, this.#bft.incarnation)
+    if (serves) this.#begin()
     else this.#driver.endAll(ReasonCode.useAnotherServer)
+  }
+
+  #begin(): void {
+    if (this.#bft !== undefined) this.#driver.begin(this.#node, this.#bft.incarnation)
   }
 
   // ---------------------------------------------------------------- what embedders call
@@ -538,10 +552,17 @@ class ConcordBroker implements Broker, ConnectionHandler {
     throw new ConcordError('CMQ_BANS', `Cannot ban ${kind} ${JSON.stringify(value)}: it is not one`)
   }
 
+  get current(): boolean {
+    return this.#bft?.serves ?? true
+  }
+
   get ready(): boolean {
-    const serves = this.#bft?.serves ?? true
     return (
-      serves && this.#closing === undefined && !this.#draining && this.#listeners.size > 0 && !this.#journal.trouble
+      this.current &&
+      this.#closing === undefined &&
+      !this.#draining &&
+      this.#listeners.size > 0 &&
+      !this.#journal.trouble
     )
   }
 
@@ -579,6 +600,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#inline.close()
     this.#topics?.close()
     this.#sequencer.close()
+    this.administration?.close()
     this.#relay?.close()
     await this.#settings.cluster?.log.stop()
     await this.#journal.close()

@@ -343,6 +343,23 @@ for (const how of ['run', 'retained'] as const) {
   })
 }
 
+test('a message that no block has room for, with the names that belong to it, is refused at once', async () => {
+  const clientId = 'c'.repeat(65_535)
+  const { targets, log } = await cluster(4, { limits: { clientIdBytesMax: 65_535 } }, { seed: 52 })
+  const [first] = targets as [Target]
+  for (const [qos, type] of [
+    [1, 'PUBACK'],
+    [2, 'PUBREC'],
+  ] as const) {
+    using client = await connect(first, 5, { clientId })
+    const before = log.entries.length
+    client.send(wire.publish(5, 't', 'y'.repeat(960 * 1024 - 100), { qos, id: 1 }))
+    await client.expectPacket(type, { id: 1, reason: 0x97 })
+    assert.ok(log.entries.slice(before).every(({ message }) => message.bytes.length < 1000))
+    await client.publish('t', 'small', { qos: 1 })
+  }
+})
+
 test('while nothing is ordered, no session is resumed or kept, and a transient one begins', async () => {
   const { targets, log } = await cluster(4, {}, { seed: 51 })
   const [first] = targets as [Target]

@@ -14,6 +14,7 @@ import type {
   SealedVerdict,
 } from '@concordmq/broker'
 import { MessageKind, type OrderedMessage, type Status } from '@concordmq/consensus'
+import type { Judge } from '@concordmq/state'
 import { type Random, randomFrom } from './random.ts'
 
 interface Entry {
@@ -57,6 +58,8 @@ export class SharedLog {
   /** Links that ended since an end broke the rules. */
   readonly dropped: { readonly by: number; readonly of: number; readonly why: string }[] = []
   readonly #links = new Map<string, object>()
+  /** Who tells whether operators signed; nobody is one unless a test says so. */
+  judge: Judge = () => 'there are no operators'
   #lastUs = 0
   #order: (() => void)[] = []
 
@@ -199,6 +202,8 @@ export class NodeLog implements OrderedLog {
   deaf = false
   readonly unheard: (() => void)[] = []
   sequence = 0
+  /** It reads no further than this position until it is set free: it lags behind the others, and reaches them. */
+  heldAt: number | undefined
   /** Positions below are kept by the application. */
   appliedBelow = 0
   readonly #log: SharedLog
@@ -224,6 +229,8 @@ export class NodeLog implements OrderedLog {
       drop: (to, why) => this.#log.drop(this.node, to, why),
     }
   }
+
+  readonly judge: Judge = (content, signatures) => this.#log.judge(content, signatures)
 
   async start(application: OrderedApplication): Promise<void> {
     this.#application = application
@@ -349,7 +356,10 @@ export class NodeLog implements OrderedLog {
   #read(): void {
     this.#awake = false
     if (!this.isReachable) return
-    while (this.#application !== undefined && this.#next < this.#log.entries.length) {
+    while (
+      this.#application !== undefined &&
+      this.#next < Math.min(this.#log.entries.length, this.heldAt ?? Infinity)
+    ) {
       const { message, linearised, jailed, done, by, verdict } = this.#log.entries[this.#next] as Entry
       this.#next++
       this.#application.ordered({ step: message.position, linearised, jailed, messages: [message] })

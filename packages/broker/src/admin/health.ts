@@ -102,13 +102,20 @@ function answer(request: IncomingMessage, response: ServerResponse, { broker, ch
     probe === 'live' ? { alive: true } : { broker: broker.ready, ...checks?.() }
   const well = Object.values(all).every((holds) => holds)
   const status = well ? 200 : 503
-  if (!new URLSearchParams(query).has('verbose')) return reply(response, status, well ? 'ok\n' : 'not ready\n')
+  if (!new URLSearchParams(query).has('verbose'))
+    return reply(response, status, well ? 'ok\n' : `not ready: ${failing(all)}\n`)
   reply(
     response,
     status,
     `${JSON.stringify({ status: well ? 'ok' : 'unavailable', checks: all })}\n`,
     'application/json',
   )
+}
+
+function failing(checks: Readonly<Record<string, boolean>>): string {
+  return Object.keys(checks)
+    .filter((name) => checks[name] === false)
+    .join(', ')
 }
 
 async function answerProof(

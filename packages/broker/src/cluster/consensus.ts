@@ -14,6 +14,7 @@ import {
   type Status,
   type WalRecord,
 } from '@concordmq/consensus'
+import type { Judge } from '@concordmq/state'
 import { ConcordError, invariant, reasonOf } from '../errors.ts'
 import type { Files } from '../model/files.ts'
 import type { OrderedApplication, OrderedLog, OrderedLogNode, Placement } from '../model/ordered-log.ts'
@@ -35,6 +36,7 @@ import { type Members, type MembersOptions, membersOf } from './identity/members
 import { type LinkFigures, Links } from './links/links.ts'
 import { openTransports, type TransportChoice } from './links/open-transports.ts'
 import { RelayLine } from './links/relay-line.ts'
+import { operatorsJudge } from './operators.ts'
 
 export interface ConsensusOptions {
   /** The first epoch of the network, as the address book makes it. */
@@ -127,6 +129,7 @@ export class Consensus implements OrderedLog {
   readonly #changes: Changes
   /** Messages beside the log. */
   readonly relay = new RelayLine()
+  readonly judge: Judge
   readonly #cryptography: Cryptography
   readonly #doorkeeper: Doorkeeper | undefined
   /** Runs until this node is in the book. */
@@ -164,6 +167,7 @@ export class Consensus implements OrderedLog {
       files: proofFiles,
     })
     this.#cryptography = nodeCryptography(options.privateKey, options.certifies)
+    this.judge = operatorsJudge(options.genesis, this.#cryptography)
     this.#everNodes = members.all.map(({ point }) => point)
     this.#changes = new Changes({
       cryptography: this.#cryptography,

@@ -137,6 +137,7 @@ const brokerSchema = z.strictObject({
       nodeTimeoutMs: z.int().min(100).default(NODE_TIMEOUT_MS),
       onStall: z.enum(['local', 'queue', 'refuse']).default('local'),
       stallAcknowledge: z.boolean().default(true),
+      serveStale: z.boolean().default(false),
     })
     .optional(),
   storage: section(optionKeys.storage, storageParts).prefault({}),

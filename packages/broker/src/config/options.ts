@@ -61,6 +61,11 @@ export interface ClusterOptions {
   readonly onStall?: 'local' | 'queue' | 'refuse'
   /** With `local`: whether QoS 1 is acknowledged when this node's disk has it. Default true. */
   readonly stallAcknowledge?: boolean
+  /**
+   * Takes clients before this node has caught up with the order: those without a kept session, on what it knows. What they publish
+   * waits, and is acknowledged when it has its place. `ready` is false all the same. Default false.
+   */
+  readonly serveStale?: boolean
 }
 
 export interface AccessOptions {

@@ -49,6 +49,8 @@ export interface EntranceOptions {
   readonly incarnation: () => number
   /** False: the order does not have this node yet, or any more. */
   readonly serves: () => boolean
+  /** It does not have it yet, and clients may come all the same. */
+  readonly servesStale: () => boolean
   /** Nothing is ordered at the moment, and what is done about it. */
   readonly stalled: () => boolean
   readonly onStall: 'local' | 'queue' | 'refuse'
@@ -99,7 +101,7 @@ export class Entrance {
       this.#refuse(connection, packet, kept.reasonCode, kept.why)
       return
     }
-    if (!this.#o.serves()) {
+    if (!this.#o.serves() && !this.#o.servesStale()) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'this node does not take part in the order now')
       return
     }
@@ -396,11 +398,21 @@ export class Entrance {
       return
     }
     const stalled = this.#o.stalled() && this.#o.onStall !== 'queue'
+    const behind = !this.#o.serves()
     // What a session is, and whose, cannot be decided without the others; one that begins and ends here can.
     const mayBegin =
-      sessionExpirySeconds === 0 && (packet.cleanStart || driver.ordered.session(clientId)?.kept !== true)
+      sessionExpirySeconds === 0 && (packet.cleanStart || (!behind && driver.ordered.session(clientId)?.kept !== true))
     if (stalled && (this.#o.onStall === 'refuse' || !mayBegin)) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'too few nodes of the cluster are there')
+      return
+    }
+    if (behind && !mayBegin) {
+      this.#refuse(
+        connection,
+        packet,
+        ReasonCode.serverUnavailable,
+        'this node does not know yet what sessions there are',
+      )
       return
     }
     const full = this.#o.gate.refusesUser({ clientId, principal }, driver.byClient(clientId))
@@ -454,7 +466,7 @@ export class Entrance {
       if (outcome.kept) driver.feed(connection)
       connection.answered()
     }
-    driver.enter(connection, command, { entered, kept, provisional: stalled })
+    driver.enter(connection, command, { entered, kept, provisional: stalled || behind })
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
   }

@@ -9,6 +9,7 @@
  * Absent: any promise to order at once. With too few nodes nothing is ordered, and `status` says so.
  */
 import type { OrderedBatch, Status } from '@concordmq/consensus'
+import type { Judge } from '@concordmq/state'
 import type { RelayLinks, RelayReceiver } from './relay.ts'
 
 export interface OrderedLog {
@@ -32,6 +33,8 @@ export interface OrderedLog {
    * application finds a message of kind `sealed`; what was in it comes later, by `opened`.
    */
   submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void
+  /** Whether operators of the network signed something, as its first epoch names them. */
+  readonly judge: Judge
   /** The way to the other nodes beside the log. */
   readonly relay: RelayLinks
   /** What is below this position is kept by the application; it need not be handed to it again after a restart. */

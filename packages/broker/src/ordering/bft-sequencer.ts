@@ -19,6 +19,7 @@ import {
   type Command,
   type ConnectionId,
   type Effects,
+  encodeCommand,
   HELD_BUNDLES_MAX,
   HELD_BYTES_MAX,
   type Machine,
@@ -54,6 +55,8 @@ export interface BftSequencerOptions {
   readonly nowMs: () => number
   /** A life of this node begins, or is over: from then on, or until then, clients are served. */
   readonly serving: (serves: boolean) => void
+  /** Such a life has been asked for: connections of it may be let in before the order has it, where that is wanted. */
+  readonly announced?: () => void
 }
 
 /** So many bundles may be on their way; a later one goes on growing. Below what the machine holds of a node. */
@@ -64,6 +67,13 @@ const BUNDLES_EAGER = 8
 const BUNDLE_BYTES = 128 * 1024
 /** A bundle that a message would make larger than this leaves before it: both fit into a block of the order, together they need not. */
 const BUNDLE_BYTES_MAX = 976 * 1024
+/**
+ * Largest command, or run of messages: it fits into a block alone, whatever else the block has to say. A message that is larger for the
+ * length of its client's identifier and of a topic behind an alias is refused; it would never have a place.
+ */
+const ITEM_BYTES_MAX = (1024 - 17) * 1024
+/** Names below this many characters are not looked at to know how long they are. */
+const NAME_SHORT = 1024
 /** Bytes that are submitted and not applied: above, publishers wait. */
 const SUBMITTED_BYTES_MAX = HELD_BYTES_MAX / 4
 const RETRY_MS = 50
@@ -91,6 +101,9 @@ interface Bundle {
 }
 
 const STALE: Outcome = { type: 'stale' }
+/** Quota exceeded. */
+const TOO_LARGE: Outcome = { type: 'refused', reasonCode: 0x97 }
+const NONE_TAKEN: RunOutcome = { type: 'run', taken: 0, duplicates: 0 }
 
 export class BftSequencer implements Sequencer, Order {
   readonly #o: BftSequencerOptions
@@ -110,6 +123,8 @@ export class BftSequencer implements Sequencer, Order {
   #begun = false
   #closed = false
   readonly #underWay = new Map<number, Bundle>()
+  /** Of those, the ones that wait for this life to begin: if it does not, nobody need order them. */
+  readonly #early: Bundle[] = []
   #underWayBytes = 0
   #flush: NodeJS.Immediate | undefined
   readonly #retries: Bundle[] = []
@@ -139,6 +154,7 @@ export class BftSequencer implements Sequencer, Order {
       dropped: (clientId, q, reason) => effects.dropped(clientId, q, reason),
       retainedExpired: (topic) => effects.retainedExpired?.(topic),
       willPublished: (clientId, will) => effects.willPublished?.(clientId, will),
+      administered: (subject) => effects.administered?.(subject),
       run: (run, placed) => effects.run(run, placed, this.#had),
       applying: (node, head, item) => this.#applying(node, head, item),
       answered: (node, head, item, outcome) => this.#answered(node, head, item, outcome),
@@ -157,6 +173,11 @@ export class BftSequencer implements Sequencer, Order {
     return this.#begun && !this.#closed
   }
 
+  /** This life is asked for, and the order does not have it yet: this node lags, or too few others are there. */
+  get isBehind(): boolean {
+    return this.#incarnation > 0 && this.#node >= 0 && !this.#begun && !this.#closed
+  }
+
   /** All positions below are applied. */
   get nextPosition(): number {
     return this.#nextPosition
@@ -170,7 +191,9 @@ export class BftSequencer implements Sequencer, Order {
     this.#nextPosition = position
     this.#appliedMs = this.#o.nowMs()
     this.#o.journal.changed()
-    if (this.#incarnation > 0) this.#endLife()
+    // A life that is only asked for, and is not among those below that position, is still to come.
+    const { machine, log } = this.#o
+    if (this.#begun || (this.#incarnation > 0 && machine.incarnationOf(log.node) >= this.#incarnation)) this.#endLife()
   }
 
   // ---------------------------------------------------------------- what is submitted
@@ -180,28 +203,42 @@ export class BftSequencer implements Sequencer, Order {
       this.#start(command.incarnation)
       return
     }
-    if (command.type === 'publish') this.#makeRoom(command.message.payload.length)
-    this.#writer.command(command)
-    this.#add(
+    const answer =
       kept === undefined && applied === undefined
         ? undefined
-        : (outcome) => {
+        : (outcome: Outcome | RunOutcome): void => {
             applied?.(outcome as Outcome)
             kept?.(outcome as Outcome)
-          },
-    )
+          }
+    if (this.#write(command)) this.#add(answer)
+    else if (answer !== undefined) setImmediate(answer, TOO_LARGE)
+  }
+
+  /** False: it is too large for the order. */
+  #write(command: Command): boolean {
+    const bytes = encodeCommand(command)
+    if (bytes.length > ITEM_BYTES_MAX) return false
+    this.#makeRoom(bytes.length)
+    this.#writer.encoded(bytes)
+    return true
   }
 
   submitRun(run: PublishRun, author: RunAuthor, answer: Answer, here?: DispatchedHere): void {
-    this.#makeRoom(run.end - run.start + run.partsBytes)
+    const { publisher } = author
+    const name = publisher.length < NAME_SHORT ? 3 * publisher.length : Buffer.byteLength(publisher)
+    const bytes = run.end - run.start + run.partsBytes + name + run.topicEnd - run.topicStart
+    if (bytes > ITEM_BYTES_MAX) {
+      setImmediate(answer, NONE_TAKEN)
+      return
+    }
+    this.#makeRoom(bytes)
     this.#writer.run(run, author)
     this.#add(answer, here)
   }
 
   submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void {
-    this.#makeRoom(command.message.payload.length)
-    this.#writer.command(command)
-    this.#add((outcome) => answer(outcome as Outcome), here)
+    if (this.#write(command)) this.#add((outcome) => answer(outcome as Outcome), here)
+    else setImmediate(answer, TOO_LARGE)
   }
 
   submitSealed(command: PublishCommand, answer: (outcome: Outcome) => void): void {
@@ -254,6 +291,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#writer.command({ type: 'start', node: log.node, incarnation: this.#incarnation })
     this.#open = [undefined]
     this.#send()
+    this.#o.announced?.()
   }
 
   /** Nobody will answer what was submitted: this life is over. */
@@ -262,6 +300,7 @@ export class BftSequencer implements Sequencer, Order {
     const answers = [...this.#underWay.values()].flatMap((bundle) => bundle.answers)
     answers.push(...this.#open)
     this.#underWay.clear()
+    this.#early.length = 0
     this.#underWayBytes = 0
     this.#retries.length = 0
     this.#open = []
@@ -270,7 +309,7 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   #makeRoom(bytes: number): void {
-    if (this.#writer.length + bytes > BUNDLE_BYTES_MAX && this.#open.length > 0 && this.#begun) this.#send()
+    if (this.#writer.length + bytes > BUNDLE_BYTES_MAX && this.#open.length > 0) this.#send()
   }
 
   #add(answer: Answer | undefined, here?: DispatchedHere): void {
@@ -304,7 +343,8 @@ export class BftSequencer implements Sequencer, Order {
     this.#open = []
     this.#number++
     this.#writer.begin(this.#incarnation, this.#number)
-    this.#submitBundle(bundle)
+    if (this.#begun || bundle.number === 0) this.#submitBundle(bundle)
+    else this.#early.push(bundle)
   }
 
   #submitBundle(bundle: Bundle): void {
@@ -408,6 +448,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#begun = true
     logger.info({ event: 'order.begun', node: log.node, incarnation: this.#incarnation }, 'This node takes clients')
     serving(true)
+    for (const bundle of this.#early.splice(0)) this.#submitBundle(bundle)
     if (this.#open.length > 0) this.#flush ??= setImmediate(() => this.#endTurn())
   }
 

@@ -92,6 +92,8 @@ export interface SessionDriverOptions {
   readonly topics?: TopicIndex | undefined
   /** Whoever wants to know what the machine did; absent: nobody can. */
   readonly watcher?: MachineWatcher
+  /** Another document of operators counts, from this command on. */
+  readonly administered?: () => void
 }
 
 /** Told what the machine's effects say, beyond what is done about them here. */
@@ -490,6 +492,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   retainedExpired(topic: string): void {
     this.#o.topics?.retain(topic, false)
     this.#o.watcher?.retainedExpired(topic)
+  }
+
+  administered(): void {
+    this.#o.administered?.()
   }
 
   willPublished(clientId: string, will: Message): void {

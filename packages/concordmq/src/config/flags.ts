@@ -64,6 +64,11 @@ export const flags: readonly Flag[] = [
     about: 'what becomes of messages while too few nodes are there to order them (default: local)',
     choices: ['local', 'queue', 'refuse'],
   },
+  {
+    flags: '--serve-stale',
+    path: 'cluster.serve-stale',
+    about: 'take clients before this node has caught up with the others (default: off)',
+  },
   { flags: '--join', path: 'cluster.join', about: 'wait to be added to a cluster that runs (default: off)' },
   { flags: '--mqtts', path: 'mqtts.enabled', about: 'MQTT over TLS (default: off)' },
   {

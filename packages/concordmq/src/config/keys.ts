@@ -192,6 +192,11 @@ export const keys = {
     fallback: true,
     about: 'With on-stall local: QoS 1 is acknowledged when the disk of this node has it, before it is ordered',
   }),
+  'cluster.serve-stale': yesNo({
+    fallback: false,
+    about:
+      'Take clients before this node has caught up with the others: those without a kept session, on what it knows so far; what they publish waits',
+  }),
   'cluster.cert': path(
     'Certificate chain of the key of this node, PEM; with it a node that the address book does not name asks to be taken in',
   ),

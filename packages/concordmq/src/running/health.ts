@@ -25,10 +25,15 @@ export async function openHealthServer(
   if (text === 'off') return undefined
   const { host, port } = readAddress(text)
   try {
-    const proofs =
-      cluster === undefined ? {} : { proof: async (position: number) => proofText(await cluster.proof(position)) }
+    const ofCluster =
+      cluster === undefined
+        ? {}
+        : {
+            proof: async (position: number) => proofText(await cluster.proof(position)),
+            checks: () => ({ current: broker.current }),
+          }
     const portTriesMax = origins.has('http.addr') ? 1 : triesMax
-    const server = await openHealth({ broker, host, port, portTriesMax, ...proofs })
+    const server = await openHealth({ broker, host, port, portTriesMax, ...ofCluster })
     if (port !== 0 && server.port !== port) {
       logger.info({ event: 'http.moved', wanted: text }, `port ${port} is taken, using the next free one`)
     }

@@ -233,6 +233,7 @@ function clusterOptions(settings: Settings, log: Consensus): NonNullable<BrokerO
     nodeTimeoutMs: settings['cluster.node-timeout-ms'],
     onStall: settings['cluster.on-stall'],
     stallAcknowledge: settings['cluster.stall-acknowledge'],
+    serveStale: settings['cluster.serve-stale'],
   }
 }
 

@@ -7,7 +7,7 @@ import type { Cryptography } from '../model/cryptography.ts'
 import { Writer } from './writer.ts'
 
 /** What is signed besides blocks. */
-export type SignedTag = 'checkpoint' | 'ownlast' | 'reconfig' | 'hello'
+export type SignedTag = 'checkpoint' | 'ownlast' | 'reconfig' | 'hello' | 'admin'
 
 const TAG_END = 0
 

@@ -62,7 +62,11 @@ export class BundleWriter {
   }
 
   command(command: Command): void {
-    const bytes = encodeCommand(command)
+    this.encoded(encodeCommand(command))
+  }
+
+  /** A command in its binary form. */
+  encoded(bytes: Uint8Array): void {
     this.items++
     this.#writer.u8(COMMAND)
     this.#writer.bytes(bytes)
