@@ -12,6 +12,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach } from 'node:test'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 
+/** A program that does not say for so long what it is waited for never will; below what the tests are given as a whole. */
+const saysWithinMs = 100_000
+
 const bin = new URL('../bin/concordmq.js', import.meta.url).pathname
 
 let directory = ''
@@ -38,7 +41,7 @@ afterEach(async () => {
 export interface Started {
   readonly child: ChildProcessWithoutNullStreams
   readonly output: { stdout: string; stderr: string }
-  /** Resolves with the match once standard output holds it; rejects if the program ends before. */
+  /** Resolves with the match once standard output holds it; rejects if the program ends before, or does not say it for long. */
   readonly until: (pattern: RegExp) => Promise<RegExpExecArray>
   /** Resolves with the exit status. */
   readonly ended: Promise<number | null>
@@ -69,13 +72,19 @@ export function start(
   child.stdin.end(options.input ?? '')
   const until = (pattern: RegExp) =>
     new Promise<RegExpExecArray>((resolve, reject) => {
-      const look = () => {
+      const look = (): void => {
         const match = pattern.exec(output.stdout)
-        if (match === null && child.exitCode === null) return
-        waiting.delete(look)
-        if (match === null) reject(new Error(`ended without ${pattern}:\n${output.stdout}\n${output.stderr}`))
-        else resolve(match)
+        if (match !== null) settle(() => resolve(match))
+        else if (child.exitCode !== null) fail('ended')
       }
+      const fail = (what: string): void =>
+        settle(() => reject(new Error(`${what} without ${pattern}:\n${output.stdout}\n${output.stderr}`)))
+      const settle = (how: () => void): void => {
+        clearTimeout(timer)
+        waiting.delete(look)
+        how()
+      }
+      const timer = setTimeout(fail, saysWithinMs, `not in ${saysWithinMs} ms:`)
       waiting.add(look)
       look()
     })

@@ -147,6 +147,49 @@ describe('Engine when the book changes', () => {
     assertSilent(cluster)
   })
 
+  it('shows a newcomer the way into an epoch, also when it got there by what another node knew', () => {
+    const cluster = new Cluster({ n: 4, newcomers: 1, seed: 8, delayUs: [200, 1500], constants: small, fresh: true })
+    traffic(cluster, 10, [0, 1, 2, 3], 'before')
+    cluster.watch = (node, effect) => {
+      if (effect.type !== 'send' || effect.frame[0] !== FrameType.checkpointVote) return false
+      if (node !== 0) cluster.deliver(node, 0, effect.frame)
+      return true
+    }
+    cluster.cut = (from, to) => (from === 4 || to === 4) && from !== 1 && to !== 1
+    change(cluster, 0, [0, 1, 2, 3, 4])
+    cluster.run(5_000_000)
+    assert.deepEqual(epochsOf(cluster), [1, 1, 1, 1, 1])
+    cluster.watch = () => false
+    cluster.cut = () => false
+    traffic(cluster, 10, [0, 1, 2, 3, 4], 'after')
+    assertOrdered(cluster, 21)
+    assertSilent(cluster)
+  })
+
+  it('leaves a snapshot that nobody has any more for the newer one that others vouch for', () => {
+    const moreUs = (from: number, to: number): number => (to === 3 && from !== 1 ? 3000 : 0)
+    const cluster = new Cluster({ n: 4, seed: 9, delayUs: [200, 1500], moreUs, constants: small })
+    const certificates: Uint8Array[] = []
+    cluster.watch = (node, effect) => {
+      if (node !== 1 || effect.type !== 'send' || effect.frame[0] !== FrameType.certificate) return false
+      certificates.push(effect.frame)
+      // The first one is said again and again, and before the others say theirs.
+      cluster.deliver(1, 3, certificates[0] as Uint8Array)
+      return true
+    }
+    for (let epoch = 1; epoch <= 3; epoch++) {
+      cluster.crash(3, { loseDisk: epoch === 3 })
+      change(cluster, 0, [0, 1, 2, 3])
+      traffic(cluster, 60, [0, 1, 2], `epoch${epoch}-`)
+      cluster.run(1_000_000)
+      cluster.restart(3, { amnesia: epoch === 3 })
+      cluster.run(5_000_000)
+    }
+    assert.ok(certificates.length > 1)
+    assert.deepEqual(epochsOf(cluster), [3, 3, 3, 3])
+    assertOrdered(cluster, 183)
+  })
+
   it('follows two changes that happened while it was away', () => {
     const cluster = new Cluster({ n: 4, newcomers: 1, seed: 4, delayUs: [200, 1500], constants: small })
     traffic(cluster, 10, [0, 1, 2, 3], 'before')

@@ -162,6 +162,9 @@ export class Epochs {
     const { consensusUs } = this.run.agreement.state.fair
     this.run.agreement.maker.flush()
     this.#node.journal.epoch(epochLinkBytes(link))
+    const certificate = certificateBytes(link.certificate)
+    // Not yet known where votes did not come and a peer told: those who follow are shown this one.
+    if (!isSame(this.#node.journal.certificate, certificate)) this.#node.journal.certified(certificate)
     this.before = this.run
     this.#node.submissions.enter(next.constants)
     this.#node.output.enter(next)
@@ -358,6 +361,10 @@ export class Epochs {
       this.enter({ certificate, nodes: ending.nodes, constants: ending.constants })
     } else this.before = undefined
   }
+}
+
+function isSame(one: Uint8Array | undefined, other: Uint8Array): boolean {
+  return one !== undefined && sameBytes(one, other)
 }
 
 /** Nobody else's, and another one at every start. */

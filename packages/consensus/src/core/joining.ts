@@ -102,7 +102,8 @@ export class Joining {
     const later = epoch.number > this.#context.epoch.number
     if (!later && step < this.#sink.nextStep()) return
     if (next !== undefined && this.#context.clock.nowUs < this.#behindSinceUs + PATIENCE_US) return
-    if (this.#proven !== undefined) return
+    // Whose snapshot was on its way may be a peer that is behind, or that says what is true no more.
+    if (this.#proven !== undefined && !isNewer(certificate, this.#proven.certificate)) return
     this.#start(proven)
   }
 
@@ -165,6 +166,10 @@ export class Joining {
   #hold(checks: readonly SignatureCheck[]): boolean {
     return checks.every((check) => this.#context.cryptography.verify(check.publicKey, check.bytes, check.signature))
   }
+}
+
+function isNewer({ checkpoint: one }: Certificate, { checkpoint: other }: Certificate): boolean {
+  return one.epoch > other.epoch || (one.epoch === other.epoch && one.step > other.step)
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

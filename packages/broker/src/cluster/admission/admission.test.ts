@@ -112,6 +112,14 @@ test('a node whose key the authority certified is taken in, and has a part in th
   assert.ok(nodes.some((node) => says(node, taken)))
 })
 
+test('a node that was taken in and lost its disk finds its place again, and is not refused meanwhile', async () => {
+  await nodes.pop()?.consensus.stop()
+  const chain = [authority.certify('fifth', keys[4] as KeyObject)]
+  const again = await open(keys[4] as KeyObject, addresses[4] as string, chain)
+  await until(() => again.consensus.node === 4, 'its place in the book')
+  assert.ok(!says(again, /does not take this node in/))
+})
+
 test('newcomers are refused with one line each that says why, at both ends', async () => {
   const [key, other, past] = keys.slice(5) as [KeyObject, KeyObject, KeyObject]
   const stranger = new Authority('Another root')

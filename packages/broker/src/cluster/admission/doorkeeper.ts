@@ -68,6 +68,9 @@ export class Doorkeeper {
     const newcomer = decodeReconfiguration(application)?.nodes.at(-1)
     const address = newcomer?.address ?? '?'
     const fields = { keyId, address, remote: channel.remote }
+    // It does not know yet that it was taken in, or no more: the book is on its way to it.
+    if (this.#o.epoch().nodes.some(({ publicKey }) => samePoint(publicKey, channel.point)))
+      return answer(channel, { taken: true, reason: '' })
     try {
       if (newcomer === undefined || !samePoint(newcomer.publicKey, channel.point))
         throw new ConcordError('CMQ_CLUSTER_CHANGE', 'Cannot change the cluster: it does not apply for its own key')
