@@ -1,7 +1,7 @@
 /**
- * The figures of a cluster of four processes on one machine, which they share with the load.
+ * The figures of a cluster of processes, four unless told otherwise, on one machine, which they share with the load.
  *
- *   node bench/cluster.ts [--only NAME,…] [--seconds 5] [--transport quic|tls|auto] [--json FILE]
+ *   node bench/cluster.ts [--only NAME,…] [--nodes 4] [--seconds 5] [--transport quic|tls|auto] [--json FILE]
  *
  * | idle | CPU of a node while nobody publishes |
  * | single | one message into an idle cluster, from PUBLISH at node 0 to its delivery at node 1 |
@@ -11,7 +11,7 @@
  * | connects, down, behind | a storm of 10,000 connects; a node that is down; one that comes back a million messages behind |
  * | memory | 2,000 messages a second for so many seconds; only where it is named |
  *
- * Needs Linux and a C compiler. Bars are those of two cores that do nothing else; the load average is printed for that.
+ * Needs Linux and a C compiler. Bars are those of four nodes on two cores that do nothing else; the load average is printed for that.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -25,7 +25,6 @@ import { type Row, type Scenario, served } from './cluster/tools.ts'
 import { behind, connects, down, memory } from './cluster/trouble.ts'
 import { fast, sealed, waysEnvironment } from './cluster/ways.ts'
 
-const nodes = 4
 const scenarios = new Map<string, Scenario>(
   Object.entries({ idle, single, paced, fast, sealed, saturated, connects, down, behind, memory }),
 )
@@ -33,12 +32,14 @@ const scenarios = new Map<string, Scenario>(
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string', default: 'idle,single,paced,fast,sealed,saturated,connects,down,behind' },
+    nodes: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '5' },
     transport: { type: 'string', default: 'auto' },
     json: { type: 'string' },
   },
 })
 const seconds = Number(options.seconds)
+const nodes = Number(options.nodes)
 const rows: Row[] = []
 const samples: Record<string, unknown> = { loadBefore: loadavg() }
 const directory = mkdtempSync(join(tmpdir(), 'concordmq-bench-cluster-'))

@@ -42,7 +42,7 @@ const keys = Array.from({ length: n }, () => generateKeyPairSync('ec', { namedCu
 const points = keys.map(
   ({ publicKey }) => new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-65)),
 )
-const keyOf = new Map(keys.map(({ publicKey }, i) => [points[i]!, publicKey]))
+const keyOf = new Map<Uint8Array, KeyObject>(keys.map(({ publicKey }, i) => [points[i]!, publicKey]))
 /** Counts the time of what it does. */
 const timed = <A extends readonly unknown[], R>(work: (...args: A) => R): ((...args: A) => R) => {
   return (...args) => {
@@ -160,9 +160,11 @@ function step(node: number, input: Input): void {
       case 'timerAt':
         timers[node] = effect.atUs
         break
-      case 'emit':
-        inputs.push([node, { type: 'applied', position: effect.batch.position, nowUs }])
+      case 'emit': {
+        const position = effect.batch.messages.at(-1)?.position
+        if (position !== undefined) inputs.push([node, { type: 'applied', position: position + 1, nowUs }])
         break
+      }
       case 'placed':
         placed++
         break

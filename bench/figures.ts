@@ -1,271 +1,222 @@
 /**
- * The figures of the single-node broker against Debian's mosquitto, in one run on one machine: broker on core 0, load on
- * core 1, both brokers in turn in every round, the one that is not measured stopped. What counts is CPU seconds of the
- * broker per million deliveries as a share of mosquitto's: it survives a noisy machine, rates do not.
+ * The figures of one node beside its peers', under one load generator, on the machine at hand; and the cost curves.
  *
- *   node bench/figures.ts [--rounds 3] [--only TEXT] [--seconds 1.2] [--json FILE]
+ *   node bench/figures.ts [--only TEXT]… [--rounds 3] [--seconds 0.6] [--peer NAME=PATH]… [--into FILE] [--list]
  *
- * Needs Linux, a C compiler, `taskset` and `mosquitto`. The broker runs as the program does, with its default
- * configuration; mosquitto with its queue and inflight limits lifted, since by default it drops under this load.
+ * Peers are flashmq, mosquitto and surgemq, at the path given or in PATH; what is not there is listed as not measured. In
+ * each round a scenario runs on every broker in random order, before the next one; the others stand still meanwhile. Broker
+ * on core 0, load on core 1. CPU seconds of a broker per million deliveries is the figure to trust: rates move with whatever
+ * else the machine does. `--only` takes a part of the names (`--list`), or `durable`, `cluster` and `nodes`, which other
+ * programs here measure. `--into` adds the samples to those of a file, and judges all of it; `page.ts` makes the page from it.
+ *
+ * Needs Linux, a C compiler, `taskset` and `openssl`. Prints MISSED and ends with 1 where a bar is not reached.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { cpus, tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpus, release, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-
-const here = dirname(fileURLToPath(import.meta.url))
-const root = dirname(here)
-
-interface Scenario {
-  readonly name: string
-  readonly args: readonly string[]
-  /** Largest allowed share of mosquitto's CPU per delivery; absent: other rules, see `judge`. */
-  readonly shareMax?: number
-  readonly judge?: (ours: Result, theirs: Result) => { readonly ok: boolean; readonly text: string }
-  /** Both brokers start afresh: what is measured is memory, or state they keep. */
-  readonly fresh?: boolean
-}
-
-interface Result {
-  readonly exit: number
-  readonly recv_per_s?: number
-  readonly lost?: number
-  readonly dup?: number
-  readonly reorder?: number
-  readonly bytes_per_conn?: number
-  readonly held?: number
-  readonly load_s?: number
-  readonly all_ms?: number
-  readonly missing?: number
-  readonly broker?: { readonly cpu_s_per_mmsg: number }
-  readonly error?: string
-}
-
-const shapes: readonly (readonly [string, readonly string[]])[] = [
-  ['1:1', ['--pubs', '1', '--subs', '1']],
-  ['fan-in 20:1', ['--pubs', '20', '--subs', '1']],
-  ['fan-out 1:20', ['--pubs', '1', '--subs', '20']],
-  ['mesh 20x20', ['--mesh', '20']],
-]
-/** Shares by QoS and shape, in the order of `shapes`. */
-const shares: readonly (readonly number[])[] = [
-  [1 / 12, 1 / 12, 1 / 20, 1 / 20],
-  [1 / 6, 1 / 6, 1 / 12, 1 / 12],
-  [1 / 6, 1 / 6, 1 / 6, 1 / 6],
-]
-
-const scenarios: readonly Scenario[] = [
-  ...[0, 1, 2].flatMap((qos) =>
-    shapes.map(([name, args], i) => ({
-      name: `${name}, QoS ${qos}`,
-      args: ['pubsub', ...args, '--qos', String(qos)],
-      shareMax: shares[qos]?.[i] as number,
-    })),
-  ),
-  {
-    name: '200 pairs, QoS 1, window 1',
-    args: ['pubsub', '--pubs', '200', '--subs', '200', '--topics', '200', '--qos', '1', '--window', '1'],
-    shareMax: 1.5,
-  },
-  {
-    name: '10,000 idle connections',
-    args: ['connect', '--n', '10000', '--hold', '3'],
-    fresh: true,
-    judge: (ours) => ({
-      ok: ours.held === 10000 && (ours.bytes_per_conn ?? Number.POSITIVE_INFINITY) <= 8192,
-      text: `${ours.bytes_per_conn} bytes each, held ${ours.held}; at most 8192`,
-    }),
-  },
-  ...['plus', 'front'].map((kind) => ({
-    name: `100,000 wildcard subscriptions (${kind})`,
-    args: ['subs', '--n', '100000', '--subs', '50', '--kind', kind],
-    shareMax: 1,
-    fresh: true,
-  })),
-  {
-    name: '100,000 retained',
-    args: ['retained', '--n', '100000', '--qos', '1', '--sub-qos', '0', '--window', '100', '--keep'],
-    fresh: true,
-    judge: (ours, theirs) => ({
-      ok:
-        ours.missing === 0 &&
-        (ours.load_s ?? 1e9) <= (theirs.load_s ?? 0) &&
-        (ours.all_ms ?? 1e9) <= (theirs.all_ms ?? 0),
-      text: `loaded in ${ours.load_s} s (mosquitto ${theirs.load_s}), delivered in ${ours.all_ms} ms (${theirs.all_ms}), missing ${ours.missing}`,
-    }),
-  },
-]
+import { type Broker, findBrokers, loadCpu, type Running, start, stop } from './figures/brokers.ts'
+import { foreign, runForeign } from './figures/foreign.ts'
+import { judge, short } from './figures/judge.ts'
+import {
+  brokersIn,
+  type ForeignRow,
+  faultsOf,
+  ours,
+  type Results,
+  readResults,
+  type Sample,
+  spreadOf,
+  writeResults,
+} from './figures/samples.ts'
+import type { Scenario } from './figures/scenario.ts'
+import { scenarios } from './figures/scenarios.ts'
+import { type Report, runLoad } from './load/mqload.ts'
 
 const { values: options } = parseArgs({
   options: {
+    only: { type: 'string', multiple: true, default: [''] },
     rounds: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
-    seconds: { type: 'string', default: '1.2' },
-    json: { type: 'string' },
+    seconds: { type: 'string', default: '0.6' },
+    peer: { type: 'string', multiple: true, default: [] },
+    into: { type: 'string' },
+    list: { type: 'boolean', default: false },
   },
 })
-
-/** Builds the load generator if its source is newer than the program. */
-function buildLoad(): string {
-  const program = join(here, '.build', 'mqload')
-  const source = join(here, 'load', 'mqload.c')
-  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
-    mkdirSync(dirname(program), { recursive: true })
-    execFileSync('cc', ['-std=c11', '-O2', '-o', program, source], { stdio: 'inherit' })
-  }
-  return program
+const words = options.only
+const chosen = scenarios.filter(({ name }) => words.some((word) => name.includes(word)))
+const chosenForeign = foreign.filter(({ name }) => words.some((word) => name.includes(word)))
+if (options.list) {
+  console.log([...scenarios, ...foreign].map(({ name }) => name).join('\n'))
+  process.exit(0)
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+const given = new Map(options.peer.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]))
+const { found: brokers, missing } = findBrokers(given)
+const earlier = options.into !== undefined && existsSync(options.into) ? readResults(options.into) : undefined
+const samples: Sample[] = [...(earlier?.samples ?? [])]
+const rows: ForeignRow[] = [...(earlier?.rows ?? [])]
+const folder = mkdtempSync(join(tmpdir(), 'concordmq-figures-'))
+const running = new Map<Broker, Running>()
+// Brokers that stand still would stay behind for ever.
+process.once('exit', () => {
+  for (const { child } of running.values()) child.kill('SIGKILL')
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+try {
+  for (let round = 0; round < Number(options.rounds); round++) await runRound(round)
+} finally {
+  for (const peer of running.values()) await stop(peer)
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+}
+for (const part of chosenForeign) {
+  process.stderr.write(`${part.name}\n`)
+  const { rows: more, points } = await runForeign(part)
+  // What was measured anew replaces what an earlier call found.
+  rows.splice(0, rows.length, ...rows.filter(({ what }) => !more.some((row) => row.what === what)), ...more)
+  samples.push(...points)
 }
 
-interface Peer {
-  readonly port: number
-  readonly process: ChildProcess
-}
+const results = describe()
+if (options.into !== undefined) writeResults(options.into, results)
+process.exitCode = print(results) ? 0 : 1
 
-async function start(command: string, args: readonly string[], port: number): Promise<Peer> {
-  const child = spawn('taskset', ['-c', '0', command, ...args], { stdio: 'ignore', cwd: tmpdir() })
-  for (let tries = 0; tries < 200; tries++) {
-    if (spawnSync('bash', ['-c', `exec 3<>/dev/tcp/127.0.0.1/${port}`], { stdio: 'ignore' }).status === 0) break
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  return { port, process: child }
-}
+// ---------------------------------------------------------------- measuring
 
-async function startOurs(): Promise<Peer> {
-  const port = await freePort()
-  const bin = join(root, 'packages', 'concordmq', 'bin', 'concordmq.js')
-  return start(
-    process.execPath,
-    [bin, 'run', directory, '--allow-anonymous-login', '-L', `127.0.0.1:${port}`, '--http-addr', 'off'],
-    port,
-  )
-}
-
-async function startMosquitto(): Promise<Peer> {
-  const port = await freePort()
-  const file = join(directory, `mosquitto-${port}.conf`)
-  const lines = [
-    `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
-    'max_inflight_messages 0',
-    'max_queued_messages 0',
-    'max_queued_bytes 0',
-    'set_tcp_nodelay true',
-  ]
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  return start('mosquitto', ['-c', file], port)
-}
-
-async function stop(peer: Peer): Promise<void> {
-  const gone = new Promise((resolve) => peer.process.once('exit', resolve))
-  peer.process.kill('SIGCONT')
-  peer.process.kill('SIGTERM')
-  // A broker that does not stop in time is ended: its figures are taken already.
-  const timer = setTimeout(() => peer.process.kill('SIGKILL'), 3000)
-  await gone
-  clearTimeout(timer)
-}
-
-/** Runs the load on core 1. `other` stands still meanwhile. */
-function load(program: string, scenario: Scenario, peer: Peer, other: Peer | undefined): Result {
-  const timing =
-    scenario.args[0] === 'pubsub' ? ['--duration', options.seconds, '--warmup', '0.3', '--drain', '0.6'] : []
-  other?.process.kill('SIGSTOP')
-  const run = spawnSync(
-    'taskset',
-    [
-      '-c',
-      '1',
-      program,
-      ...scenario.args,
-      ...timing,
-      '--limit',
-      '60',
-      '--target',
-      `127.0.0.1:${peer.port}`,
-      '--pid',
-      String(peer.process.pid),
-    ],
-    { encoding: 'utf8' },
-  )
-  other?.process.kill('SIGCONT')
-  const line = run.stdout.trim().split('\n').at(-1) ?? ''
-  return JSON.parse(line) as Result
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-const directory = mkdtempSync(join(tmpdir(), 'concordmq-figures-'))
-const program = buildLoad()
-const chosen = scenarios.filter((scenario) => scenario.name.includes(options.only))
-const samples = new Map<string, { ours: Result; theirs: Result }[]>()
-let failed = 0
-
-let ours = await startOurs()
-let theirs = await startMosquitto()
-for (let round = 1; round <= Number(options.rounds); round++) {
-  // What the last scenario left behind (100,000 retained messages) is no part of the first.
-  let dirty = round > 1
-  for (const scenario of chosen) {
-    process.stderr.write(`\rround ${round}: ${scenario.name.padEnd(50)}`)
-    if (scenario.fresh || dirty) {
-      dirty = false
-      await stop(ours)
-      await stop(theirs)
-      ours = await startOurs()
-      theirs = await startMosquitto()
-    }
-    const rows = samples.get(scenario.name) ?? []
-    rows.push({ ours: load(program, scenario, ours, theirs), theirs: load(program, scenario, theirs, ours) })
-    samples.set(scenario.name, rows)
-  }
-}
-process.stderr.write('\r')
-await stop(ours)
-await stop(theirs)
-rmSync(directory, { recursive: true })
-
-console.log(`# ${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}, ${options.rounds} rounds, medians`)
-console.log('| scenario | msg/s | mosquitto | CPU s/M | mosquitto | share | at most | lost, reordered | |')
-console.log('|---|---|---|---|---|---|---|---|---|')
-for (const scenario of chosen) {
-  const rows = samples.get(scenario.name) ?? []
-  const of = (pick: (row: { ours: Result; theirs: Result }) => number | undefined): number =>
-    median(rows.map((row) => pick(row) ?? Number.NaN))
-  if (scenario.judge !== undefined) {
-    const verdicts = rows.map((row) => scenario.judge?.(row.ours, row.theirs))
-    const good = verdicts.filter((verdict) => verdict?.ok).length
-    const ok = good * 2 > verdicts.length
-    if (!ok) failed++
-    console.log(
-      `| ${scenario.name} | ${verdicts.map((verdict) => verdict?.text).join('; ')} | | | | | | | ${ok ? 'ok' : 'MISSED'} |`,
+async function runRound(round: number): Promise<void> {
+  for (const [at, scenario] of chosen.entries()) {
+    if (scenario.once === true && round > 0) continue
+    process.stderr.write(
+      `\rround ${round + 1} of ${options.rounds}, ${at + 1} of ${chosen.length}: ${scenario.name.padEnd(60)}`,
     )
-    continue
+    const able = brokers.filter(
+      ({ name, transports }) =>
+        transports.includes(scenario.transport ?? 'tcp') && (scenario.alone !== true || name === ours),
+    )
+    // The number of a round goes on where an earlier call ended, since ratios are taken within a round.
+    const last = Math.max(
+      -1,
+      ...samples.filter((sample) => sample.scenario === scenario.name).map((sample) => sample.round),
+    )
+    for (const broker of shuffled(able)) {
+      const report = await measure(broker, scenario)
+      samples.push({ scenario: scenario.name, round: last + 1, broker: broker.name, report })
+    }
   }
-  const share = of(
-    (row) => (row.ours.broker?.cpu_s_per_mmsg ?? Number.NaN) / (row.theirs.broker?.cpu_s_per_mmsg ?? Number.NaN),
-  )
-  const faults = rows.reduce((sum, row) => sum + (row.ours.lost ?? 0) + (row.ours.reorder ?? 0), 0)
-  const ok = share <= (scenario.shareMax ?? 0) && faults === 0 && rows.every((row) => row.ours.exit === 0)
-  if (!ok) failed++
-  const rate = (n: number): string => (n >= 1e6 ? `${(n / 1e6).toFixed(2)} M` : `${(n / 1e3).toFixed(0)} k`)
-  console.log(
-    `| ${scenario.name} | ${rate(of((row) => row.ours.recv_per_s))} | ${rate(of((row) => row.theirs.recv_per_s))} | ${of((row) => row.ours.broker?.cpu_s_per_mmsg).toFixed(3)} | ${of((row) => row.theirs.broker?.cpu_s_per_mmsg).toFixed(3)} | 1/${(1 / share).toFixed(1)} | 1/${(1 / (scenario.shareMax ?? 1)).toFixed(1)} | ${faults} | ${ok ? 'ok' : 'MISSED'} |`,
-  )
+  process.stderr.write('\r\x1b[K')
 }
-if (options.json !== undefined) writeFileSync(options.json, JSON.stringify(Object.fromEntries(samples), null, 2))
-process.exitCode = failed === 0 ? 0 : 1
+
+/** One scenario on one broker, the others stopped. A broker that is left with work or with much to keep is started anew. */
+async function measure(broker: Broker, scenario: Scenario): Promise<Report> {
+  if (scenario.fresh === true) await end(broker)
+  let peer = running.get(broker)
+  if (peer === undefined) {
+    // A broker that does not come up again has lost this scenario, not the run.
+    const started = await start(broker, folder).catch((error: Error) => error)
+    if (started instanceof Error) {
+      process.stderr.write(`\n${started.message}\n`)
+      return { exit: 4 }
+    }
+    peer = started
+    running.set(broker, peer)
+    await warm(peer)
+  }
+  for (const [other, { child }] of running) child.kill(other === broker ? 'SIGCONT' : 'SIGSTOP')
+  const target = ['--target', `127.0.0.1:${peer.ports[scenario.transport ?? 'tcp']}`, '--pid', String(peer.child.pid)]
+  for (const args of scenario.before ?? []) await runLoad([...args, ...target, '--limit', '60'], loadCpu)
+  const timing = ['--duration', options.seconds, '--warmup', '0.25', '--drain', '0.4', '--settle', '0.05']
+  const defaults = scenario.args[0] === 'pubsub' || scenario.args[0] === 'subs' ? timing : []
+  const { mode, args } = { mode: scenario.args[0] as string, args: scenario.args.slice(1) }
+  // What a scenario says itself comes last, and wins.
+  const report = await runLoad([mode, ...defaults, ...target, '--limit', '60', ...args], loadCpu)
+  if (scenario.fresh === true || (report['exit'] ?? 1) !== 0 || (report['lost'] ?? 0) > 0) await end(broker)
+  return report
+}
+
+/** A broker runs for months: what it compiles in its first second is no part of a figure. All get the same. */
+async function warm({ ports, child }: Running): Promise<void> {
+  for (const peer of running.values()) peer.child.kill(peer.child === child ? 'SIGCONT' : 'SIGSTOP')
+  const target = ['--target', `127.0.0.1:${ports.tcp}`, '--duration', '0.3', '--warmup', '0.1', '--drain', '0.2']
+  for (const qos of ['0', '1']) await runLoad(['pubsub', ...target, '--qos', qos, '--prefix', 'warm'], loadCpu)
+  await runLoad(['subs', ...target, '--n', '1000', '--subs', '4', '--prefix', 'warm'], loadCpu)
+  await runLoad(['retained', ...target, '--n', '20000', '--qos', '1', '--sub-qos', '0', '--prefix', 'warm'], loadCpu)
+}
+
+async function end(broker: Broker): Promise<void> {
+  const peer = running.get(broker)
+  running.delete(broker)
+  if (peer !== undefined) await stop(peer)
+}
+
+function shuffled<T>(values: readonly T[]): readonly T[] {
+  return values
+    .map((value) => ({ value, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ value }) => value)
+}
+
+// ---------------------------------------------------------------- what is kept and shown
+
+function describe(): Results {
+  const here = dirname(fileURLToPath(import.meta.url))
+  const git = (...args: readonly string[]): string => execFileSync('git', args, { cwd: here, encoding: 'utf8' }).trim()
+  const gib = Math.round(totalmem() / 2 ** 30)
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: git('rev-parse', '--short', 'HEAD'),
+    machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gib} GiB, Linux ${release()}`,
+    versions: { ...earlier?.versions, ...Object.fromEntries(brokers.map(({ name, version }) => [name, version])) },
+    settings: {
+      ...Object.fromEntries(brokers.map(({ name, settings }) => [name, settings])),
+      load: `bench/load/mqload.c, ${options.seconds} s after 0.25 s of warming up`,
+      cores: loadCpu === undefined ? 'one core for all' : 'broker on core 0, load on core 1',
+    },
+    notMeasured: missing,
+    rows,
+    samples,
+  }
+}
+
+/** The table; whether every bar was reached that could be judged. */
+function print({ machine, versions, notMeasured }: Results): boolean {
+  console.log(
+    `# ${machine}; ${Object.entries(versions)
+      .map((pair) => pair.join(' '))
+      .join(', ')}`,
+  )
+  if (notMeasured.length > 0) console.log(`# not installed, so not measured: ${notMeasured.join(', ')}`)
+  let missed = 0
+  console.log(
+    '| scenario | broker | msg/s, median (lowest–highest) | CPU s/M | load generator, of a core | lost, reordered, double, closed | verdict |',
+  )
+  console.log('|---|---|---|---|---|---|---|')
+  for (const scenario of chosen) {
+    const verdicts = judge(samples, scenario)
+    missed += verdicts.filter(({ ok }) => ok === false).length
+    for (const broker of brokersIn(samples, scenario.name)) {
+      const spread = spreadOf(samples, scenario.name, broker, rateOf(scenario))
+      const faults = Object.values(faultsOf(samples, scenario.name, broker)).join(', ')
+      const own = spreadOf(samples, scenario.name, broker, 'self_cpu_load')?.median
+      const cpu = spreadOf(samples, scenario.name, broker, 'broker.cpu_s_per_mmsg')?.median
+      const rate = `${short(spread?.median)} (${short(spread?.lowest)}–${short(spread?.highest)})`
+      const verdict =
+        broker === ours ? verdicts.map(({ text, ok }) => `${text}${ok === false ? ' MISSED' : ''}`).join('; ') : ''
+      const load = own === undefined ? '' : `${(own * 100).toFixed(0)} %`
+      console.log(
+        `| ${scenario.name} | ${broker} | ${rate} | ${cpu?.toFixed(3) ?? ''} | ${load} | ${faults} | ${verdict} |`,
+      )
+    }
+  }
+  for (const { program, what, value, bar, ok } of rows) {
+    if (!chosenForeign.some((part) => part.program === program)) continue
+    console.log(`| ${what} | ${ours} | ${value} | | | | ${bar} ${ok ? '' : 'MISSED'} |`)
+    missed += ok ? 0 : 1
+  }
+  return missed === 0
+}
+
+function rateOf({ args }: Scenario): string {
+  return args[0] === 'connect' ? 'connects_per_s' : 'recv_per_s'
+}

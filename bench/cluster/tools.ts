@@ -1,6 +1,6 @@
 /** What the figures of a cluster are taken with: the load generator, and looks at the processes. */
-import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import type { ClusterProcesses } from '../../testing/testkit/src/cluster-process.ts'
 import { openFlow } from '../../testing/testkit/src/flow-client.ts'
 import type { Target } from '../../testing/testkit/src/raw-client.ts'
+import { buildLoad } from '../load/mqload.ts'
 
 export interface Row {
   readonly what: string
@@ -112,14 +113,4 @@ export function residentMib(pid: number): number {
 
 export function milliseconds(us: number | undefined): string {
   return us === undefined ? 'none' : `${(us / 1000).toFixed(1)} ms`
-}
-
-function buildLoad(): string {
-  const built = join(bench, '.build', 'mqload')
-  const source = join(bench, 'load', 'mqload.c')
-  if (!existsSync(built) || statSync(built).mtimeMs < statSync(source).mtimeMs) {
-    mkdirSync(dirname(built), { recursive: true })
-    execFileSync('cc', ['-std=c11', '-O2', '-o', built, source], { stdio: 'inherit' })
-  }
-  return built
 }
