@@ -1,13 +1,14 @@
 /**
  * Values under topic filters, found by topic name: a tree of levels.
  *
- *   a/+/c, a/#, +        root ─ "a" ─ + ─ "c" ■          ■ values of the filter that ends here
- *                          │     └ # ■                   # and + have their own places, never a map entry
- *                          └ + ■
+ *   a/+/c, a/+/d/e, a/#, b/+/c     root ─ "a" ─ + ─ "c" ■         ■ values of a filter
+ *                                    │     │    └─ "d" ■ e       a filter alone below its level is not spread over nodes:
+ *                                    │     └ # ■                  what is left of it is compared as text
+ *                                    └─ "b" ■ +/c                 # and + have their own places, never a map entry
  *
  * Most nodes have one child and one value, so the first of each stands in plain fields and only the second makes a `Map`.
- * With 100,000 filters `base/<n>/+/v` a match costs less than a microsecond and a filter about 370 bytes, its strings
- * included.
+ * Among many filters a match costs what the memory it touches costs: `base/<n>/+/v` is two nodes and one comparison, however
+ * many levels follow <n>. A filter taken away does not fold up again what it had spread.
  *
  * `match` visits in no defined order: whoever decides something by the order sorts what was visited. A tree is as deep as
  * its deepest filter; the owner bounds that (`topicLevelsMax`). Filters are taken as they are: validity is checked before.
@@ -18,13 +19,21 @@ import {
   type LiteralChildren,
   literalChild,
   removeLiteralChild,
+  replaceLiteralChild,
 } from '../topics/literal-children.ts'
 
-class FilterNode<V> implements LiteralChildren<FilterNode<V>> {
+const SLASH = 0x2f
+const PLUS = 0x2b
+const HASH = 0x23
+
+/** What lies below a level: a node, or the values of the only filter there. */
+type Below<V> = FilterNode<V> | FilterValues<V>
+
+class FilterNode<V> implements LiteralChildren<Below<V>> {
   level: string | undefined = undefined
-  child: FilterNode<V> | undefined = undefined
-  children: Map<string, FilterNode<V>> | undefined = undefined
-  plus: FilterNode<V> | undefined = undefined
+  child: Below<V> | undefined = undefined
+  children: Map<string, Below<V>> | undefined = undefined
+  plus: Below<V> | undefined = undefined
   /** Values of the filter that ends here with `#`. */
   rest: FilterValues<V> | undefined = undefined
   /** Values of the filter that ends here. */
@@ -34,12 +43,15 @@ class FilterNode<V> implements LiteralChildren<FilterNode<V>> {
 /** The values of one filter by key: one in plain fields, more in a map. */
 class FilterValues<V> {
   readonly filter: string
+  /** Where the levels begin that no node stands for; -1: there are none. */
+  tail: number
   key: string
   value: V
   more: Map<string, V> | undefined = undefined
 
-  constructor(filter: string, key: string, value: V) {
+  constructor(filter: string, tail: number, key: string, value: V) {
     this.filter = filter
+    this.tail = tail
     this.key = key
     this.value = value
   }
@@ -63,28 +75,38 @@ export class FilterTree<V> {
 
   /** Puts a value under a filter; returns the one that was there. */
   set(filter: string, key: string, value: V): V | undefined {
+    const before = this.#put(filter, key, value)
+    if (before === undefined) this.size++
+    this.onChange?.(filter)
+    return before
+  }
+
+  #put(filter: string, key: string, value: V): V | undefined {
     let node = this.#root
     let start = 0
-    let before: V | undefined
     for (;;) {
       const end = filter.indexOf('/', start)
       const level = end < 0 ? filter.slice(start) : filter.slice(start, end)
       if (level === '#' && end < 0) {
-        if (node.rest === undefined) node.rest = new FilterValues(filter, key, value)
-        else before = put(node.rest, key, value)
-        break
+        if (node.rest !== undefined) return put(node.rest, key, value)
+        node.rest = new FilterValues(filter, -1, key, value)
+        return undefined
       }
-      node = makeChild(node, level)
+      const tail = end < 0 ? -1 : end + 1
+      const child = childOf(node, level)
+      if (child === undefined) {
+        addChild(node, level, new FilterValues(filter, tail, key, value))
+        return undefined
+      }
+      if (child instanceof FilterValues && child.filter === filter) return put(child, key, value)
+      node = child instanceof FilterValues ? spread(node, level, child) : child
       if (end < 0) {
-        if (node.values === undefined) node.values = new FilterValues(filter, key, value)
-        else before = put(node.values, key, value)
-        break
+        if (node.values !== undefined) return put(node.values, key, value)
+        node.values = new FilterValues(filter, -1, key, value)
+        return undefined
       }
-      start = end + 1
+      start = tail
     }
-    if (before === undefined) this.size++
-    this.onChange?.(filter)
-    return before
   }
 
   get(filter: string, key: string): V | undefined {
@@ -109,40 +131,29 @@ export class FilterTree<V> {
   delete(filter: string, key: string): V | undefined {
     const levels = filter.split('/')
     const rest = levels[levels.length - 1] === '#'
-    if (rest) levels.pop()
     const path: FilterNode<V>[] = [this.#root]
-    let node: FilterNode<V> | undefined = this.#root
-    for (const level of levels) {
-      node = childOf(node, level)
-      if (node === undefined) return undefined
-      path.push(node)
+    let below: Below<V> | undefined = this.#root
+    for (let depth = 0; depth < levels.length - (rest ? 1 : 0) && below instanceof FilterNode; depth++) {
+      below = childOf(below, levels[depth] as string)
+      if (below instanceof FilterNode) path.push(below)
     }
-    const values = rest ? node.rest : node.values
+    const last = path[path.length - 1] as FilterNode<V>
+    const values: FilterValues<V> | undefined =
+      below instanceof FilterNode ? (rest ? below.rest : below.values) : below?.filter === filter ? below : undefined
     if (values === undefined) return undefined
-    let gone: V | undefined
-    if (values.more !== undefined) {
-      gone = values.more.get(key)
-      if (gone === undefined) return undefined
-      values.more.delete(key)
-      if (values.more.size === 1) {
-        for (const [lastKey, lastValue] of values.more) {
-          values.key = lastKey
-          values.value = lastValue
-        }
-        values.more = undefined
-      }
-    } else {
-      if (values.key !== key) return undefined
-      gone = values.value
-      if (rest) node.rest = undefined
-      else node.values = undefined
-      for (let depth = levels.length; depth > 0 && isEmpty(path[depth] as FilterNode<V>); depth--) {
+    const gone = take(values, key)
+    if (gone === undefined) return undefined
+    if (gone.last) {
+      if (values === last.rest) last.rest = undefined
+      else if (values === last.values) last.values = undefined
+      else removeChild(last, levels[path.length - 1] as string)
+      for (let depth = path.length - 1; depth > 0 && isEmpty(path[depth] as FilterNode<V>); depth--) {
         removeChild(path[depth - 1] as FilterNode<V>, levels[depth - 1] as string)
       }
     }
     this.size--
     this.onChange?.(filter)
-    return gone
+    return gone.value
   }
 
   /** Visits every value whose filter matches the topic name. The tree must not change meanwhile. */
@@ -164,14 +175,16 @@ export class FilterTree<V> {
   }
 
   #find(filter: string): FilterValues<V> | undefined {
-    let node: FilterNode<V> | undefined = this.#root
+    let node = this.#root
     let start = 0
     for (;;) {
       const end = filter.indexOf('/', start)
       const level = end < 0 ? filter.slice(start) : filter.slice(start, end)
       if (level === '#' && end < 0) return node.rest
-      node = childOf(node, level)
-      if (node === undefined) return undefined
+      const child: Below<V> | undefined = childOf(node, level)
+      if (child === undefined) return undefined
+      if (child instanceof FilterValues) return child.filter === filter ? child : undefined
+      node = child
       if (end < 0) return node.values
       start = end + 1
     }
@@ -189,18 +202,39 @@ function matchLevel<V>(node: FilterNode<V>, topic: string, start: number, visit:
   } else if (level !== undefined) {
     const length = (end < 0 ? topic.length : end) - start
     if (level.length === length && topic.startsWith(level, start)) {
-      matchBelow(node.child as FilterNode<V>, topic, end, visit)
+      matchBelow(node.child as Below<V>, topic, end, visit)
     }
   }
   if (plus !== undefined) matchBelow(plus, topic, end, visit)
 }
 
-/** `node` matched the level that ends at `end`, the place of a slash or -1. */
-function matchBelow<V>(node: FilterNode<V>, topic: string, end: number, visit: FilterVisit<V>): void {
+/** What lies below the level that ends at `end`, the place of a slash or -1. */
+function matchBelow<V>(node: Below<V>, topic: string, end: number, visit: FilterVisit<V>): void {
+  if (node instanceof FilterValues) {
+    if (tailMatches(node.filter, node.tail, topic, end)) visitValues(node, visit)
+    return
+  }
   if (end >= 0) return matchLevel(node, topic, end + 1, visit)
   if (node.values !== undefined) visitValues(node.values, visit)
   // [MQTT-4.7.1-2] `sport/#` matches `sport` too: # includes the level above it.
   if (node.rest !== undefined) visitValues(node.rest, visit)
+}
+
+/** Whether the levels of `filter` from `tail` on match those of `topic` behind the slash at `end`; -1: there are none. */
+function tailMatches(filter: string, tail: number, topic: string, end: number): boolean {
+  if (tail < 0) return end < 0
+  const last = filter.length - 1
+  // [MQTT-4.7.1-2] # includes the level above it.
+  if (end < 0) return tail === last && filter.charCodeAt(last) === HASH
+  let t = end + 1
+  for (let f = tail; f <= last; f++) {
+    const unit = filter.charCodeAt(f)
+    if (unit === HASH) return true
+    if (unit === PLUS) while (t < topic.length && topic.charCodeAt(t) !== SLASH) t++
+    else if (t === topic.length) return unit === SLASH && f + 1 === last && filter.charCodeAt(last) === HASH
+    else if (unit !== topic.charCodeAt(t++)) return false
+  }
+  return t === topic.length
 }
 
 function visitValues<V>(values: FilterValues<V>, visit: FilterVisit<V>): void {
@@ -209,7 +243,8 @@ function visitValues<V>(values: FilterValues<V>, visit: FilterVisit<V>): void {
   else for (const [key, value] of more) visit(value, key, filter)
 }
 
-function visitAll<V>(node: FilterNode<V>, visit: FilterVisit<V>): void {
+function visitAll<V>(node: Below<V>, visit: FilterVisit<V>): void {
+  if (node instanceof FilterValues) return visitValues(node, visit)
   if (node.values !== undefined) visitValues(node.values, visit)
   if (node.rest !== undefined) visitValues(node.rest, visit)
   if (node.plus !== undefined) visitAll(node.plus, visit)
@@ -235,17 +270,47 @@ function put<V>(values: FilterValues<V>, key: string, value: V): V | undefined {
   return undefined
 }
 
-function childOf<V>(node: FilterNode<V>, level: string): FilterNode<V> | undefined {
+/** Takes the value of a key; `last`: none is left. */
+function take<V>(values: FilterValues<V>, key: string): { readonly value: V; readonly last: boolean } | undefined {
+  const { more, value } = values
+  if (more === undefined) return values.key === key ? { value, last: true } : undefined
+  const gone = more.get(key)
+  if (gone === undefined) return undefined
+  more.delete(key)
+  if (more.size === 1) {
+    for (const [lastKey, lastValue] of more) {
+      values.key = lastKey
+      values.value = lastValue
+    }
+    values.more = undefined
+  }
+  return { value: gone, last: false }
+}
+
+/** Makes room for another filter below a level that one filter had for itself. */
+function spread<V>(parent: FilterNode<V>, level: string, values: FilterValues<V>): FilterNode<V> {
+  const node = new FilterNode<V>()
+  const { filter, tail } = values
+  if (tail < 0) node.values = values
+  else {
+    const end = filter.indexOf('/', tail)
+    const next = end < 0 ? filter.slice(tail) : filter.slice(tail, end)
+    values.tail = end < 0 ? -1 : end + 1
+    if (next === '#' && end < 0) node.rest = values
+    else addChild(node, next, values)
+  }
+  if (level === '+') parent.plus = node
+  else replaceLiteralChild(parent, level, node)
+  return node
+}
+
+function childOf<V>(node: FilterNode<V>, level: string): Below<V> | undefined {
   return level === '+' ? node.plus : literalChild(node, level)
 }
 
-function makeChild<V>(node: FilterNode<V>, level: string): FilterNode<V> {
-  const found = childOf(node, level)
-  if (found !== undefined) return found
-  const child = new FilterNode<V>()
+function addChild<V>(node: FilterNode<V>, level: string, child: Below<V>): void {
   if (level === '+') node.plus = child
   else addLiteralChild(node, level, child)
-  return child
 }
 
 function removeChild<V>(node: FilterNode<V>, level: string): void {

@@ -33,6 +33,12 @@ export function addLiteralChild<N>(node: LiteralChildren<N>, level: string, chil
 }
 
 /** The level must have a child. */
+export function replaceLiteralChild<N>(node: LiteralChildren<N>, level: string, child: N): void {
+  if (node.children !== undefined) node.children.set(level, child)
+  else node.child = child
+}
+
+/** The level must have a child. */
 export function removeLiteralChild<N>(node: LiteralChildren<N>, level: string): void {
   if (node.children === undefined) {
     node.level = undefined
