@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { proveBidding } from './bidding-proof.ts'
 import { proveClock } from './clock-proof.ts'
 import { proveFullDisk } from './disk-proof.ts'
+import { proveFairness } from './fairness-proof.ts'
 import { proveFaults } from './fault-proof.ts'
 import { proveKills } from './kill-proof.ts'
 import { proveLiar } from './liar-proof.ts'
@@ -25,6 +26,7 @@ import { proveWays } from './ways-proof.ts'
 
 const usage = `Usage: live.ts order [--nodes N] [--messages N] [--within-s SECONDS]
        live.ts kills [--nodes N] [--messages N] [--kills N] [--victims N] [--stay] [--cut] [--seed S] [--within-s SECONDS]
+       live.ts fairness [--rounds N] [--seed S] [--within-s SECONDS]
        live.ts faults [--messages N] [--within-s SECONDS]
        live.ts returns [--nodes N] [--kills N] [--seed S] [--within-s SECONDS]
        live.ts ways [--messages N] [--within-s SECONDS]
@@ -49,6 +51,7 @@ async function main(): Promise<number> {
       messages: { type: 'string', default: '2000' },
       kills: { type: 'string', default: '5' },
       victims: { type: 'string', default: '1' },
+      rounds: { type: 'string', default: '200' },
       transport: { type: 'string', default: 'quic' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       stay: { type: 'boolean', default: false },
@@ -56,11 +59,12 @@ async function main(): Promise<number> {
       'within-s': { type: 'string', default: '600' },
     },
   })
-  const { nodes, messages, kills, victims, seed, 'within-s': withinS } = numbers(rest)
+  const { nodes, messages, kills, victims, rounds, seed, 'within-s': withinS } = numbers(rest)
   const wire = transport === 'tls' ? 'tls' : 'quic'
   const proofs: Readonly<Record<string, () => Promise<Verdict>>> = {
     bidding: () => proveBidding({ tasks: messages, withinMs: withinS * 1000 }),
     clock: () => proveClock({ messages, withinMs: withinS * 1000, say: console.log }),
+    fairness: () => proveFairness({ rounds, seed, biasMax: 0.1, withinMs: withinS * 1000, say: console.log }),
     faults: () => proveFaults({ messages, pauseMs: 5_000, withinMs: withinS * 1000, say: console.log }),
     kills: () =>
       proveKills({ nodes, messages, kills, victims, seed, stay, cut, withinMs: withinS * 1000, say: console.log }),
@@ -92,7 +96,7 @@ async function main(): Promise<number> {
   const proof = proofs[positionals[0] ?? '']
   if (
     proof === undefined ||
-    [nodes, messages, kills, victims, seed, withinS].some((value) => !Number.isInteger(value) || value < 1)
+    [nodes, messages, kills, victims, rounds, seed, withinS].some((value) => !Number.isInteger(value) || value < 1)
   ) {
     console.error(usage)
     return 64
