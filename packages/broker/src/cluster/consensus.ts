@@ -241,6 +241,11 @@ export class Consensus implements OrderedLog {
     return this.#members.all.map(({ point, keyId, address }) => ({ publicKey: point, keyId, address }))
   }
 
+  /** The first epoch of the network: operators are its. */
+  get genesis(): Epoch {
+    return this.#o.genesis
+  }
+
   /** The current epoch, as far as this node knows. */
   get epoch(): Epoch {
     return this.#members.epoch

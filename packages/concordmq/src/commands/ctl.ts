@@ -2,7 +2,8 @@
  * `concordmq ctl …`: a running node on this machine, over its control socket. What FUBAR's users know by shorter names
  * (`account`, `settings`, `state`) is the same commands at the top level.
  */
-import { Argument, type Command, InvalidArgumentError } from 'commander'
+import type { AdminSubject } from '@concordmq/state'
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { defaultDirectory } from '../config/flags.ts'
 import type { Question } from '../ctl/ask-node.ts'
 
@@ -25,7 +26,13 @@ export function addCtl(program: Command): void {
   addSessions(ctl)
   addRetained(ctl)
   addBans(ctl)
-  addAddressRules(ctl.command('acl').description('rules for client addresses: let in without credentials, or kept out'))
+  addAclOfNode(
+    ctl
+      .command('acl')
+      .description(
+        'rules for client addresses: let in without credentials, or kept out; what the rules in force allow',
+      ),
+  )
   addAccount(ctl)
   addSettings(ctl)
   addCluster(ctl)
@@ -115,18 +122,65 @@ function addCluster(ctl: Command): void {
       const to = { publicKey: readNodeKey(options.key), address: readNodeAddress(address) }
       await changeCluster(nodeOf(options), { type: 'replace', node, ...to }, orderOf(options))
     })
+  withChange(cluster.command('apply'))
+    .description('have permissions or users ordered for all nodes, in the place of their own files; operators sign it')
+    .argument('<FILE>', 'a permissions.toml or users.toml')
+    .addOption(asSubject(new Option('--as <SUBJECT>', 'what the file is, where its name does not say so')))
+    .option('--as-version <NUMBER>', 'the version it becomes (default: the one behind that in force)', readVersion)
+    .action(async (file: string, options: DocumentFlags) =>
+      (await documents()).applyFile(nodeOf(options), file, { ...orderOf(options), ...documentOf(options) }),
+    )
+  withChange(cluster.command('withdraw'))
+    .description("let each node's own file count again; operators sign it")
+    .addArgument(asSubject(new Argument('<SUBJECT>', 'permissions or users')))
+    .option('--as-version <NUMBER>', 'the version it becomes (default: the one behind that in force)', readVersion)
+    .action(async (subject: AdminSubject, options: DocumentFlags) =>
+      (await documents()).withdraw(nodeOf(options), subject, { ...orderOf(options), ...documentOf(options) }),
+    )
+  withNode(cluster.command('show'))
+    .description('print the permissions or users that the cluster has, as they were signed')
+    .addArgument(asSubject(new Argument('<SUBJECT>', 'permissions or users')))
+    .action(async (subject: AdminSubject, options: NodeFlags) => (await documents()).showText(nodeOf(options), subject))
   cluster
     .command('sign')
     .description('sign a change that --save wrote; asks no node')
     .argument('<FILE>', 'the change')
     .requiredOption('--operator-key <FILE>', 'key of an operator in PEM; repeatable', collect, [])
-    .action(async (file: string, { operatorKey }: { readonly operatorKey: readonly string[] }) =>
-      (await changes()).signFile(file, operatorKey),
-    )
+    .action(async (file: string, { operatorKey }: { readonly operatorKey: readonly string[] }) => {
+      const isDocument = (await documents()).signIfDocument(file, operatorKey)
+      if (!isDocument) (await changes()).signFile(file, operatorKey)
+    })
   withNode(cluster.command('submit'))
     .description('hand in a change that enough operators have signed')
     .argument('<FILE>', 'the change')
-    .action(async (file: string, options: NodeFlags) => (await changes()).submitFile(nodeOf(options), file))
+    .action(async (file: string, options: NodeFlags) => {
+      const isDocument = await (await documents()).submitIfDocument(nodeOf(options), file)
+      if (!isDocument) await (await changes()).submitFile(nodeOf(options), file)
+    })
+}
+
+interface DocumentFlags extends ChangeFlags {
+  readonly as?: AdminSubject
+  readonly asVersion?: number
+}
+
+function asSubject<T extends { choices(values: readonly string[]): T }>(named: T): T {
+  return named.choices(['permissions', 'users'])
+}
+
+function documentOf({ as, asVersion }: DocumentFlags) {
+  return { as, version: asVersion }
+}
+
+function readVersion(text: string): number {
+  const version = Number(text)
+  if (!/^[1-9]\d*$/.test(text) || !Number.isSafeInteger(version))
+    throw new InvalidArgumentError('Give a number from 1 on.')
+  return version
+}
+
+async function documents() {
+  return import('../ctl/cluster-document.ts')
 }
 
 interface ChangeFlags extends NodeFlags {
@@ -193,6 +247,27 @@ function addRetained(ctl: Command): void {
         { method: 'DELETE', path: `/v1/retained${query({ topic })}` },
         `Deleted the retained message of "${topic}"\n`,
       )
+    })
+}
+
+interface TestFlags extends NodeFlags {
+  readonly clientId: string
+  readonly address: string
+}
+
+function addAclOfNode(acl: Command): void {
+  addAddressRules(acl)
+  withNode(acl.command('test'))
+    .description('whether a user may do something by the rules in force, and which one decides; status 1: denied')
+    .argument('<USER>', 'user name; "" is the anonymous client')
+    .addArgument(new Argument('<ACTION>', 'publish or subscribe').choices(['publish', 'subscribe']))
+    .argument('<TOPIC>', 'topic name, or for subscribe a topic filter')
+    .option('-i, --client-id <ID>', 'client identifier, for rules that depend on it', '')
+    .option('--address <ADDRESS>', 'network address of the client, for rules that depend on it', '')
+    .action(async (user: string, action: string, topic: string, options: TestFlags) => {
+      const { testPermission } = await work()
+      const { clientId, address } = options
+      await testPermission(nodeOf(options), { user, action, topic, 'client-id': clientId, address })
     })
 }
 

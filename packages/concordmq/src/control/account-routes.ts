@@ -14,13 +14,13 @@ import { pageOf, pageOrder } from './page.ts'
 import { readBody } from './read-body.ts'
 
 export const listAccounts: ControlHandler = ({ query }, node) => {
-  const { read } = readUsersFile(node.plan.configuration.directory)
+  const { read } = usersInForce(node)
   const text = query.get('filter') ?? ''
   return pageOf(accountsOf(read.users), ({ name }) => name.includes(text), pageOrder(query))
 }
 
 export const showAccount: ControlHandler = ({ names: [name = ''] }, node) => {
-  const { read } = readUsersFile(node.plan.configuration.directory)
+  const { read } = usersInForce(node)
   const record = read.users.get(name)
   if (record === undefined) throw noAccount(name)
   let connected = 0
@@ -34,6 +34,7 @@ export const setAccount: ControlHandler = async ({ names: [name = ''], body }, n
   const problem = userNameProblem(name)
   if (problem !== undefined)
     throw new ControlError(400, `Cannot use ${JSON.stringify(name)} as a user name: ${problem}`)
+  requireOwnFile(node)
   const record = await recordOf(password)
   const file = usersFile(node)
   const replaced = await storeUser({ name, record }, { file, writeMode: 'append', replace: true })
@@ -43,6 +44,7 @@ export const setAccount: ControlHandler = async ({ names: [name = ''], body }, n
 }
 
 export const deleteAccount: ControlHandler = async ({ names: [name = ''], query }, node) => {
+  requireOwnFile(node)
   const file = usersFile(node)
   if (!(await removeUser(name, file))) throw noAccount(name)
   await readAgain(node, file)
@@ -80,6 +82,21 @@ async function readAgain({ reload }: ControlledNode, file: string): Promise<void
     const why = error instanceof Error ? error.message : String(error)
     throw new ControlError(409, `${file} is changed, but the node keeps the accounts it had: ${why}`)
   }
+}
+
+function usersInForce({ plan, reload }: ControlledNode) {
+  return readUsersFile(plan.configuration.directory, reload.ordered.users)
+}
+
+/** What operators signed no node changes by itself. */
+function requireOwnFile({ reload }: ControlledNode): void {
+  const { users } = reload.ordered
+  if (users === undefined) return
+  throw new ControlError(
+    409,
+    `The ${users.name}, are in force: accounts are the same on all nodes`,
+    'Change a users.toml with `concordmq user`, and have it ordered with `concordmq ctl cluster apply`',
+  )
 }
 
 function usersFile({ plan }: ControlledNode): string {

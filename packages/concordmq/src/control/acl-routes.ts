@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { CommandError } from '../command-error.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
 import { type AddressRule, editAddressesFile, parseAddressesFile } from '../permissions/addresses-file.ts'
+import { type Question, testPermission } from '../permissions/test-permission.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler, ControlledNode } from './controlled-node.ts'
 import { pageOf, pageOrder } from './page.ts'
@@ -32,6 +33,28 @@ export const deleteAddressRule: ControlHandler = async ({ names: [address = ''] 
   const before = await change(node, address, undefined)
   if (before === undefined) throw noRule(address)
   return { address, before }
+}
+
+/** What the rules in force here say to one question, wherever they come from. */
+export const testPermissionHere: ControlHandler = ({ query }, { plan, reload }) => {
+  const action = query.get('action')
+  if (action !== 'publish' && action !== 'subscribe')
+    throw new ControlError(400, '"action" must be "publish" or "subscribe"')
+  const of = (name: string): string => query.get(name) ?? ''
+  const question: Question = {
+    action,
+    user: of('user'),
+    topic: of('topic'),
+    clientId: of('client-id'),
+    address: of('address'),
+  }
+  const ignored = reload.current.settings['auth.ignore-permissions']
+  try {
+    return testPermission(question, plan.configuration.directory, { ordered: reload.ordered.permissions, ignored })
+  } catch (error) {
+    if (error instanceof CommandError) throw new ControlError(400, error.message, error.remedy)
+    throw error
+  }
 }
 
 async function change(

@@ -3,6 +3,7 @@ import type { Consensus } from '@concordmq/broker'
 import { errorCode } from '../command-error.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler } from './controlled-node.ts'
+import { documentsOf } from './document-routes.ts'
 import { readBody } from './read-body.ts'
 
 /** The indices whose bits are set. */
@@ -10,7 +11,7 @@ function nodesOf(mask: number): number[] {
   return Array.from({ length: 31 }, (_, node) => node).filter((node) => (mask & (1 << node)) !== 0)
 }
 
-export const clusterStatus: ControlHandler = (_request, { cluster, plan }) => {
+export const clusterStatus: ControlHandler = (_request, { cluster, plan, broker }) => {
   if (cluster === undefined)
     return { mode: 'none', nodes: [{ node: 0, keyId: plan.key.id, address: null, self: true }] }
   const { node: self, status, links, transports, addresses } = cluster.figures
@@ -21,6 +22,7 @@ export const clusterStatus: ControlHandler = (_request, { cluster, plan }) => {
     network: plan.cluster?.network,
     operators: cluster.epoch.operators.keys.length,
     operatorThreshold: cluster.epoch.operators.threshold,
+    documents: documentsOf(broker.administration?.documents ?? new Map()),
     transports,
     addresses,
     connected: nodesOf(connected),

@@ -28,7 +28,8 @@ export interface ControlHandle {
 const connectionsMax = 32
 const requestTimeoutMs = 10_000
 const headBytesMax = 16_384
-const bodyBytesMax = 131_072
+/** A document of operators, in Base64. */
+const bodyBytesMax = 1_048_576
 
 /** Opens the socket; undefined if it is off, or has no place and was not asked for. */
 export async function openControl(plan: Plan, context: ControlContext): Promise<ControlHandle | undefined> {

@@ -4,12 +4,19 @@
  */
 import type { ServerResponse } from 'node:http'
 import { deleteAccount, listAccounts, setAccount, showAccount } from './account-routes.ts'
-import { deleteAddressRule, listAddressRules, setAddressRule, showAddressRule } from './acl-routes.ts'
+import {
+  deleteAddressRule,
+  listAddressRules,
+  setAddressRule,
+  showAddressRule,
+  testPermissionHere,
+} from './acl-routes.ts'
 import { addBan, liftBan, listBans } from './ban-routes.ts'
 import { disconnectClient, listClients, showClient } from './client-routes.ts'
 import { changeCluster, clusterEpoch, clusterStatus } from './cluster-routes.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler, ControlledNode } from './controlled-node.ts'
+import { applyDocument, listDocuments, showDocument } from './document-routes.ts'
 import { drainNode, nodeState } from './node-routes.ts'
 import {
   endSession,
@@ -28,6 +35,9 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/cluster', clusterStatus],
   ['GET', '/v1/cluster/epoch', clusterEpoch],
   ['POST', '/v1/cluster/changes', changeCluster],
+  ['GET', '/v1/cluster/documents', listDocuments],
+  ['GET', '/v1/cluster/documents/*', showDocument],
+  ['POST', '/v1/cluster/documents', applyDocument],
   ['GET', '/v1/clients', listClients],
   ['GET', '/v1/clients/*', showClient],
   ['DELETE', '/v1/clients/*', disconnectClient],
@@ -45,6 +55,7 @@ const routes: readonly (readonly [method: string, path: string, handler: Control
   ['GET', '/v1/acl/*', showAddressRule],
   ['PUT', '/v1/acl/*', setAddressRule],
   ['DELETE', '/v1/acl/*', deleteAddressRule],
+  ['GET', '/v1/permission', testPermissionHere],
   ['GET', '/v1/bans', listBans],
   ['POST', '/v1/bans', addBan],
   ['DELETE', '/v1/bans', liftBan],

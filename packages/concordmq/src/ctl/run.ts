@@ -36,6 +36,16 @@ export async function reload(choice: NodeChoice & Output): Promise<void> {
     process.exitCode = ExitCode.configuration
 }
 
+/** Status 1 where the answer is no. */
+export async function testPermission(
+  choice: NodeChoice & Output,
+  question: Readonly<Record<string, string>>,
+): Promise<void> {
+  const path = `/v1/permission${query(question)}`
+  const answer = await askAndShow(choice, { method: 'GET', path }, (given) => (given as { readonly text: string }).text)
+  if (!(answer as { readonly allowed: boolean }).allowed) process.exitCode = ExitCode.failed
+}
+
 export async function setAccount(choice: NodeChoice & Output, name: string): Promise<void> {
   // Asked first: nobody should type a password for a node that does not run.
   await askNode(choice, { method: 'GET', path: '/v1/state' })

@@ -1,5 +1,7 @@
 /** What each command of `ctl` prints for a person; `--json` prints the answer as it came. */
 import type { Ban, ClientDetail, RetainedInfo, SessionInfo, SubscriptionInfo } from '@concordmq/broker'
+import type { DocumentAnswer } from '../administration/document-file.ts'
+import { fileOf } from '../administration/ordered-texts.ts'
 import type { ReloadReport } from '../running/reload.ts'
 import { bytesText, type Column, durationText, formatPairs, formatTable, grouped } from '../terminal/table.ts'
 
@@ -81,6 +83,7 @@ interface ClusterAnswer {
   readonly fairCuts?: number
   readonly queuedMessages?: number
   readonly queuedBytes?: number
+  readonly documents?: readonly DocumentAnswer[]
   readonly nodes: readonly ClusterNodeAnswer[]
 }
 interface ClusterNodeAnswer {
@@ -107,6 +110,8 @@ export function showCluster(answer: unknown): string {
       Round: `${grouped(cluster.round ?? 0)}, next step ${grouped(cluster.nextStep ?? 0)}`,
       Checkpoint: `step ${grouped(cluster.checkpointStep ?? 0)}`,
       'Fair cuts': grouped(cluster.fairCuts ?? 0),
+      Permissions: documentText(cluster, 'permissions'),
+      Users: documentText(cluster, 'users'),
       Waiting: `${grouped(cluster.queuedMessages ?? 0)} messages, ${bytesText(cluster.queuedBytes ?? 0)}`,
     }) +
     '\n' +
@@ -120,6 +125,15 @@ export function showCluster(answer: unknown): string {
       { head: 'VERSION', cell: ({ version }) => version || '-' },
     ])
   )
+}
+
+function documentText({ documents = [] }: ClusterAnswer, subject: DocumentAnswer['subject']): string {
+  const found = documents.find((one) => one.subject === subject)
+  if (found === undefined) return `${fileOf[subject]} of each node`
+  const { version, withdrawn, digest, position, operators } = found
+  const what = withdrawn ? `withdrawn, ${fileOf[subject]} of each node` : `SHA-256 ${(digest ?? '').slice(0, 16)}`
+  const names = `${operators.length === 1 ? 'operator' : 'operators'} ${operators.join(', ')}`
+  return `version ${version}, ${what}, since position ${grouped(position)}, by ${names}`
 }
 
 function linkState({ self, up, jailed, demoted }: ClusterNodeAnswer): string {

@@ -1,7 +1,8 @@
-/** `concordmq acl test`: what the permissions file of a directory says to one question, and which rule says it. */
+/** `acl test`: what the permissions of a directory, or those of a cluster, say to one question, and which rule says it. */
 import { join } from 'node:path'
 import { type Action, Rules } from '@concordmq/broker'
 import { filterProblem, topicNameProblem } from '@concordmq/protocol'
+import type { SourceText } from '../administration/ordered-texts.ts'
 import { CommandError } from '../command-error.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
@@ -23,7 +24,18 @@ export interface Answer {
   readonly text: string
 }
 
-export function testPermission(question: Question, directory: string): Answer {
+export interface InForce {
+  /** What the cluster has in the place of the file. */
+  readonly ordered?: SourceText | undefined
+  /** The file is left aside. */
+  readonly ignored?: boolean
+}
+
+export function testPermission(
+  question: Question,
+  directory: string,
+  { ordered, ignored = false }: InForce = {},
+): Answer {
   const { user, action, topic, clientId, address } = question
   const problem = action === 'publish' ? topicNameProblem(topic) : filterProblem(topic)?.detail
   if (problem !== undefined) {
@@ -32,13 +44,15 @@ export function testPermission(question: Question, directory: string): Answer {
       remedy: 'Give a topic name to publish, a topic filter to subscribe',
     })
   }
-  const path = join(directory, 'permissions.toml')
-  const file = readTextIfPresent(path)
+  const path = ordered?.name ?? join(directory, 'permissions.toml')
+  const file = ordered ?? readTextIfPresent(path)
   const who = `${user === '' ? 'the anonymous client' : `user ${JSON.stringify(user)}`}${clientId === '' ? '' : ` as client ${JSON.stringify(clientId)}`}`
   const say = (allowed: boolean, why: string): Answer => ({
     allowed,
     text: `${allowed ? 'allowed' : 'denied'}: ${who} may ${allowed ? '' : 'not '}${action === 'publish' ? 'publish' : 'subscribe'} to ${JSON.stringify(topic)}\n${why}\n`,
   })
+  if (ordered === undefined && ignored)
+    return say(true, `${path} is left aside, as --ignore-permissions asks: everything is allowed`)
   if (file === undefined) return say(true, `there is no ${path}: everything is allowed`)
   const rules = new Rules(parsePermissionsFile(file.text, path))
   const inner = action === 'subscribe' ? topic.replace(/^\$share\/[^/]+\//, '') : topic

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AccessOptions, type Logger, tokenProblem } from '@concordmq/broker'
+import type { OrderedTexts } from '../administration/ordered-texts.ts'
 import { configurationError } from '../command-error.ts'
 import type { Configuration } from '../config/settings.ts'
 import { readTextIfPresent } from '../files/read-text.ts'
@@ -18,7 +19,12 @@ export interface AccessPart {
   /** What its keys begin with. */
   readonly owns: string
   /** The options it is the source of, all of them, whether they have a value or not. */
-  readonly read: (configuration: Configuration, logger: Logger) => AccessOptions | Promise<AccessOptions>
+  readonly read: (
+    configuration: Configuration,
+    logger: Logger,
+    /** What the cluster has in the place of files. */
+    ordered?: OrderedTexts,
+  ) => AccessOptions | Promise<AccessOptions>
 }
 
 export const accessParts: readonly AccessPart[] = [
@@ -27,8 +33,16 @@ export const accessParts: readonly AccessPart[] = [
   { name: 'tokens', owns: 'jwt.', read: readTokens },
 ]
 
-/** `permissions.toml`; without the file, or with --ignore-permissions, everything is allowed. */
-function readPermissions({ directory, settings }: Configuration, logger: Logger): AccessOptions {
+/**
+ * What the cluster has in its place, or `permissions.toml`; without the file, or with --ignore-permissions, everything is allowed.
+ * One node does not let its clients off what operators say for all.
+ */
+export function readPermissions(
+  { directory, settings }: Configuration,
+  logger: Logger,
+  { permissions }: OrderedTexts = {},
+): AccessOptions {
+  if (permissions !== undefined) return { permissions: parsePermissionsFile(permissions.text, permissions.name) }
   const path = join(directory, 'permissions.toml')
   if (settings['auth.ignore-permissions']) {
     if (existsSync(path)) {

@@ -6,6 +6,7 @@ import { hkdfSync } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AccessOptions, ListenerOptions, Logger, TlsMaterial } from '@concordmq/broker'
+import type { SourceText } from '../administration/ordered-texts.ts'
 import { CommandError, configurationError, configurationErrors } from '../command-error.ts'
 import { readAddress } from '../config/host-port.ts'
 import type { Settings } from '../config/keys.ts'
@@ -56,7 +57,9 @@ export async function preparePlan(
   }
   const key = await attempt(() => prepareKey(configuration, logger))
   const cluster = key === undefined ? undefined : await attempt(() => prepareCluster(configuration, key, logger))
-  const users = await attempt(() => prepareUsers(configuration, logger))
+  // With operators, users may come with the state of the others.
+  const awaited = (cluster?.book.operators.keys.length ?? 0) > 0
+  const users = await attempt(() => prepareUsers(configuration, logger, { starting: true, awaited }))
   const parts = await Promise.all(accessParts.map(({ read }) => attempt(() => read(configuration, logger))))
   const wantsTls = settings['mqtts.enabled'] || settings['wss.enabled']
   // The certificate may be made for the key and written, so it comes last and only if the rest is right.
@@ -121,10 +124,10 @@ export function prepareKey({ settings, origins }: Configuration, logger: Logger)
   return parseHexKey(hex, origin)
 }
 
-/** `users.toml` of a directory; without the file, no users. */
-export function readUsersFile(directory: string) {
-  const path = join(directory, 'users.toml')
-  const file = readTextIfPresent(path)
+/** `users.toml` of a directory, or what the cluster has in its place; without the file, no users. */
+export function readUsersFile(directory: string, ordered?: SourceText) {
+  const path = ordered?.name ?? join(directory, 'users.toml')
+  const file: { readonly text: string; readonly mode?: number } | undefined = ordered ?? readTextIfPresent(path)
   const none = {
     users: new Map<string, string>(),
     scram: new Map<string, readonly string[]>(),
@@ -140,14 +143,22 @@ function scramSecretOf({ privateKey }: NodeKey): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', der, '', 'concordmq: salts of users who are not there', 32))
 }
 
+export interface UsersContext {
+  readonly starting: boolean
+  /** Users may come from the cluster: that there are none yet is no mistake. */
+  readonly awaited?: boolean
+  /** What the cluster has in the place of the file. */
+  readonly ordered?: SourceText | undefined
+}
+
 /** Users and how they may log in; row F17: nobody at all is a mistake. */
 export function prepareUsers(
   { directory, settings }: Configuration,
   logger: Logger,
-  { starting }: { readonly starting: boolean } = { starting: true },
+  { starting, awaited = false, ordered }: UsersContext,
 ): AccessOptions {
-  const { path, file, read } = readUsersFile(directory)
-  if (file !== undefined && (file.mode & 0o077) !== 0) {
+  const { path, file, read } = readUsersFile(directory, ordered)
+  if (((file?.mode ?? 0) & 0o077) !== 0) {
     logger.warn(
       { event: 'users.exposed', file: path },
       'Others can read the password records; run: chmod 600 on the file',
@@ -157,7 +168,7 @@ export function prepareUsers(
   const others = settings['auth.certificate-user'] !== 'off' || tokenFiles(settings).length > 0
   const nobody = read.users.size === 0 && !allowAnonymous && !others
   // Of a running node the last user may be taken away: kept in force, a deleted account would still let somebody in.
-  if (nobody && !starting && file !== undefined) {
+  if (nobody && (awaited || (!starting && file !== undefined))) {
     logger.warn({ event: 'users.none', file: path }, 'nobody can log in: there are no users and anonymous login is off')
   } else if (nobody) {
     const why = file === undefined ? `${path} does not exist` : `${path} has no users`

@@ -10,13 +10,15 @@
  * is in force after "read the file again".
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { AccessOptions, Broker, ListenerHandle, Logger, TlsMaterial } from '@concordmq/broker'
+import type { AccessOptions, AdminDocuments, Broker, ListenerHandle, Logger, TlsMaterial } from '@concordmq/broker'
+import type { AdminSubject } from '@concordmq/state'
+import { fileOf, type OrderedTexts, orderedTexts } from '../administration/ordered-texts.ts'
 import type { Assignment } from '../config/assignment.ts'
 import { changeWords } from '../config/key-types.ts'
 import { allPaths, keys, type Path } from '../config/keys.ts'
 import { type Configuration, withAssignment } from '../config/settings.ts'
 import type { Log } from '../log/log.ts'
-import { type AccessPart, accessParts } from './access-parts.ts'
+import { type AccessPart, accessParts, readPermissions } from './access-parts.ts'
 import { type Plan, prepareUsers } from './plan.ts'
 import { prepareTls } from './tls.ts'
 
@@ -79,6 +81,13 @@ export interface Reload {
    * it before it is in force, and resolves with the file it was written to.
    */
   set(assignment: Assignment, options: SetOptions): Promise<SetReport>
+  /**
+   * Takes over what operators say for the whole cluster, at once: what follows in the order goes by it. A text that this program
+   * cannot use grants nobody anything, on all nodes that run this program alike.
+   */
+  order(documents: AdminDocuments): void
+  /** What of it is in force, in the place of files. */
+  readonly ordered: OrderedTexts
   /** What the files, flags and settings at run time say; keys that need a restart may differ from what is in force. */
   readonly current: Configuration
   /** What the node started with. */
@@ -125,11 +134,21 @@ export function openReload(plan: Plan, context: ReloadContext): Reload {
         node.readUsers(node.current)
       }),
     set: (assignment, options) => inTurn(() => node.set(assignment, options)),
+    order: (documents) => node.order(documents),
+    get ordered() {
+      return node.ordered
+    },
     get current() {
       return node.current
     },
     started: plan.configuration,
   }
+}
+
+/** What is in force where a text of operators cannot be used. */
+const nothingGranted: Readonly<Record<AdminSubject, AccessOptions>> = {
+  permissions: { permissions: { default: 'deny' } },
+  users: { users: new Map(), scramRecords: undefined, allowAnonymous: false },
 }
 
 class ReloadedNode {
@@ -139,6 +158,7 @@ class ReloadedNode {
   #current: Configuration
   #access: AccessOptions
   #material: TlsMaterial | undefined
+  #ordered: OrderedTexts = {}
 
   constructor(plan: Plan, context: ReloadContext, logger: Logger) {
     this.#plan = plan
@@ -151,6 +171,35 @@ class ReloadedNode {
 
   get current(): Configuration {
     return this.#current
+  }
+
+  get ordered(): OrderedTexts {
+    return this.#ordered
+  }
+
+  order(documents: AdminDocuments): void {
+    const before = this.#ordered
+    this.#ordered = orderedTexts(documents)
+    for (const subject of ['permissions', 'users'] as const) {
+      if (before[subject]?.name !== this.#ordered[subject]?.name) this.#orderOne(subject)
+    }
+  }
+
+  #orderOne(subject: AdminSubject): void {
+    const name = this.#ordered[subject]?.name
+    const what = name ?? `${fileOf[subject]} of this node`
+    try {
+      if (subject === 'users') this.readUsers(this.#current)
+      else this.#takeAccess(readPermissions(this.#current, this.#logger, this.#ordered))
+      const aside = name === undefined ? '' : `; ${fileOf[subject]} of this node is left aside`
+      this.#logger.info({ event: 'documents.in_force', subject, source: what }, `in force: ${what}${aside}`)
+    } catch (error) {
+      this.#takeAccess(nothingGranted[subject])
+      this.#logger.error(
+        { event: 'documents.unusable', subject, source: what, reason: error },
+        `cannot use ${what}: ${subject === 'users' ? 'nobody can log in' : 'nobody may do anything'}`,
+      )
+    }
   }
 
   async readAll(): Promise<ReloadReport> {
@@ -191,7 +240,9 @@ class ReloadedNode {
 
   /** Whether anything changed; throws and changes nothing if a file is refused. */
   readUsers(configuration: Configuration): boolean {
-    return this.#takeAccess(prepareUsers(configuration, this.#logger, { starting: false }))
+    const { users: ordered } = this.#ordered
+    const awaited = (this.#plan.cluster?.book.operators.keys.length ?? 0) > 0
+    return this.#takeAccess(prepareUsers(configuration, this.#logger, { starting: false, awaited, ordered }))
   }
 
   /** One part alone, as its own reading of the files; what is wrong is logged and thrown. */
@@ -201,7 +252,7 @@ class ReloadedNode {
   }
 
   async #readAccess(part: AccessPart, configuration: Configuration): Promise<boolean> {
-    return this.#takeAccess(await part.read(configuration, this.#logger))
+    return this.#takeAccess(await part.read(configuration, this.#logger, this.#ordered))
   }
 
   /** Options from one file take the place of what that file said before; the others stay. */

@@ -90,6 +90,8 @@ export async function serve(plan: Plan, { log, load, announce, onHangup }: Serve
     reconfigure: ({ settings: next }) => broker.reconfigure(reconfigurable(next)),
     onHangup: onHangup === 'reload',
   })
+  // Before the first client: what the state already says, and then each change at its place in the order.
+  broker.administration?.watch((documents) => reload.order(documents))
   process.off('SIGHUP', onEarlyHangup)
   if (hangup && onHangup === 'reload') void reload.request().catch(() => {})
   let control: ControlHandle | undefined
