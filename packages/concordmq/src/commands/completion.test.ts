@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { buildProgram } from '../program.ts'
 import { completionScript } from './completion.ts'
@@ -35,8 +38,15 @@ test('bash completes commands, sub-commands, flags and values', (t) => {
 for (const shell of ['zsh', 'fish'] as const) {
   test(`the ${shell} script parses`, (t) => {
     if (!installed(shell)) return t.skip(`${shell} is not installed`)
-    // It is longer than an argument may be.
-    execFileSync(shell, ['-n'], { input: completionScript(buildProgram(), shell) })
+    // In a file: it is longer than an argument may be, and fish does not check what comes by standard input.
+    const folder = mkdtempSync(join(tmpdir(), 'concordmq-completion-'))
+    const file = join(folder, `concordmq.${shell}`)
+    try {
+      writeFileSync(file, completionScript(buildProgram(), shell))
+      execFileSync(shell, ['-n', file])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   test(`the ${shell} script names every command and its flags`, () => {
