@@ -39,7 +39,7 @@ export const brokerLevels = [
   ['access', 'routing', 'delivery'],
   ['sessions', 'ordering'],
   ['connections', 'cluster'],
-  ['listeners', 'admin'],
+  ['listeners', 'admin', 'publishing'],
   ['pipeline.ts'],
   ['api.ts'],
   ['embedding'],

@@ -224,8 +224,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
       guard: this.#access.guard,
       outboxLimits,
       nowMs: monotonicMs,
-      routePlaced: (placed, publisher, had) => this.#pipeline.routePlaced(placed, publisher, had),
-      routeRun: (run, placed, had) => this.#pipeline.routeRun(run, placed, had),
+      routePlaced: (placed, publisher, had) => this.#pipeline.fanOut.placed(placed, publisher, had),
+      routeRun: (run, placed, had) => this.#pipeline.fanOut.ordered(run, placed, had),
       nodeRetained: (filter) => this.#sys.retainedFor(filter),
       watcher: watcherOf(this.#hooks),
       administered: () => this.administration?.changed(),
@@ -258,7 +258,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
             nowMs: monotonicMs,
             cpuUs,
             isFast: (topic) => way(topic) === 'fast' && topic.split('/').length <= settings.limits.topicLevelsMax,
-            deliver: (item, choices) => this.#pipeline.routeRelayed(item, choices),
+            deliver: (item, choices) => this.#pipeline.besideOrder.relayed(item, choices),
           })
     this.#sequencer =
       this.#bft ??
@@ -799,8 +799,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
   }
 
   /** A message of this node alone (`$SYS`): QoS 0, outside the order. */
-  #deliverHere(placed: Parameters<Pipeline['routePlaced']>[0]): void {
-    this.#pipeline.routePlaced(placed, undefined)
+  #deliverHere(placed: PlacedMessage): void {
+    this.#pipeline.fanOut.placed(placed, undefined)
     this.#driver.ordered.subscriptions.match(placed.message.topic, (_subscription, clientId) => {
       const connection = this.#driver.byClient(clientId)
       const { topic } = placed.message

@@ -117,7 +117,7 @@ export class Injector {
     const way = pipeline.wayOf(message)
     if (way === 'fast') {
       return new Promise((resolve) =>
-        pipeline.publishUnordered(message, () => {
+        pipeline.besideOrder.publishMessage(message, () => {
           resolve()
           incoming.tellPublished(undefined, judged)
         }),
@@ -186,7 +186,7 @@ export class Injector {
     const given = messageOf(judged, judged.properties, connection.clientId, messageExpiryMax())
     const way = pipeline.wayOf(given)
     if (way === 'fast') {
-      await new Promise<void>((resolve) => pipeline.publishUnordered(given, resolve))
+      await new Promise<void>((resolve) => pipeline.besideOrder.publishMessage(given, resolve))
       incoming.tellPublished(connection.client, judged)
       if (hooks.packets) connection.processed(packetOf(judged))
       return 0

@@ -120,6 +120,12 @@ export class RouteTable<S> {
     this.version += COMPARED_MAX + 1
   }
 
+  /** The route of a topic as text. */
+  lookupText(topic: string): Route<S> {
+    const bytes = Buffer.from(topic)
+    return this.lookup(bytes, 0, bytes.length)
+  }
+
   /** The valid route of the topic in `buf[from, to)`. */
   lookup(buf: Uint8Array, from: number, to: number): Route<S> {
     const hash = hashOf(buf, from, to)
