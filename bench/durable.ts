@@ -246,7 +246,9 @@ function start(name: string, environment: Readonly<Record<string, string>> = {})
   const directory = join(folder, name)
   mkdirSync(directory, { recursive: true })
   const kept =
-    options.durability === 'none' ? [] : ['--data-dir', join(directory, 'data'), '--durability', options.durability]
+    options.durability === 'none'
+      ? ['--durability', 'memory']
+      : ['--data-dir', join(directory, 'data'), '--durability', options.durability]
   return startBroker({ directory, flags: ['--allow-anonymous-login', ...kept], environment, readyWithinMs: 120_000 })
 }
 

@@ -1,13 +1,13 @@
 /**
  * The figures of one node beside its peers', under one load generator, on the machine at hand; and the cost curves.
  *
- *   node bench/figures.ts [--only TEXT]… [--rounds 3] [--seconds 0.6] [--peer NAME=PATH]… [--into FILE] [--list]
+ *   node bench/figures.ts [--only REGEXP]… [--rounds 3] [--seconds 0.6] [--peer NAME=PATH]… [--into FILE] [--list]
  *
  * Peers are flashmq, mosquitto and surgemq, at the path given or in PATH; what is not there is listed as not measured. In
  * each round a scenario runs on every broker in random order, before the next one; the others stand still meanwhile. Broker
  * on core 0, load on core 1. CPU seconds of a broker per million deliveries is the figure to trust: rates move with whatever
- * else the machine does. `--only` takes a part of the names (`--list`), or `durable`, `cluster` and `nodes`, which other
- * programs here measure. `--into` adds the samples to those of a file, and judges all of it; `page.ts` makes the page from it.
+ * else the machine does. `--only` is compared with the lines of `--list`; the last of those are measured by other programs
+ * here. `--into` adds the samples to those of a file, and judges all of it; `page.ts` makes the page from it.
  *
  * Needs Linux, a C compiler, `taskset` and `openssl`. Prints MISSED and ends with 1 where a bar is not reached.
  */
@@ -45,11 +45,14 @@ const { values: options } = parseArgs({
     list: { type: 'boolean', default: false },
   },
 })
-const words = options.only
-const chosen = scenarios.filter(({ name }) => words.some((word) => name.includes(word)))
-const chosenForeign = foreign.filter(({ name }) => words.some((word) => name.includes(word)))
+const expressions = options.only.map((text) => new RegExp(text, 'u'))
+const isChosen = (title: string): boolean => expressions.some((expression) => expression.test(title))
+/** What `--only` is compared with. */
+const titleOf = ({ group, name }: Scenario): string => `${group}: ${name}`
+const chosen = scenarios.filter((scenario) => isChosen(titleOf(scenario)))
+const chosenForeign = foreign.filter(({ name }) => isChosen(name))
 if (options.list) {
-  console.log([...scenarios, ...foreign].map(({ name }) => name).join('\n'))
+  console.log([...scenarios.map(titleOf), ...foreign.map(({ name }) => name)].join('\n'))
   process.exit(0)
 }
 
@@ -60,9 +63,10 @@ const samples: Sample[] = [...(earlier?.samples ?? [])]
 const rows: ForeignRow[] = [...(earlier?.rows ?? [])]
 const folder = mkdtempSync(join(tmpdir(), 'concordmq-figures-'))
 const running = new Map<Broker, Running>()
-// Brokers that stand still would stay behind for ever.
+// Brokers that stand still would stay behind for ever; samples of a run that is broken off count as well.
 process.once('exit', () => {
   for (const { child } of running.values()) child.kill('SIGKILL')
+  if (options.into !== undefined) writeResults(options.into, describe())
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 try {
@@ -79,9 +83,7 @@ for (const part of chosenForeign) {
   samples.push(...points)
 }
 
-const results = describe()
-if (options.into !== undefined) writeResults(options.into, results)
-process.exitCode = print(results) ? 0 : 1
+process.exitCode = print(describe()) ? 0 : 1
 
 // ---------------------------------------------------------------- measuring
 
@@ -92,8 +94,10 @@ async function runRound(round: number): Promise<void> {
       `\rround ${round + 1} of ${options.rounds}, ${at + 1} of ${chosen.length}: ${scenario.name.padEnd(60)}`,
     )
     const able = brokers.filter(
-      ({ name, transports }) =>
-        transports.includes(scenario.transport ?? 'tcp') && (scenario.alone !== true || name === ours),
+      ({ name, transports, old }) =>
+        transports.includes(scenario.transport ?? 'tcp') &&
+        (scenario.alone !== true || name === ours) &&
+        !(old === true && scenario.args.includes('--version')),
     )
     // The number of a round goes on where an earlier call ended, since ratios are taken within a round.
     const last = Math.max(

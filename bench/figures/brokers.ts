@@ -19,6 +19,8 @@ export interface Broker {
   /** In words, for the samples. */
   readonly settings: string
   readonly transports: readonly Transport[]
+  /** It knows 3.1.1 only. */
+  readonly old?: boolean
   /** Command and environment that make it listen on these ports of 127.0.0.1; files go into `folder`. */
   readonly command: (
     ports: Ports,
@@ -58,13 +60,14 @@ function concordmq(): Broker {
   return {
     name: ours,
     version: `Node ${process.versions.node}`,
-    settings: 'the program with its default configuration, one worker, anonymous login',
+    settings: 'its default configuration, anonymous login; nothing kept on disk, as the peers keep nothing',
     transports: ['tcp', 'tls', 'websocket'],
     command: ({ tcp, tls, websocket }, folder) => {
       const { certificate, key } = certificateIn(folder)
       return {
         argv: [
           ...[process.execPath, program, 'run', folder, '--allow-anonymous-login', '--http-addr', 'off'],
+          ...['--durability', 'memory'],
           ...['-L', `127.0.0.1:${tcp}`, '--websockets', '--websockets-addr', `127.0.0.1:${websocket}`],
           ...['--mqtts', '--mqtts-addr', `127.0.0.1:${tls}`, '--tls-cert-file', certificate, '--tls-key-file', key],
         ],
@@ -125,6 +128,7 @@ function surgemq(path: string): Broker {
     version: 'last source',
     settings: 'sessions and topics in memory, one thread of Go',
     transports: ['tcp'],
+    old: true,
     command: ({ tcp }) => ({
       argv: [path, '-addr', `127.0.0.1:${tcp}`, '-log_dir', tmpdir()],
       env: { GOMAXPROCS: '1' },

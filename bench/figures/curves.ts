@@ -79,3 +79,21 @@ export const curveScenarios: readonly Scenario[] = curves.flatMap(({ name, point
     x,
   })),
 )
+
+interface CurveGroup {
+  readonly title: string
+  /** What grows, in words. */
+  readonly what: string
+  /** Curves that share a chart. */
+  readonly groups: readonly string[]
+}
+
+/** How the page shows them. */
+export const curveGroups: readonly CurveGroup[] = [
+  ...[...new Set(curves.map(({ name }) => name.split(',')[0] as string))].map((title) => ({
+    title,
+    what: title === 'payload' ? 'payload, bytes' : title,
+    groups: curves.filter(({ name }) => name.split(',')[0] === title).map(({ name }) => `curve: ${name}`),
+  })),
+  { title: 'nodes', what: 'nodes, all on this machine', groups: [nodesCurve] },
+]
