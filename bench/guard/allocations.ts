@@ -10,7 +10,7 @@ import { PerformanceObserver } from 'node:perf_hooks'
 import { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { getHeapStatistics } from 'node:v8'
-import { type Broker, createBroker } from '../../packages/broker/src/index.ts'
+import { type Broker, createBroker } from '@concordmq/broker'
 
 /** Compilation on the main thread alone: otherwise it ends at another message in every run. */
 export const nodeFlags = ['--min-semi-space-size=512', '--max-semi-space-size=512', '--single-threaded', '--expose-gc']

@@ -69,6 +69,11 @@ const plants: readonly Plant[] = [
     files: { 'packages/broker/src/access/planted.test.ts': "import '../../../protocol/src/refusal.ts'\n" },
   },
   {
+    what: 'a benchmark that looks inside a package, and is no micro benchmark',
+    rule: 'only-by-name',
+    files: { 'bench/planted.ts': "import '../packages/protocol/src/refusal.ts'\n" },
+  },
+  {
     what: 'an import past the name of a package',
     rule: 'only-by-name',
     files: { 'packages/broker/src/access/planted.ts': "export { refuse } from '@concordmq/protocol/src/refusal.ts'\n" },
