@@ -223,7 +223,6 @@ export class Engine {
         // Who is in a later epoch signs for that one.
         if (!this.#epochs.isBehind()) this.#epochs.amnesia.answered(from, frame, arrivalUs)
         return
-      case 'hello':
       case 'ping':
       case 'pong':
         return

@@ -9,7 +9,6 @@ import {
   frameBytesMore,
   frameHeadBytes,
   frameLength,
-  helloContent,
   ownLastContent,
 } from './frames.ts'
 
@@ -26,16 +25,6 @@ const name = record({ author: node, round: number, digest })
 const type = <T extends Frame['type']>(value: T) => fc.constant(value)
 
 const frames: fc.Arbitrary<Frame> = fc.oneof(
-  record({
-    type: type('hello'),
-    protocol: fc.nat(255),
-    networkId: fc.uint8Array({ maxLength: 64 }),
-    epoch: u32,
-    epochHash: digest,
-    node,
-    nonce: digest,
-    signature,
-  }),
   record({
     type: type('status'),
     epoch: u32,
@@ -147,17 +136,7 @@ test('encodeBlockFrame() makes the same bytes as encodeFrame() of the encoded bl
   assert.deepEqual(encodeBlockFrame(parts), encodeFrame({ type: 'block', bytes: Uint8Array.of(1, 2, 3, 4, 5) }))
 })
 
-test('what a node signs in HELLO and OWNLAST holds everything the frame says', () => {
-  const hello = {
-    protocol: 1,
-    networkId: Uint8Array.of(7),
-    epoch: 3,
-    epochHash: new Uint8Array(32).fill(1),
-    node: 2,
-    nonce: new Uint8Array(32).fill(9),
-  }
-  const encoded = encodeFrame({ type: 'hello', ...hello, signature: new Uint8Array(64) })
-  assert.deepEqual(helloContent(hello), encoded.slice(frameHeadBytes, -64))
+test('what a node signs in OWNLAST holds everything the frame says', () => {
   const nonce = new Uint8Array(32).fill(9)
   const block = { author: 1, round: 258, digest: new Uint8Array(32).fill(5) }
   const content = ownLastContent(nonce, 2, block)

@@ -2,8 +2,9 @@
  * What nodes send each other (consensus.md section 16): `type u8 | length u32 | body`. Here are bytes and values only; what is
  * said by whom, and whether to believe it, is for the core. Blocks and certificates stay bytes, since they have codecs of their own.
  *
- * Beyond the table of section 16, HELLO and STATUS carry the epoch's number, since hashes do not tell which epoch is newer, and
- * STATUS the serve horizon, by which a node that fell behind learns that only a snapshot helps (section 11).
+ * Beyond the table of section 16, STATUS carries the epoch's number, since hashes do not tell which epoch is newer, and the serve
+ * horizon, by which a node that fell behind learns that only a snapshot helps (section 11). HELLO (type 1) is the links' own: who a
+ * peer is was settled before the engine hears of it.
  */
 import type { BlockName } from '../model/block.ts'
 import { type Decoded, digestBytes, signatureBytes } from './block-codec.ts'
@@ -17,12 +18,10 @@ export const frameHeadBytes = 5
 export const frameBytesMore = 1024
 export const fetchNamesMax = 64
 export const nonceBytes = 32
-export const networkIdBytesMax = 64
 /** Content of a checkpoint: bounds, not its form (`log/`). */
 export const checkpointBytesMax = 512
 
 export const FrameType = {
-  hello: 1,
   status: 2,
   block: 3,
   fetch: 4,
@@ -39,17 +38,6 @@ export const FrameType = {
   pong: 15,
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
-
-export interface Hello {
-  readonly type: 'hello'
-  readonly protocol: number
-  readonly networkId: Uint8Array
-  readonly epoch: number
-  readonly epochHash: Uint8Array
-  readonly node: number
-  readonly nonce: Uint8Array
-  readonly signature: Uint8Array
-}
 
 export interface PeerStatus {
   readonly type: 'status'
@@ -72,7 +60,6 @@ export type BlocksEntry =
   | ({ readonly type: 'unknown' | 'collected' } & BlockName)
 
 export type Frame =
-  | Hello
   | PeerStatus
   | { readonly type: 'block'; readonly bytes: Uint8Array }
   | { readonly type: 'fetch'; readonly request: number; readonly names: readonly BlockName[] }
@@ -141,13 +128,6 @@ export function decodeFrame(bytes: Uint8Array, blockBytesMax: number): Decoded<F
   return reader.end() ? { ok: true, value: frame } : { ok: false, problem: reader.problem ?? 'bytes follow the end' }
 }
 
-/** What a node signs with tag `hello`. */
-export function helloContent(hello: Omit<Hello, 'type' | 'signature'>): Uint8Array {
-  const writer = new Writer()
-  writeHello(writer, hello)
-  return writer.take()
-}
-
 /** What a node signs with tag `ownlast`: its newest own block, if it made one, for this asker and nonce. */
 export function ownLastContent(nonce: Uint8Array, asker: number, block: BlockName | undefined): Uint8Array {
   const writer = new Writer()
@@ -160,9 +140,6 @@ export function ownLastContent(nonce: Uint8Array, asker: number, block: BlockNam
 
 function writeFrame(writer: Writer, frame: Frame): void {
   switch (frame.type) {
-    case 'hello':
-      writeHello(writer, frame)
-      return writer.raw(frame.signature)
     case 'status':
       return writeStatus(writer, frame)
     case 'block':
@@ -209,8 +186,6 @@ function writeFrame(writer: Writer, frame: Frame): void {
 
 function readFrame(reader: Reader, type: number): Frame | undefined {
   switch (type) {
-    case FrameType.hello:
-      return { ...readHello(reader), signature: reader.raw(signatureBytes) }
     case FrameType.status:
       return readStatus(reader)
     case FrameType.block:
@@ -251,27 +226,6 @@ function readFrame(reader: Reader, type: number): Frame | undefined {
       return { type: 'pong', timeUs: reader.u64() }
     default:
       return undefined
-  }
-}
-
-function writeHello(writer: Writer, hello: Omit<Hello, 'type' | 'signature'>): void {
-  writer.u8(hello.protocol)
-  writer.bytes(hello.networkId)
-  writer.u32(hello.epoch)
-  writer.raw(hello.epochHash)
-  writer.u8(hello.node)
-  writer.raw(hello.nonce)
-}
-
-function readHello(reader: Reader): Omit<Hello, 'signature'> {
-  return {
-    type: 'hello',
-    protocol: reader.u8(),
-    networkId: reader.bytes(networkIdBytesMax),
-    epoch: reader.u32(),
-    epochHash: reader.raw(digestBytes),
-    node: reader.u8(),
-    nonce: reader.raw(nonceBytes),
   }
 }
 
