@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Cluster, certificateOf, keyOf, rootOfTests, signature } from '../testing/cluster.ts'
+import { Cluster, certificateOf, keyOf, rootOfTests, sha256, signature, type TestNode } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent } from '../testing/expectations.ts'
-import { signedBytes } from './bytes/domain.ts'
-import { FrameType } from './bytes/frames.ts'
+import { blockMessages, decodeBlock, signatureBytes } from './bytes/block-codec.ts'
+import { Domain, signedBytes } from './bytes/domain.ts'
+import { encodeFrame, FrameType, frameHeadBytes } from './bytes/frames.ts'
 import { encodeReconfiguration, reconfigurationContent } from './bytes/reconfiguration.ts'
 import { MessageKind } from './model/block.ts'
 import { constantsFor } from './model/constants.ts'
@@ -34,6 +35,31 @@ function admit(cluster: Cluster, at: number, newcomer: number, { root = rootOfTe
   const admission = { chain: [certificateOf(root, publicKey)], signature: signed }
   const bytes = encodeReconfiguration({ ...content, signatures: [], admission })
   cluster.input(at, { type: 'submit', id: 0, kind: MessageKind.reconfiguration, bytes, nowUs: cluster.nowUs })
+}
+
+const otherWays: readonly number[] = [
+  FrameType.blocks,
+  FrameType.checkpointVote,
+  FrameType.certificate,
+  FrameType.snapshot,
+]
+
+/** Whether a frame is a block with a change of the book in it. */
+function carriesChange(cluster: Cluster, frame: Uint8Array): boolean {
+  const block = blockIn(cluster, frame)
+  return block !== undefined && blockMessages(block).some(({ kind }) => kind === MessageKind.reconfiguration)
+}
+
+function withoutBody(cluster: Cluster, frame: Uint8Array): Uint8Array {
+  const header = blockIn(cluster, frame)?.header.length ?? 0
+  const bytes = frame.subarray(frameHeadBytes, frameHeadBytes + header + signatureBytes)
+  return encodeFrame({ type: 'block', bytes })
+}
+
+function blockIn({ epoch }: Cluster, frame: Uint8Array) {
+  if (frame[0] !== FrameType.block) return undefined
+  const decoded = decodeBlock(frame.subarray(frameHeadBytes), epoch, new Domain(epoch.hash, { sha256 }))
+  return decoded.ok ? decoded.value : undefined
 }
 
 const epochsOf = (cluster: Cluster): number[] => cluster.nodes.map(({ engine }) => engine.status.epoch)
@@ -145,6 +171,63 @@ describe('Engine when the book changes', () => {
     assertOrdered(cluster, 61)
     assert.equal(new Set(cluster.texts(0)).size, 61)
     assertSilent(cluster)
+  })
+
+  it('goes on into the next epoch although who sees the end first has only laggards and a silent liar beside it (C8)', () => {
+    for (const seed of [31, 32, 33]) {
+      // Blocks reach the first node sooner than the others, and votes for the last checkpoint reach it alone.
+      const moreUs = (_from: number, to: number): number => (to === 0 ? 0 : 4000)
+      const cluster = new Cluster({ n: 4, seed, delayUs: [200, 1500], moreUs, constants: small })
+      traffic(cluster, 10, [0, 1, 2, 3], 'before')
+      assertOrdered(cluster, 10)
+      cluster.watch = (node, effect) => {
+        if (effect.type !== 'send' || effect.frame[0] !== FrameType.checkpointVote) return false
+        if (node !== 0 && node !== 3) cluster.deliver(node, 0, effect.frame)
+        return true
+      }
+      change(cluster, 0, [0, 1, 2, 3])
+      // From the moment that the change is on its way, the liar says nothing.
+      cluster.cut = (from) => from === 3
+      assert.ok(cluster.runUntil(() => cluster.nodes[0]?.engine.status.epoch === 1, 20_000_000))
+      traffic(cluster, 20, [0, 1, 2], 'during')
+      cluster.run(5_000_000)
+      assert.deepEqual(epochsOf(cluster).slice(0, 3), [1, 1, 1])
+      assertOrdered(cluster, 31, [0, 1, 2])
+      assert.equal(new Set(cluster.texts(1)).size, 31)
+    }
+  })
+
+  it('decides nothing behind a block whose bytes are missing: the change in them counts at one step everywhere (H1)', () => {
+    const cluster = new Cluster({ n: 4, seed: 34, delayUs: [200, 1500], constants: small })
+    traffic(cluster, 10, [0, 1, 2, 3], 'before')
+    assertOrdered(cluster, 10)
+    let withheld = 0
+    cluster.watch = (node, effect) => {
+      if (effect.type !== 'send' || node === 3) return false
+      const { frame, to } = effect
+      // Nothing else may bring it there: no answer with the block, and no snapshot behind the end of the epoch.
+      const isAnswer = otherWays.includes(frame[0] as number) && (to === 3 || to === 'all')
+      if (!isAnswer && !carriesChange(cluster, frame)) return false
+      for (let peer = 0; peer < 3; peer++) {
+        if (peer !== node && (to === 'all' || to === peer)) cluster.deliver(node, peer, frame)
+      }
+      // Header and signature are right; what they are about does not come.
+      if (!isAnswer) cluster.deliver(node, 3, withoutBody(cluster, frame))
+      withheld++
+      return true
+    }
+    change(cluster, 0, [0, 1, 2, 3])
+    traffic(cluster, 30, [0, 1, 2], 'during')
+    cluster.run(2_000_000)
+    assert.ok(withheld > 0)
+    assert.deepEqual(epochsOf(cluster), [1, 1, 1, 0])
+    const [first, , , last] = cluster.nodes as [TestNode, TestNode, TestNode, TestNode]
+    assert.deepEqual(last.log, first.log.slice(0, last.log.length))
+    assert.ok(!cluster.texts(3).includes('during29'))
+    cluster.watch = () => false
+    cluster.run(5_000_000)
+    assert.deepEqual(epochsOf(cluster), [1, 1, 1, 1])
+    assertOrdered(cluster, 41)
   })
 
   it('shows a newcomer the way into an epoch, also when it got there by what another node knew', () => {

@@ -173,6 +173,28 @@ describe('Engine that lost its log', () => {
     }
   })
 
+  it('numbers what it submits behind all that it may have said, by the order and not by rounds (H5)', () => {
+    const nodes = cluster(63)
+    traffic(nodes, 60, [0, 1, 2, 3])
+    assertOrdered(nodes, 60)
+    const before = Math.max(...(nodes.nodes[0]?.log ?? []).filter(({ author }) => author === 1).map(({ seq }) => seq))
+    nodes.crash(1, { loseDisk: true })
+    nodes.run(3000)
+    nodes.restart(1, { amnesia: true })
+    assert.ok(nodes.runUntil(() => nodes.nodes[1]?.engine.status.mode === 'active', 10_000_000))
+    for (const text of ['first', 'second']) nodes.submit(1, text)
+    assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('second')), 10_000_000))
+    const { seqWindow } = nodes.epoch.constants
+    const after = (nodes.nodes[0]?.log ?? []).filter(({ text }) => text === 'first' || text === 'second')
+    assert.deepEqual(
+      after.map(({ text, seq }) => [text, seq - before]),
+      [
+        ['first', 1 + 2 * seqWindow],
+        ['second', 2 + 2 * seqWindow],
+      ],
+    )
+  })
+
   it('is not heard before it knows, and remembers over another crash that it does not know', () => {
     const nodes = cluster(71)
     traffic(nodes, 20, [0, 1, 2, 3])
