@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { connect, opened, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
+import { openHealth } from './admin/health.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
 import { type Cluster, closeAll, kept, openCluster, received, until } from './cluster-brokers.testkit.ts'
@@ -41,16 +42,26 @@ function catchUp({ log }: Cluster): void {
   node.wake()
 }
 
-test('a node that lags takes no clients, and is ready when it has caught up', async () => {
+test('a node that lags takes no clients, says so to probes, and is ready when it has caught up', async () => {
   const cluster = await behind(301, false)
   const { late, at } = cluster
   assert.deepEqual([late.current, late.ready], [false, false])
+  const checks = () => ({ current: late.current })
+  const health = await openHealth({ broker: late, checks, host: '127.0.0.1', port: 0 })
+  const probe = async (path: string): Promise<string> => {
+    const answer = await fetch(`http://${health.address}${path}`)
+    return `${answer.status} ${(await answer.text()).trim()}`
+  }
+  assert.equal(await probe('/readyz'), '503 not ready: broker, current')
+  assert.equal(await probe('/healthz'), '200 ok')
   for (const version of [5, 4] as const) {
     using refused = await opened(at, version, wire.connect(version, { clientId: 'early' }))
     await refused.expectConnectRefused(version === 5 ? 0x88 : 3)
   }
   catchUp(cluster)
   await until(() => late.ready)
+  assert.equal(await probe('/readyz'), '200 ok')
+  await health.close()
   using client = await connect(at, 5)
   await client.subscribe('t', 1)
   assert.deepEqual(await received(client, 1), ['new'])

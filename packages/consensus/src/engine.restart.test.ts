@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { Cluster, cryptographyOf, keyOf } from '../testing/cluster.ts'
+import { Cluster, cryptographyOf, keyOf, type TestNode } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent, forbidForks } from '../testing/expectations.ts'
 import { FrameType } from './bytes/frames.ts'
 import { Engine } from './engine.ts'
@@ -171,6 +171,26 @@ describe('Engine that lost its log', () => {
       assertSilent(nodes)
       assertOrdered(nodes, nodes.texts(0).length)
     }
+  })
+
+  it('does not take the place of what it said before its disk was lost for that of what it was given since', () => {
+    const nodes = cluster(64)
+    traffic(nodes, 60, [0, 1, 2, 3])
+    assertOrdered(nodes, 60)
+    nodes.crash(1, { loseDisk: true })
+    nodes.run(3000)
+    nodes.restart(1, { amnesia: 'unlessNew' })
+    // Before it has heard of anybody, as a broker does.
+    const ids = ['one', 'two', 'three'].map((text) => nodes.submit(1, text))
+    const risen = nodes.nodes[1] as TestNode
+    assert.ok(nodes.runUntil(() => risen.engine.status.mode === 'active', 10_000_000))
+    assert.deepEqual(
+      ids.map((id) => risen.placed.get(id)),
+      [undefined, undefined, undefined],
+    )
+    assert.deepEqual(risen.refused, ['busy', 'busy', 'busy'])
+    nodes.submit(1, 'again')
+    assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('again')), 10_000_000))
   })
 
   it('numbers what it submits behind all that it may have said, by the order and not by rounds (H5)', () => {

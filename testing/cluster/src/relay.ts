@@ -18,6 +18,9 @@ export interface Way {
   cut: boolean
 }
 
+/** Told all bytes that come to a relay, as they are on the wire. */
+export type Seen = (bytes: Buffer, over: 'udp' | 'tcp') => void
+
 /** What TCP waits before it repeats what was lost, ms. */
 const REPEAT_MS = 200
 
@@ -38,7 +41,7 @@ export class RelayedNetwork {
   }
 
   /** `addresses`: `127.0.0.1:PORT` of the nodes, as in the book. */
-  static async open(addresses: readonly string[], random: Random): Promise<RelayedNetwork> {
+  static async open(addresses: readonly string[], random: Random, seen: Seen = () => {}): Promise<RelayedNetwork> {
     const ways = addresses.map(() => addresses.map((): Way => ({ delayMs: 0, loss: 0, cut: false })))
     const relays = await Promise.all(
       addresses.map((_, from) =>
@@ -47,7 +50,8 @@ export class RelayedNetwork {
             if (to === from) return undefined
             const there = ways[from]?.[to] as Way
             const back = ways[to]?.[from] as Way
-            return await Relay.open(Number(address.slice(address.lastIndexOf(':') + 1)), there, back, random)
+            const target = Number(address.slice(address.lastIndexOf(':') + 1))
+            return await Relay.open(target, { there, back, random, seen })
           }),
         ),
       ),
@@ -85,6 +89,13 @@ export class RelayedNetwork {
   }
 }
 
+interface Traffic {
+  readonly there: Way
+  readonly back: Way
+  readonly random: Random
+  readonly seen: Seen
+}
+
 class Relay {
   readonly port: number
   readonly #tcp: Server
@@ -99,7 +110,8 @@ class Relay {
     this.port = port
   }
 
-  static async open(target: number, there: Way, back: Way, random: Random): Promise<Relay> {
+  static async open(target: number, traffic: Traffic): Promise<Relay> {
+    const { there, back, random, seen } = traffic
     const tcp = createServer().listen(0, '127.0.0.1')
     await once(tcp, 'listening')
     const { port } = tcp.address() as { readonly port: number }
@@ -108,12 +120,14 @@ class Relay {
     await once(udp, 'listening')
     const relay = new Relay(tcp, udp, port)
     udp.on('message', (datagram, from) => {
-      relay.#towards(from.port, target, back, random, (peer) =>
+      seen(datagram, 'udp')
+      relay.#towards(from.port, target, traffic, (peer) =>
         forward(datagram, there, random, (bytes) => peer.send(bytes)),
       )
     })
     tcp.on('connection', (socket: Socket) => {
       const onward = createConnection({ host: '127.0.0.1', port: target })
+      for (const one of [socket, onward]) one.on('data', (bytes: Buffer) => seen(bytes, 'tcp'))
       const pipes = [new Pipe(socket, onward, there, random), new Pipe(onward, socket, back, random)]
       for (const pipe of pipes) relay.#pipes.add(pipe)
       const end = (): void => {
@@ -137,15 +151,16 @@ class Relay {
     this.#tcp.close()
   }
 
-  #towards(fromPort: number, target: number, back: Way, random: Random, use: (peer: UdpSocket) => void): void {
+  #towards(fromPort: number, target: number, { back, random, seen }: Traffic, use: (peer: UdpSocket) => void): void {
     const key = String(fromPort)
     const known = this.#peers.get(key)
     if (known !== undefined) return use(known)
     const peer = createSocket('udp4')
     this.#peers.set(key, peer)
-    peer.on('message', (datagram) =>
-      forward(datagram, back, random, (bytes) => this.#udp.send(bytes, fromPort, '127.0.0.1')),
-    )
+    peer.on('message', (datagram) => {
+      seen(datagram, 'udp')
+      forward(datagram, back, random, (bytes) => this.#udp.send(bytes, fromPort, '127.0.0.1'))
+    })
     // A node that is not there: nothing comes back, as from a machine that is off.
     peer.on('error', () => {})
     peer.connect(target, '127.0.0.1')

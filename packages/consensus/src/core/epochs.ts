@@ -277,7 +277,7 @@ export class Epochs {
   /** Own messages whose places are within an installed snapshot: which ones nobody here knows, except that they are below. */
   #tellPlacedBefore(position: number, consensusUs: number): void {
     const { self } = this.run.context
-    if (self < 0) return
+    if (self < 0 || this.#node.journal.inDoubt) return
     for (const seq of this.#node.submissions.openSeqs()) {
       if (!this.#node.output.positions.has(self, seq)) continue
       const id = this.#node.submissions.placed(seq)
@@ -336,7 +336,9 @@ export class Epochs {
     })
   }
 
+  /** As long as this node does not know what it said before, it says nothing: what has a place is not what it was given since. */
   #tellPlaced(messages: readonly OrderedMessage[]): void {
+    if (this.#node.journal.inDoubt) return
     for (const { seq, position, consensusUs } of messages) {
       const id = this.#node.submissions.placed(seq)
       if (id !== undefined) this.#node.outbox.push({ type: 'placed', id, position, consensusUs })
