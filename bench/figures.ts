@@ -49,7 +49,11 @@ const expressions = options.only.map((text) => new RegExp(text, 'u'))
 const isChosen = (title: string): boolean => expressions.some((expression) => expression.test(title))
 /** What `--only` is compared with. */
 const titleOf = ({ group, name }: Scenario): string => `${group}: ${name}`
-const chosen = scenarios.filter((scenario) => isChosen(titleOf(scenario)))
+const filesMax = Number(execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim())
+/** Where there is no maximum, `ulimit` answers with a word. */
+const fits = ({ files = 0 }: Scenario): boolean => !(files > filesMax)
+const tooMany = scenarios.filter((scenario) => !fits(scenario))
+const chosen = scenarios.filter((scenario) => isChosen(titleOf(scenario)) && fits(scenario))
 const chosenForeign = foreign.filter(({ name }) => isChosen(name))
 if (options.list) {
   console.log([...scenarios.map(titleOf), ...foreign.map(({ name }) => name)].join('\n'))
@@ -169,7 +173,8 @@ function describe(): Results {
   const gib = Math.round(totalmem() / 2 ** 30)
   return {
     date: new Date().toISOString().slice(0, 10),
-    commit: git('rev-parse', '--short', 'HEAD'),
+    // What was measured, not what measured it.
+    commit: git('log', '-1', '--format=%h', '--', '../packages'),
     machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gib} GiB, Linux ${release()}`,
     versions: { ...earlier?.versions, ...Object.fromEntries(brokers.map(({ name, version }) => [name, version])) },
     settings: {
@@ -177,7 +182,10 @@ function describe(): Results {
       load: `bench/load/mqload.c, ${options.seconds} s after 0.25 s of warming up`,
       cores: loadCpu === undefined ? 'one core for all' : 'broker on core 0, load on core 1',
     },
-    notMeasured: missing,
+    notMeasured: [
+      ...missing.map((name) => `${name} (not installed)`),
+      ...tooMany.map(({ name }) => `${name} (this machine lets a process open ${filesMax} files)`),
+    ],
     rows,
     samples,
   }
@@ -190,7 +198,7 @@ function print({ machine, versions, notMeasured }: Results): boolean {
       .map((pair) => pair.join(' '))
       .join(', ')}`,
   )
-  if (notMeasured.length > 0) console.log(`# not installed, so not measured: ${notMeasured.join(', ')}`)
+  if (notMeasured.length > 0) console.log(`# not measured: ${notMeasured.join(', ')}`)
   let missed = 0
   console.log(
     '| scenario | broker | msg/s, median (lowest–highest) | CPU s/M | load generator, of a core | lost, reordered, double, closed | verdict |',

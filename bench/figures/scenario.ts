@@ -41,6 +41,8 @@ export interface Scenario {
   readonly alone?: boolean
   /** Only in the first round. */
   readonly once?: boolean
+  /** Open files that broker and load need each, beyond what every machine gives. */
+  readonly files?: number
   /** Of a curve. */
   readonly x?: number
 }

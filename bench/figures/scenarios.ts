@@ -5,7 +5,6 @@
 import { curveScenarios } from './curves.ts'
 import type { Bar, Scenario } from './scenario.ts'
 
-/** A process needs as many open files, which some machines do not give. */
 const connectionsWanted = 50_000
 
 const shapes: Readonly<Record<string, readonly string[]>> = {
@@ -160,6 +159,7 @@ export const scenarios: readonly Scenario[] = [
     name: '50,000 connections',
     group: 'connections',
     args: ['connect', '--n', String(connectionsWanted), '--hold', '3', '--src-ips', '4'],
+    files: connectionsWanted + 100,
     fresh: true,
     alone: true,
     bars: [{ kind: 'at least', figure: 'held', of: 'held', min: connectionsWanted }],

@@ -39,7 +39,7 @@ test('the page says MISSED where a ratio to the fastest peer is below its bar, a
   ).get('performance.md')
   assert.match(text ?? '', /msg\/s 1\.20 × FlashMQ, ≥ 1\.3 \*\*MISSED\*\*/u)
   assert.match(text ?? '', /CPU 0\.50 × FlashMQ, ≤ 0\.8(?! \*\*)/u)
-  assert.match(text ?? '', /not measured: surgemq/u)
+  assert.match(text ?? '', /Not measured: surgemq/u)
 })
 
 test('the page counts a loss of ours as missed, however fast it was', () => {

@@ -7,6 +7,8 @@ import { scenarios } from '../figures/scenarios.ts'
 import { bends } from './bends.ts'
 import { barChart, lineChart } from './chart.ts'
 
+/** Of a core. */
+const loadShareMax = 0.8
 const cpuFigure = 'broker.cpu_s_per_mmsg'
 
 /** The files by their path below `docs/`. */
@@ -25,6 +27,7 @@ export function pageOf(results: Results): ReadonlyMap<string, string> {
     ...introduction(results),
     ...verdictSection(results),
     ...throughputSection(results, chart),
+    ...loadSection(results),
     ...latencySection(results, chart),
     ...countSection(results),
     ...foreignSection(results),
@@ -56,7 +59,7 @@ function introduction({ date, commit, machine, versions, settings, notMeasured, 
     'every broker in random order, before the next scenario. Figures are medians, in brackets the lowest and the highest. CPU is',
     'seconds of the broker for a million deliveries, the figure to trust: rates move with whatever else the machine does. A ratio',
     'is the median of the ratios of each round.',
-    ...(notMeasured.length > 0 ? ['', `Not installed, so not measured: ${notMeasured.join(', ')}.`] : []),
+    ...(notMeasured.length > 0 ? ['', `Not measured: ${notMeasured.join(', ')}.`] : []),
   ]
 }
 
@@ -137,6 +140,29 @@ function latencySection({ samples }: Results, chart: Chart): readonly string[] {
     ),
     '',
     chart('latency', 'Latency', bars(samples, 'Latency, p50', members, 'lat_us.p50', 'microseconds, less is better')),
+  ]
+}
+
+/** Where the load generator had little of its core left, the rate is partly its own. */
+function loadSection({ samples }: Results): readonly string[] {
+  const members = scenarios.filter(({ group, args }) => !group.startsWith('curve') && !args.includes('--spin'))
+  const shares = members.flatMap(({ name }) =>
+    brokersIn(samples, name).map((broker) => ({
+      ...{ name, broker },
+      share: spreadOf(samples, name, broker, 'self_cpu_load')?.median ?? 0,
+    })),
+  )
+  const percent = (share: number): string => `${(share * 100).toFixed(0)} %`
+  const busiest = Math.max(...shares.filter(({ broker }) => broker === ours).map(({ share }) => share))
+  const near = shares.filter(({ share }) => share > loadShareMax)
+  return [
+    '',
+    '## The load generator',
+    '',
+    `With ${ours} it used at most ${percent(busiest)} of its core. Above ${percent(loadShareMax)} a rate is partly its own:`,
+    near.length === 0 ? 'that was nowhere so.' : 'that was so in',
+    '',
+    ...near.map(({ name, broker, share }) => `- ${name}: ${broker}, ${percent(share)}`),
   ]
 }
 
