@@ -8,11 +8,11 @@
  * What counts is CPU seconds of the broker per million deliveries, each round's as a share of that round's first broker:
  * machines drift, neighbours come and go. Needs Linux, a C compiler and `taskset`.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { buildLoad } from './load/mqload.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const { values: options } = parseArgs({
@@ -23,12 +23,7 @@ const { values: options } = parseArgs({
   },
 })
 
-const program = join(here, '.build', 'mqload')
-const source = join(here, 'load', 'mqload.c')
-if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
-  mkdirSync(dirname(program), { recursive: true })
-  execFileSync('cc', ['-std=c11', '-O2', '-o', program, source], { stdio: 'inherit' })
-}
+const program = buildLoad()
 
 const mine = dirname(here)
 const brokers: readonly { readonly name: string; readonly checkout: string; readonly after: string }[] = [

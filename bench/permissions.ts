@@ -8,11 +8,11 @@
  * machines drift, neighbours come and go. Prints MISSED and ends with 1 where 1,000 rules cost more than 15 % at 1:1, QoS 0.
  * Needs Linux, a C compiler and `taskset`.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { buildLoad } from './load/mqload.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const { values: options } = parseArgs({
@@ -22,12 +22,7 @@ const { values: options } = parseArgs({
   },
 })
 
-const program = join(here, '.build', 'mqload')
-const source = join(here, 'load', 'mqload.c')
-if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
-  mkdirSync(dirname(program), { recursive: true })
-  execFileSync('cc', ['-std=c11', '-O2', '-o', program, source], { stdio: 'inherit' })
-}
+const program = buildLoad()
 
 const mine = dirname(here)
 /** What the load publishes is decided by the last of a thousand rules. */
