@@ -38,13 +38,14 @@ export const brokerLevels = [
   ['config', 'storage'],
   ['access', 'routing', 'delivery'],
   ['sessions', 'ordering'],
-  ['connections', 'cluster'],
+  ['connections', 'cluster', 'workers'],
   ['listeners', 'admin', 'publishing'],
   ['pipeline.ts'],
   ['api.ts'],
   ['embedding'],
+  ['crew'],
   ['broker.ts', 'suites'],
-  ['index.ts', 'testing.ts'],
+  ['index.ts', 'testing.ts', 'worker-thread.ts'],
 ]
 
 /**

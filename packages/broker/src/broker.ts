@@ -56,6 +56,8 @@ import { ReadMemory } from './connections/read-memory.ts'
 import { StreamTransport } from './connections/stream-transport.ts'
 import type { Transport } from './connections/transport.ts'
 import { Turns } from './connections/turns.ts'
+import type { LocalBroker } from './crew/local-broker.ts'
+import { openCrew, workersOf } from './crew/open-crew.ts'
 import { Backlog } from './delivery/backlog.ts'
 import { asksForTimestamps } from './delivery/broker-timestamps.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
@@ -75,7 +77,10 @@ import { Admission } from './listeners/admission.ts'
 import { openListener } from './listeners/listener.ts'
 import { keyOfAddress } from './model/address-key.ts'
 import type { Journal } from './model/journal.ts'
+import type { OrderedLog } from './model/ordered-log.ts'
 import type { Sequencer } from './model/sequencer.ts'
+import type { SysValue } from './model/sys-value.ts'
+import { OwnTally } from './model/tally.ts'
 import { isAmong } from './model/topic-filters.ts'
 import type { TopicSubscription } from './model/topic-store.ts'
 import { BftSequencer } from './ordering/bft-sequencer.ts'
@@ -89,9 +94,10 @@ import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-
 import { UnorderedDelivery } from './sessions/unordered-delivery.ts'
 import { endWithdrawnRights } from './sessions/withdrawn-rights.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
-import { Counters } from './telemetry/counters.ts'
+import { Counters, sumOf } from './telemetry/counters.ts'
 import { LimitedLogger } from './telemetry/limited-logger.ts'
 import { silentLogger } from './telemetry/logger.ts'
+import type { WorkerFigures, WorkerPlace } from './workers/worker-place.ts'
 
 /** Topics whose subscriber lists are cached. */
 const ROUTES_MAX = 65536
@@ -105,6 +111,7 @@ const ALONE = { onStall: 'local', stallAcknowledge: true } as const
 const DRAIN_CHECK_MS = 10
 /** What `retained()` lists unless told otherwise. */
 const RETAINED_MAX = 1000
+const NOBODY: readonly WorkerFigures[] = []
 const NONE_DENIED: readonly number[] = []
 /** Index of the node that is alone. */
 const NODE = 0
@@ -117,6 +124,12 @@ const SWEEP_PLACES = Math.ceil(ROUTES_MAX / 60)
  * `CMQ_DATA_…` when the data directory cannot be used.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const workers = workersOf(options)
+  return workers === 1 ? openBroker(options) : openCrew(options, workers, openBroker)
+}
+
+/** The same for one thread. `worker`: it is one of several, which share an order. */
+export async function openBroker(options: BrokerOptions, worker?: WorkerPlace): Promise<LocalBroker> {
   const settings = fitForCluster(resolveOptions(options))
   const { directory, durability, files } = settings.storage
   const store = await storeOf(options.sessionStore, options.providers)
@@ -124,17 +137,20 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
     { directory, durability, store, files },
     {
       // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
-      settings: orderedMachineSettings(settings, { hashing: options.commandLog !== undefined }),
+      settings: orderedMachineSettings(settings, {
+        hashing: options.commandLog !== undefined,
+        workers: worker?.log.nodes.length ?? 1,
+      }),
       logger: options.logger ?? silentLogger,
       observer: options.commandLog,
     },
   )
-  const broker = new ConcordBroker(settings, options, storage)
-  await broker.joinCluster()
+  const broker = new ConcordBroker(settings, options, storage, worker)
+  await broker.joinOrder()
   return broker
 }
 
-class ConcordBroker implements Broker, ConnectionHandler {
+class ConcordBroker implements LocalBroker, ConnectionHandler {
   readonly counters = new Counters()
   readonly inspection: Inspection
   readonly administration: Administration | undefined
@@ -146,7 +162,10 @@ class ConcordBroker implements Broker, ConnectionHandler {
   readonly #journal: Journal
   readonly #driver: SessionDriver<Connection>
   readonly #sequencer: Sequencer
+  /** In a cluster, or among workers. */
   readonly #bft: BftSequencer | undefined
+  readonly #log: OrderedLog | undefined
+  readonly #worker: WorkerPlace | undefined
   readonly #relay: Relay | undefined
   readonly #topics: TopicIndex | undefined
   readonly #routes: RouteTable<Connection>
@@ -173,7 +192,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
   #draining = false
   #closing: Promise<void> | undefined
 
-  constructor(settings: Settings, options: BrokerOptions, storage: Storage) {
+  constructor(settings: Settings, options: BrokerOptions, storage: Storage, worker: WorkerPlace | undefined) {
     const logger = new LimitedLogger(options.logger ?? silentLogger, this.counters.limits, monotonicMs)
     this.#settings = settings
     this.#logger = logger
@@ -183,12 +202,13 @@ class ConcordBroker implements Broker, ConnectionHandler {
     this.#access = new Access(settings.access, logger)
     const limits = (): Settings['limits'] => this.#settings.limits
     const shared = { counters: this.counters.limits, logger, nowMs: monotonicMs }
-    const bans = new Bans({ ...shared, limits: () => this.#settings.bans })
+    const bans = new Bans({ ...shared, limits: () => this.#settings.bans, begun: worker?.banned })
     this.#bans = bans
     this.#admission = new Admission({
       ...shared,
       limits,
       bans,
+      total: worker?.connections ?? new OwnTally(),
       denies: (address) => this.#access.addressVerdict(address) === 'deny',
       addresses: new AddressTable({ ...shared, limits, windowMs: () => this.#settings.bans.failuresWindowMs }),
       silent: () => this.#silent,
@@ -238,15 +258,18 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const parts = { machine: ordered, effects: this.#driver, journal: storage.journal, position: storage.position }
     const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
     const cluster = settings.cluster
+    const log = cluster?.log ?? worker?.log
+    this.#log = log
+    this.#worker = worker
     this.#bft =
-      cluster === undefined
+      log === undefined
         ? undefined
         : new BftSequencer({
-            ...{ machine: ordered, effects: this.#driver, journal: storage.journal, log: cluster.log, logger },
+            ...{ machine: ordered, effects: this.#driver, journal: storage.journal, log, logger },
             counters: this.counters,
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
-            ...(cluster.serveStale && { announced: () => this.#begin() }),
+            ...(cluster?.serveStale === true && { announced: () => this.#begin() }),
           })
     const way = wayOf(settings)
     this.#relay =
@@ -364,11 +387,12 @@ class ConcordBroker implements Broker, ConnectionHandler {
     })
     this.#sys = new SysDriver({
       intervalSeconds: settings.sys.intervalSeconds,
-      counters: this.counters,
+      counters: () => sumOf([this.counters, ...this.#others().map(({ counters }) => counters)]),
       gauges: () => this.#gauges(),
       cluster: settings.cluster?.log,
       now: () => this.#driver.now(),
       deliver: (placed) => this.#deliverHere(placed),
+      tell: worker?.tellSys,
       ticked: (values) => this.#hooks.observe('sysTicked', values),
     })
     // All is in place: the connections of the last life end now, and their wills are published.
@@ -380,25 +404,26 @@ class ConcordBroker implements Broker, ConnectionHandler {
 
   /** Which node this is: may change with the epoch. */
   get #node(): number {
-    return this.#settings.cluster?.log.node ?? NODE
+    return this.#log?.node ?? NODE
   }
 
-  /** Takes part in the order of the cluster; clients are served when the order has this life of the node. */
-  async joinCluster(): Promise<void> {
-    const { cluster } = this.#settings
-    if (this.#bft === undefined || this.#relay === undefined || cluster === undefined) return
+  /** Takes part in the order of the cluster, or of the workers; clients are served when the order has this life of the node. */
+  async joinOrder(): Promise<void> {
+    if (this.#bft === undefined || this.#log === undefined) return
     const replica = new Replica({
       machine: this.#driver.ordered,
       sequencer: this.#bft,
-      relay: this.#relay,
+      relay: this.#relay ?? NO_RELAY,
       replaced: () => {
         this.#routes.changedAll()
         this.administration?.changed()
       },
       statusChanged: () => {},
     })
-    await cluster.log.start(replica)
+    await this.#log.start(replica)
     this.#bft.submit({ type: 'start', node: this.#node, incarnation: this.#incarnation })
+    // No other process is waited for.
+    if (this.#worker !== undefined) await this.#settled()
   }
 
   /** A life of this node begins in the order, or ended there. */
@@ -419,6 +444,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const packetBytesMax = (): number => this.#settings.limits.packetBytesMax
     const handle = await openListener(options, {
       accept: (transport, arrival) => this.#accept(transport, arrival),
+      portSharing: this.#worker === undefined ? undefined : this.#worker.log.node === 0 ? 'first' : 'joins',
       logger: this.#logger,
       counters: this.counters.limits,
       admission: this.#admission,
@@ -599,10 +625,11 @@ class ConcordBroker implements Broker, ConnectionHandler {
     clearInterval(this.#sweeper)
     this.#inline.close()
     this.#topics?.close()
+    await this.#worker?.lastSubmitted(() => this.#settled())
     this.#sequencer.close()
     this.administration?.close()
     this.#relay?.close()
-    await this.#settings.cluster?.log.stop()
+    await this.#log?.stop()
     await this.#journal.close()
     this.#wheel.close()
     this.#pressure.close()
@@ -616,6 +643,11 @@ class ConcordBroker implements Broker, ConnectionHandler {
     while (monotonicMs() < until && [...this.#driver.connections()].some((connection) => connection.owed)) {
       await setTimeoutPromise(DRAIN_CHECK_MS)
     }
+  }
+
+  /** All that this worker submitted is applied. */
+  #settled(): Promise<void> {
+    return new Promise((resolve) => this.#sequencer.submit({ type: 'tick' }, () => resolve()))
   }
 
   #allGone: (() => void) | undefined
@@ -666,7 +698,7 @@ class ConcordBroker implements Broker, ConnectionHandler {
     const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
     const timestamps = asksForTimestamps(packet.properties)
     // Who asks for times is told the place in the order as well, where there is one.
-    const positions = this.#bft !== undefined && (timestamps || asksForPositions(packet.properties))
+    const positions = this.#relay !== undefined && (timestamps || asksForPositions(packet.properties))
     const work: Work = { left: SUBSCRIBE_STEPS_MAX }
     const problems = packet.subscriptions.map(
       (request, i) =>
@@ -714,10 +746,20 @@ class ConcordBroker implements Broker, ConnectionHandler {
     )
   }
 
-  /** Behind what the client published before: a transient session's subscriptions are no commands that the order keeps in line. */
+  /**
+   * Behind what the client published before: a transient session's subscriptions are no commands that the order keeps in line. Among
+   * workers behind all that any client was told before, as if there were one thread: a command that does nothing takes a place.
+   */
   #inTurn(connection: Connection, act: () => void): void {
-    if (this.#bft === undefined || connection.kept) act()
-    else connection.afterOrdered(act)
+    if (this.#bft === undefined || connection.kept) {
+      act()
+      return
+    }
+    if (this.#worker !== undefined) {
+      connection.submitted()
+      this.#bft.submit({ type: 'tick' }, undefined, () => connection.ordered())
+    }
+    connection.afterOrdered(act)
   }
 
   #tellSubscriptions(
@@ -783,7 +825,8 @@ class ConcordBroker implements Broker, ConnectionHandler {
     }
     this.counters.connectionsAccepted++
     const connection = new Connection(transport, this.#shared, arrival)
-    connection.number = ++this.#accepted
+    // Unlike those of all other workers.
+    connection.number = ++this.#accepted * (this.#worker?.log.nodes.length ?? 1) + (this.#worker?.log.node ?? 0)
     this.#connections.add(connection)
     return connection.number
   }
@@ -824,8 +867,13 @@ class ConcordBroker implements Broker, ConnectionHandler {
     return [...this.#driver.ordered.retainedFor(filter, this.#driver.now().us), ...this.#sys.retainedFor(filter)]
   }
 
-  #gauges(): SysGauges {
-    const { ordered, local, connected } = this.#driver
+  #others(): readonly WorkerFigures[] {
+    return this.#worker?.others() ?? NOBODY
+  }
+
+  /** What this thread counts of its own clients. */
+  figures(): WorkerFigures {
+    const { local, connected } = this.#driver
     let inflightMessages = 0
     let outPackets = 0
     let outBytes = 0
@@ -839,25 +887,55 @@ class ConcordBroker implements Broker, ConnectionHandler {
       outBytes += outbox.waitingBytes
     }
     return {
+      ...{ counters: this.counters, inflightMessages, outPackets, outBytes },
       clientsConnected: connected,
-      // A session without connection is a kept one.
-      clientsDisconnected: ordered.sessions.size - connected,
-      inflightMessages,
-      outPackets,
-      outBytes,
-      sessions: ordered.sessions.size,
       connections: this.#connections.size,
-      subscriptions: ordered.subscriptions.size + local.subscriptions.size,
+      subscriptions: local.subscriptions.size,
+      halfOpen: this.#admission.halfOpen,
+      backlogBytes: this.#backlog.bytes,
+    }
+  }
+
+  #gauges(): SysGauges {
+    const { ordered } = this.#driver
+    const all = [this.figures(), ...this.#others()]
+    const sum = (of: (figures: WorkerFigures) => number): number => all.reduce((total, one) => total + of(one), 0)
+    const clientsConnected = sum((one) => one.clientsConnected)
+    return {
+      clientsConnected,
+      // A session without connection is a kept one.
+      clientsDisconnected: Math.max(0, ordered.sessions.size - clientsConnected),
+      inflightMessages: sum((one) => one.inflightMessages),
+      outPackets: sum((one) => one.outPackets),
+      outBytes: sum((one) => one.outBytes),
+      sessions: ordered.sessions.size,
+      connections: sum((one) => one.connections),
+      subscriptions: ordered.subscriptions.size + sum((one) => one.subscriptions),
       sharedSubscriptions: ordered.sharedSubscriptions,
       retainedMessages: ordered.retained.count,
       storedMessages: ordered.queuesMessages + ordered.retained.count,
       storedBytes: ordered.queuesBytes + ordered.retained.bytes,
       machine: ordered.counters,
-      halfOpen: this.#admission.halfOpen,
-      backlogBytes: this.#backlog.bytes,
+      halfOpen: sum((one) => one.halfOpen),
+      backlogBytes: sum((one) => one.backlogBytes),
       storageTrouble: this.#journal.trouble ? 1 : 0,
       bans: this.#bans.list().length,
     }
+  }
+
+  /** `$SYS` of the first worker. */
+  showSys(values: readonly SysValue[]): void {
+    this.#sys.show(values)
+  }
+
+  /** A ban that began at another worker. */
+  takeBan(ban: BanRequest, reason: Ban['reason']): void {
+    this.#bans.take(ban, reason)
+  }
+
+  /** Whose connection a client has: `worker` of all, or nobody's. */
+  workerOf(clientId: string): number | undefined {
+    return this.#driver.ordered.session(clientId)?.connection?.node
   }
 
   /** What a client is told in place of a code that says too much (row C6). */
@@ -887,6 +965,9 @@ class ConcordBroker implements Broker, ConnectionHandler {
     }
   }
 }
+
+/** Workers tell each other nothing beside the order. */
+const NO_RELAY = { linked() {}, relayed: () => undefined, epochChanged() {} }
 
 const PLAIN_ZERO = { qos: 0, retain: false, dup: false, subscriptionIds: [] } as const
 

@@ -73,6 +73,7 @@ export const errorKinds = {
   CMQ_CLUSTER_REMOVED: { remedy: 'to take it in again, have operators add its key', retryable: false },
   CMQ_PROOF_LATER: { remedy: 'ask again once the message is ordered and a quorum of nodes is there', retryable: true },
   CMQ_PROOF_FORGOTTEN: { remedy: 'ask another node, or ask sooner and keep the proof', retryable: false },
+  CMQ_WORKERS: { remedy: 'use one worker', retryable: false },
   CMQ_CLOSED: { remedy: 'create a new broker', retryable: false },
   CMQ_BANS: { remedy: 'give an IP address, a client identifier or a user name, or lift other bans', retryable: false },
   CMQ_QUOTA: { remedy: 'free retained messages or queues, or raise the limit', retryable: true },

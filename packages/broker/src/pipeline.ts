@@ -186,7 +186,7 @@ export class Pipeline {
   /** Whether clients may publish to this topic that begins with $. */
   #isOpen(topic: Uint8Array): boolean {
     if (startsWith(topic, DIRECT_BYTES)) return this.#o.directMessages !== 'off'
-    return this.#o.order !== undefined && topic.length === PROOF_BYTES.length && startsWith(topic, PROOF_BYTES)
+    return this.#o.relay !== undefined && topic.length === PROOF_BYTES.length && startsWith(topic, PROOF_BYTES)
   }
 
   /** The same for one client. */
@@ -320,7 +320,7 @@ export class Pipeline {
 
   /** Which way a message takes that this program publishes, in its own name or in that of a client. */
   wayOf({ topic, qos, retain, properties }: Message): Way {
-    if (this.#o.order === undefined) return 'ordered'
+    if (this.#o.relay === undefined) return 'ordered'
     const route = this.#o.routes.lookupText(topic)
     if (route.way === 'sealed' || hasSealedMark(properties)) return 'sealed'
     return route.way === 'fast' && qos < 2 && !retain && !this.#direct(route) ? 'fast' : 'ordered'
@@ -469,7 +469,8 @@ export class Pipeline {
     driver.runPayloads = run.retain ? undefined : [command.message.payload]
     driver.runPlaced = 0
     const { dup } = run
-    const isSealed = order !== undefined && (route.way === 'sealed' || asksForSealing(run))
+    const isSealed =
+      this.#o.relay !== undefined && order !== undefined && (route.way === 'sealed' || asksForSealing(run))
     // What is sealed goes to nobody before its time, and nothing waits for it.
     const had = order === undefined || isSealed ? undefined : this.#dispatchHere(from, run, route)
     const isWaiting = had === undefined && !isSealed

@@ -39,6 +39,8 @@ export interface OrderedBundle {
   readonly timeUs: number
   readonly node: number
   readonly bytes: Uint8Array
+  /** It may hold runs of packets: who made it is believed. Default false. */
+  readonly packets?: boolean
 }
 
 /**
@@ -134,10 +136,11 @@ export class Machine {
   }
 
   /** Applies a bundle of commands of a node at its place in the order of a cluster (`nodes/`). */
-  applyBundle({ position, timeUs, node, bytes }: OrderedBundle, effects: BundleEffects): void {
+  applyBundle(bundle: OrderedBundle, effects: BundleEffects): void {
+    const { position, timeUs, node, bytes, packets = false } = bundle
     this.#advance(position, timeUs)
     runDeadlines(this.#state, effects)
-    this.#bundles.apply(node, bytes, effects)
+    this.#bundles.apply(node, bytes, effects, { packets })
   }
 
   /** A sealed message of a node has its place; what is in it nobody knows yet (`nodes/sealed.ts`). */

@@ -77,6 +77,8 @@ export interface RetainedInfo {
 }
 
 export interface Inspection {
+  /** With several workers: asks the others for what only they know, which is shown from then on. With one it is nothing. */
+  refresh(): Promise<void>
   clients(): Iterable<ClientDetail>
   client(clientId: string): ClientDetail | undefined
   sessions(): Iterable<SessionInfo>
@@ -174,6 +176,7 @@ export function inspectionOf({ driver, connections, disconnect, nextId }: Inspec
   }
 
   return {
+    async refresh() {},
     *clients() {
       for (const connection of driver.connections()) yield clientDetail(connection)
     },

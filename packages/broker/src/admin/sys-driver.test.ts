@@ -13,7 +13,7 @@ function drive(intervalSeconds: number) {
   const clock = { ms: 0 }
   const driver = new SysDriver({
     intervalSeconds,
-    counters,
+    counters: () => counters,
     gauges: () => ({
       clientsConnected: 1,
       sessions: 1,

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer'
 import { type PlacedMessage, TopicTree } from '@concordmq/state'
 import type { Now } from '../delivery/message-form.ts'
 import type { OrderedLog } from '../model/ordered-log.ts'
+import type { SysValue } from '../model/sys-value.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { clusterSysTopics } from './cluster-sys-values.ts'
 import { processGauges } from './process-gauges.ts'
@@ -17,12 +18,14 @@ export type { SysGauges }
 export interface SysDriverOptions {
   /** 0: off. */
   readonly intervalSeconds: number
-  readonly counters: Counters
+  readonly counters: () => Counters
   readonly gauges: () => SysGauges
   /** The log of the cluster, if there is one. */
   readonly cluster?: OrderedLog | undefined
   readonly now: () => Now
   readonly deliver: (placed: PlacedMessage) => void
+  /** Told everything that is published: for clients of other threads. */
+  readonly tell?: ((values: readonly SysValue[]) => void) | undefined
   /** Told all values at each update. */
   readonly ticked?: (values: ReadonlyMap<string, string>) => void
 }
@@ -46,8 +49,10 @@ export class SysDriver {
     clearInterval(this.#timer)
     this.#timer = undefined
     if (seconds === 0) {
-      for (const topic of this.#last.keys()) this.#retained.delete(topic)
+      const gone = [...this.#last.keys()].map((topic) => ({ topic, payload: '', retain: true }))
       this.#last.clear()
+      for (const { topic } of gone) this.#retained.delete(topic)
+      this.#o.tell?.(gone)
       return
     }
     this.#timer = setInterval(() => this.#turn(), seconds * 1000)
@@ -58,9 +63,24 @@ export class SysDriver {
   /** A word to whoever listens on `$SYS/notices`, not retained (row F34). */
   notice(text: string): void {
     if (this.#timer === undefined) return
+    this.#publish([{ topic: noticesTopic, payload: text, retain: false }])
+  }
+
+  /** Publishes what the driver of another thread told. */
+  show(values: readonly SysValue[]): void {
     const { now, deliver } = this.#o
-    const message = { topic: noticesTopic, payload: Buffer.from(text), qos: 0, retain: false, publisher: '' } as const
-    deliver({ message, position: 0, index: 0, timeUs: now().us })
+    const timeUs = now().us
+    for (const { topic, payload, retain } of values) {
+      if (payload === '') {
+        this.#retained.delete(topic)
+        continue
+      }
+      const message = { topic, payload: Buffer.from(payload), qos: 0, retain, publisher: '' } as const
+      // Outside the order, hence without a position.
+      const placed: PlacedMessage = { message, position: 0, index: 0, timeUs }
+      if (retain) this.#retained.set(topic, placed)
+      deliver(placed)
+    }
   }
 
   retainedFor(filter: string): readonly PlacedMessage[] {
@@ -76,22 +96,21 @@ export class SysDriver {
   }
 
   #turn(): void {
-    const { counters, gauges, cluster, now, deliver } = this.#o
-    const timeUs = now().us
+    const { gauges, cluster, now } = this.#o
+    const counters = this.#o.counters()
     const topics = [
-      ...this.#topics.tick({ nowMs: timeUs / 1_000, counters, gauges: gauges(), process: processGauges() }),
+      ...this.#topics.tick({ nowMs: now().us / 1_000, counters, gauges: gauges(), process: processGauges() }),
       ...(cluster === undefined ? [] : clusterSysTopics(cluster, counters)),
     ]
-    for (const { topic, payload } of topics) {
-      if (this.#last.get(topic) === payload) continue
-      this.#last.set(topic, payload)
-      const message = { topic, payload: Buffer.from(payload), qos: 0, retain: true, publisher: '' } as const
-      // Outside the order, hence without a position.
-      const placed: PlacedMessage = { message, position: 0, index: 0, timeUs }
-      this.#retained.set(topic, placed)
-      deliver(placed)
-    }
+    const changed = topics.filter(({ topic, payload }) => this.#last.get(topic) !== payload)
+    for (const { topic, payload } of changed) this.#last.set(topic, payload)
+    this.#publish(changed.map((value) => ({ ...value, retain: true })))
     this.#o.ticked?.(this.#last)
+  }
+
+  #publish(values: readonly SysValue[]): void {
+    this.show(values)
+    if (values.length > 0) this.#o.tell?.(values)
   }
 }
 

@@ -39,6 +39,7 @@ export interface Settings {
   readonly sys: Required<SysOptions>
   readonly ordering: Required<OrderingOptions>
   readonly cluster: Required<ClusterOptions> | undefined
+  readonly workers?: number | 'auto'
   readonly storage: Required<Pick<StorageOptions, 'durability'>> & Omit<StorageOptions, 'durability'>
 }
 
@@ -71,6 +72,12 @@ function hasFunctions(value: unknown, names: readonly string[]): boolean {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 }
+
+/** Threads of one broker: bits of a word. */
+export const WORKERS_MAX = 31
+
+const isWorkers = (value: unknown): boolean =>
+  value === 'auto' || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= WORKERS_MAX)
 
 /** A node that is silent for so long is given up. */
 export const NODE_TIMEOUT_MS = 10_000
@@ -120,6 +127,7 @@ const brokerSchema = z.strictObject({
     )
     .partial()
     .optional(),
+  workers: z.custom(isWorkers, { error: `"auto" or a whole number from 1 to ${WORKERS_MAX}` }).optional(),
   access: accessSchema.prefault({}),
   limits: section(optionKeys.limits).prefault({}),
   bans: section(optionKeys.bans).prefault({}),

@@ -7,12 +7,12 @@ import { type MachineSettings, machineSettings } from '@concordmq/state'
 import { NODE_TIMEOUT_MS, resolveOptions, type Settings } from './check.ts'
 import type { BrokerOptions, ClusterOptions } from './options.ts'
 
-/** Settlements of one client that its node knows and that the order does not have yet. */
+/** Settlements of one client that its node, or its worker, knows and that the order does not have yet. */
 const CLUSTER_SETTLEMENT_LAG_MAX = 4096
 
 export function orderedMachineSettings(
   settings: Settings,
-  { hashing }: { readonly hashing: boolean },
+  { hashing, workers = 1 }: { readonly hashing: boolean; readonly workers?: number },
 ): MachineSettings {
   const { sessions, retained, features, cluster } = settings
   return machineSettings({
@@ -28,6 +28,7 @@ export function orderedMachineSettings(
     shareStrategy: features.shareStrategy,
     directMessages: features.directMessages,
     hashing: hashing || cluster !== undefined,
+    ...(workers > 1 && { replicated: true, settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX }),
     ...(cluster !== undefined && {
       replicated: true,
       nodeTimeoutMs: cluster.nodeTimeoutMs,

@@ -44,6 +44,11 @@ export interface BrokerOptions {
   readonly storage?: StorageOptions
   /** This broker is one node of a cluster. Absent: it orders alone. */
   readonly cluster?: ClusterOptions
+  /**
+   * Threads that serve clients, each with sockets of its own; `auto`: one for each core, at most 8. Default 1. With more than one,
+   * what runs code of this program on the path of a message is refused: hooks, an authenticator, stores, a sequencer.
+   */
+  readonly workers?: number | 'auto'
   /** Sees every command with its place before it is applied: for recordings. */
   readonly commandLog?: CommandLog
 }

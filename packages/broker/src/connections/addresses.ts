@@ -1,5 +1,5 @@
 /** Addresses that clients and probes come to: binding, how they are written, and errors that say what to do. */
-import type { AddressInfo, ListenOptions, Server } from 'node:net'
+import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net'
 import type { ListenerOptions } from '../config/options.ts'
 import { ConcordError, type ConcordErrorCode, reasonOf, systemCode } from '../errors.ts'
 
@@ -11,21 +11,43 @@ export function listenerName(options: ListenerOptions): string {
   return options.name ?? options.kind
 }
 
+/** Several listeners on one address, among which the system spreads connections: the first of them, or one that joins it. */
+export type PortSharing = 'first' | 'joins'
+
 /** Binds the server; resolves when clients can connect. */
-export async function bind(server: Server, options: ListenerOptions): Promise<void> {
+export async function bind(
+  server: Server,
+  options: ListenerOptions,
+  { portSharing }: { readonly portSharing?: PortSharing | undefined } = {},
+): Promise<void> {
   const where: ListenOptions =
     options.kind === 'unix' ? { path: options.path } : { host: hostOf(options.host), port: options.port }
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ ...where, backlog }, () => {
-        server.removeListener('error', reject)
-        resolve()
-      })
-    })
+    if (portSharing === undefined || options.kind === 'unix') await listen(server, where)
+    else {
+      // Another program that shares its port would let this one in, and each would get some of the other's clients.
+      if (portSharing === 'first' && options.port !== 0) await listenAndClose(where)
+      await listen(server, { ...where, reusePort: true })
+    }
   } catch (cause) {
     throw listenError(options.kind === 'unix' ? options.path : formatAddress(hostOf(options.host), options.port), cause)
   }
+}
+
+function listen(server: Server, where: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ ...where, backlog }, () => {
+      server.removeListener('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function listenAndClose(where: ListenOptions): Promise<void> {
+  const server = createServer((socket) => socket.destroy())
+  await listen(server, where)
+  await new Promise((resolve) => server.close(resolve))
 }
 
 /** `127.0.0.1:1883`, `[::1]:1883`, or the path of a Unix socket, with the real port. */
@@ -56,6 +78,7 @@ const listenProblems: Readonly<Record<string, readonly [ConcordErrorCode, string
   EAFNOSUPPORT: ['CMQ_ADDRESS_UNAVAILABLE', 'this machine does not have the address family'],
   ENOTFOUND: ['CMQ_ADDRESS_UNAVAILABLE', 'the host name is unknown'],
   EAI_AGAIN: ['CMQ_ADDRESS_UNAVAILABLE', 'the host name cannot be resolved now'],
+  ENOTSUP: ['CMQ_WORKERS', 'this system does not spread connections over several listeners'],
   ENOENT: ['CMQ_ADDRESS_UNAVAILABLE', 'the folder does not exist'],
 }
 

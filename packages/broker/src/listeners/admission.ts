@@ -19,6 +19,7 @@ import type { Bans } from '../access/limits/bans.ts'
 import { TokenBucket } from '../access/limits/token-bucket.ts'
 import type { Arrival } from '../connections/arrival.ts'
 import { addressKey } from '../model/address-key.ts'
+import type { Tally } from '../model/tally.ts'
 import type { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 
@@ -40,6 +41,8 @@ export interface AdmissionOptions {
   readonly logger: Logger
   /** Whether refused clients are told nothing (row F25). */
   readonly silent: () => boolean
+  /** Network connections under `connectionsMax`. */
+  readonly total: Tally
   readonly nowMs: () => number
 }
 
@@ -80,7 +83,8 @@ export class Admission {
   ): Arrival | undefined {
     // One that is gone already would never be counted out.
     if (stream.destroyed) return undefined
-    if (this.#open >= this.#o.limits().connectionsMax) {
+    if (this.#o.total.add(1) >= this.#o.limits().connectionsMax) {
+      this.#o.total.add(-1)
       this.#o.counters.connectionsFull++
       this.#nowFull()
       stream.on('error', ignore)
@@ -191,6 +195,7 @@ export class Admission {
 
   #left(accepted: Accepted): void {
     this.#open--
+    this.#o.total.add(-1)
     this.settled(accepted)
     if (accepted.refusal !== 0) this.#told--
     if (accepted.entry !== undefined) this.#o.addresses.leave(accepted.entry)

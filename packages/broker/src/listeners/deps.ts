@@ -1,4 +1,5 @@
 /** What a listener needs of the broker around it. */
+import type { PortSharing } from '../connections/addresses.ts'
 import type { Arrival } from '../connections/arrival.ts'
 import type { Transport } from '../connections/transport.ts'
 import type { LimitCounters } from '../telemetry/limit-counters.ts'
@@ -11,6 +12,8 @@ export interface ListenerDeps {
   readonly logger: Logger
   readonly counters: LimitCounters
   readonly admission: Admission
+  /** Other threads listen on the same addresses. */
+  readonly portSharing?: PortSharing | undefined
   /** Largest MQTT packet taken, bytes; bounds WebSocket messages. */
   readonly packetBytesMax: number
   /** Whether refused WebSocket requests are closed without a byte (row F25). */

@@ -8,6 +8,7 @@ import { Bans } from '../access/limits/bans.ts'
 import { resolveOptions } from '../config/check.ts'
 import type { BrokerOptions, LimitOptions } from '../config/options.ts'
 import type { Transport, TransportSink } from '../connections/transport.ts'
+import { OwnTally } from '../model/tally.ts'
 import { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { LogFields, Logger } from '../telemetry/logger.ts'
 import { Admission } from './admission.ts'
@@ -141,7 +142,11 @@ export function testAdmission(
   const bans = new Bans({ limits: () => settings.bans, counters, logger, nowMs })
   const addresses = new AddressTable({ limits, windowMs: () => settings.bans.failuresWindowMs, counters, nowMs })
   return {
-    admission: new Admission({ limits, addresses, bans, denies: () => false, counters, logger, silent, nowMs }),
+    admission: new Admission({
+      ...{ limits, addresses, bans, counters, logger, silent, nowMs },
+      denies: () => false,
+      total: new OwnTally(),
+    }),
     bans,
     addresses,
   }

@@ -30,7 +30,7 @@ export async function openStreamListener(options: StreamListenerOptions, deps: L
     else tls.handshakes.begin(socket, arrival)
   })
   if (options.kind === 'unix') await clearStaleSocket(options.path)
-  await bind(server, options)
+  await bind(server, options, deps)
   if (options.kind === 'unix') await restrictSocket(options.path)
   return listenerHandle(server, options, deps, openness, () => tls?.handshakes.destroyAll())
 }

@@ -71,7 +71,7 @@ export async function openWebSocketListener(
   // What `ws` itself finds wrong with the request (version, key, method) comes here instead of being answered by it.
   webSockets.on('wsClientError', (error, socket) => refuse(socket, 400, error.message))
 
-  await bind(server, options)
+  await bind(server, options, deps)
   return listenerHandle(server, options, deps, openness, () => {
     // Those still speaking HTTP; WebSockets have left the HTTP server and go on.
     server.closeAllConnections()

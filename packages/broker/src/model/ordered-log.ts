@@ -35,6 +35,8 @@ export interface OrderedLog {
   submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void
   /** Whether operators of the network signed something, as its first epoch names them. */
   readonly judge: Judge
+  /** All who submit are threads of this process, and are believed: what they submit may lie as it came from a client. */
+  readonly isOneProcess?: boolean
   /** The way to the other nodes beside the log. */
   readonly relay: RelayLinks
   /** What is below this position is kept by the application; it need not be handed to it again after a restart. */

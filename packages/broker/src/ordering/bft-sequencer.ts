@@ -68,7 +68,7 @@ const BUNDLE_BYTES = 128 * 1024
 /** A bundle that a message would make larger than this leaves before it: both fit into a block of the order, together they need not. */
 const BUNDLE_BYTES_MAX = 976 * 1024
 /**
- * Largest command, or run of messages: it fits into a block alone, whatever else the block has to say. A message that is larger for the
+ * Largest command, or run of messages, in a cluster: it fits into a block alone, whatever else the block has to say. A message that is larger for the
  * length of its client's identifier and of a topic behind an alias is refused; it would never have a place.
  */
 const ITEM_BYTES_MAX = (1024 - 17) * 1024
@@ -108,7 +108,8 @@ const NONE_TAKEN: RunOutcome = { type: 'run', taken: 0, duplicates: 0 }
 export class BftSequencer implements Sequencer, Order {
   readonly #o: BftSequencerOptions
   readonly #effects: BundleEffects
-  readonly #writer = new BundleWriter()
+  readonly #writer: BundleWriter
+  readonly #itemBytesMax: number
   readonly #sealed: SealedSubmissions
   #open: (Answer | undefined)[] = []
   #openHere: Map<number, DispatchedHere> | undefined
@@ -141,6 +142,9 @@ export class BftSequencer implements Sequencer, Order {
 
   constructor(options: BftSequencerOptions) {
     this.#o = options
+    const isOneProcess = options.log.isOneProcess === true
+    this.#writer = new BundleWriter({ packets: isOneProcess })
+    this.#itemBytesMax = isOneProcess ? Number.POSITIVE_INFINITY : ITEM_BYTES_MAX
     this.#appliedMs = options.nowMs()
     const { machine, effects } = options
     // Position 0 is a position of the log, and the place of a machine that has none.
@@ -217,7 +221,7 @@ export class BftSequencer implements Sequencer, Order {
   /** False: it is too large for the order. */
   #write(command: Command): boolean {
     const bytes = encodeCommand(command)
-    if (bytes.length > ITEM_BYTES_MAX) return false
+    if (bytes.length > this.#itemBytesMax) return false
     this.#makeRoom(bytes.length)
     this.#writer.encoded(bytes)
     return true
@@ -227,7 +231,7 @@ export class BftSequencer implements Sequencer, Order {
     const { publisher } = author
     const name = publisher.length < NAME_SHORT ? 3 * publisher.length : Buffer.byteLength(publisher)
     const bytes = run.end - run.start + run.partsBytes + name + run.topicEnd - run.topicStart
-    if (bytes > ITEM_BYTES_MAX) {
+    if (bytes > this.#itemBytesMax) {
       setImmediate(answer, NONE_TAKEN)
       return
     }
@@ -376,8 +380,9 @@ export class BftSequencer implements Sequencer, Order {
 
   /** Applies a unit of the log. */
   ordered(unit: OrderedUnit): void {
-    const { machine, journal, nowMs } = this.#o
+    const { machine, journal, nowMs, log } = this.#o
     const { messages, step, linearised, jailed } = unit
+    const packets = log.isOneProcess === true
     const [first] = messages
     const last = messages.at(-1)
     if (last !== undefined && last.position < this.#nextPosition) return
@@ -385,7 +390,7 @@ export class BftSequencer implements Sequencer, Order {
     const place = { position: first?.position ?? machine.position, timeUs: first?.consensusUs ?? machine.timeUs }
     machine.beginUnit({ ...place, step, linearised, jailed }, this.#effects)
     for (const { position, consensusUs: timeUs, author: node, kind, bytes } of messages) {
-      if (kind === MessageKind.payload) machine.applyBundle({ position, timeUs, node, bytes }, this.#effects)
+      if (kind === MessageKind.payload) machine.applyBundle({ position, timeUs, node, bytes, packets }, this.#effects)
       else if (kind === MessageKind.sealed) machine.seal({ position, timeUs, node }, this.#effects)
       else machine.pass(position, timeUs, this.#effects)
       this.#nextPosition = position + 1

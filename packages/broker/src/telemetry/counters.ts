@@ -73,3 +73,27 @@ export class Counters {
     this.sentByType[type] = (this.sentByType[type] as number) + count
   }
 }
+
+/** What several counted together; of one it is that one itself. */
+export function sumOf(all: readonly [Counters, ...Counters[]]): Counters {
+  const [first] = all
+  if (all.length === 1) return first
+  const sum = new Counters()
+  for (const counters of all) {
+    add(sum, counters)
+    add(sum.limits, counters.limits)
+    for (let type = 0; type < sum.receivedByType.length; type++) {
+      sum.arrived(type, counters.receivedByType[type])
+      sum.left(type, counters.sentByType[type])
+    }
+  }
+  return sum
+}
+
+/** Adds all numbers of one object to those of another of the same class. */
+function add(sum: object, more: object): void {
+  const into = sum as Record<string, unknown>
+  for (const [name, value] of Object.entries(more)) {
+    if (typeof value === 'number') into[name] = (into[name] as number) + value
+  }
+}

@@ -143,6 +143,11 @@ export const flags: readonly Flag[] = [
     about: 'longest keep alive; 0: no limit (default: 3600)',
   },
   {
+    flags: '--workers <N>',
+    path: 'workers',
+    about: 'threads that serve clients, or "auto" (default: 1)',
+  },
+  {
     flags: '--cpu-profile <FILE>',
     path: 'cpu-profile',
     about: 'Where a profile of the CPU is written when the node stops',

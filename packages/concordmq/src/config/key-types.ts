@@ -56,6 +56,15 @@ export function integer(min: number, max: number, about: About<number>): Key<num
   return key('integer', z.int().min(min).max(max), `an integer from ${min} to ${max}`, about)
 }
 
+/** How many threads: a number, or as many as the machine is good for. */
+export function threads(max: number, about: About<number | 'auto'>): Key<number | 'auto'> {
+  // Flags and variables are text.
+  const asNumber = (value: unknown): unknown =>
+    typeof value === 'string' && /^\d{1,9}$/u.test(value) ? Number(value) : value
+  const schema = z.preprocess(asNumber, z.union([z.literal('auto'), z.int().min(1).max(max)]))
+  return key('text', schema, `"auto" or an integer from 1 to ${max}`, about)
+}
+
 export function oneOf<const T extends string>(values: readonly T[], about: About<NoInfer<T>>): Key<T> {
   return key('text', z.enum(values), `one of ${values.map((value) => `"${value}"`).join(', ')}`, about)
 }

@@ -23,6 +23,7 @@ import {
   paths,
   secretText,
   text,
+  threads,
   yesNo,
 } from './key-types.ts'
 import { deliveryLimitKeys, limitKeys, sessionLimitKeys } from './limit-keys.ts'
@@ -49,6 +50,11 @@ export const keys = {
     'control.sock in the configuration directory',
   ),
 
+  workers: threads(31, {
+    fallback: 1,
+    about:
+      'Threads that serve clients, each with sockets of its own and all in one order. auto: one for each core, at most 8 (docs/guide/workers.md)',
+  }),
   'cpu-profile': path('Where a profile of the CPU is written when the node stops (row S10). None: none is taken'),
 
   'log.format': oneOf(['full', 'compact', 'pretty', 'json'], {

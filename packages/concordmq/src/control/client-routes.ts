@@ -3,7 +3,8 @@ import { ControlError } from './control-error.ts'
 import type { ControlHandler } from './controlled-node.ts'
 import { pageOf, pageOrder } from './page.ts'
 
-export const listClients: ControlHandler = ({ query }, { broker }) => {
+export const listClients: ControlHandler = async ({ query }, { broker }) => {
+  await broker.inspection.refresh()
   const text = (query.get('filter') ?? '').toLowerCase()
   const fits = (value: string): boolean => value.toLowerCase().includes(text)
   return pageOf(
@@ -13,7 +14,8 @@ export const listClients: ControlHandler = ({ query }, { broker }) => {
   )
 }
 
-export const showClient: ControlHandler = ({ names: [clientId = ''] }, { broker }) => {
+export const showClient: ControlHandler = async ({ names: [clientId = ''] }, { broker }) => {
+  await broker.inspection.refresh()
   const client = broker.inspection.client(clientId)
   if (client === undefined) throw notConnected(clientId)
   return client

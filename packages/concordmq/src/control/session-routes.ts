@@ -3,7 +3,8 @@ import { ControlError } from './control-error.ts'
 import type { ControlHandler } from './controlled-node.ts'
 import { pageOf, pageOrder } from './page.ts'
 
-export const listSubscriptions: ControlHandler = ({ query }, { broker }) => {
+export const listSubscriptions: ControlHandler = async ({ query }, { broker }) => {
+  await broker.inspection.refresh()
   const clientId = query.get('client') ?? undefined
   const text = query.get('filter') ?? ''
   return pageOf(broker.inspection.subscriptions(clientId), ({ filter }) => filter.includes(text), pageOrder(query))
@@ -20,6 +21,7 @@ export const listSessions: ControlHandler = ({ query }, { broker }) => {
 }
 
 export const showSession: ControlHandler = async ({ names: [clientId = ''] }, { broker }) => {
+  await broker.inspection.refresh()
   const session = broker.inspection.session(clientId)
   if (session === undefined) throw noSession(clientId)
   const { items } = await pageOf(broker.inspection.subscriptions(clientId), () => true, { page: 1, size: 1_000 })

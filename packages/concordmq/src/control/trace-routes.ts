@@ -2,7 +2,10 @@
  * A trace as an answer that goes on: one JSON object a line, until its time is over, the peer goes away or the node stops. A
  * peer that reads too slowly loses lines, and is told how many: the broker waits for nobody.
  */
+
+import type { Broker } from '@concordmq/broker'
 import { filterProblem } from '@concordmq/protocol'
+import { errorCode } from '../command-error.ts'
 import { ControlError } from './control-error.ts'
 import type { ControlHandler } from './controlled-node.ts'
 import { integerOf } from './page.ts'
@@ -21,10 +24,6 @@ export const followTrace: ControlHandler = ({ query, response }, { broker, logge
   const seconds = integerOf(query, 'for', { fallback: 60, max: secondsMax })
   const others = running.get(broker) ?? 0
   if (others >= tracesMax) throw new ControlError(409, `There are already ${tracesMax} traces; end one of them first`)
-  running.set(broker, others + 1)
-  logger.info({ event: 'trace.begun', kind: subject.kind, value: subject.value, seconds }, 'tracing')
-  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store', connection: 'close' })
-  response.flushHeaders()
   let left = 0
   const emit = (line: TraceLine | { readonly leftOut: number }): void => {
     if (response.writableLength > waitingBytesMax) {
@@ -38,7 +37,11 @@ export const followTrace: ControlHandler = ({ query, response }, { broker, logge
     }
     response.write(`${JSON.stringify(line)}\n`)
   }
-  const end = traceBroker(broker, subject, emit)
+  const end = begin(broker, subject, emit)
+  running.set(broker, others + 1)
+  logger.info({ event: 'trace.begun', kind: subject.kind, value: subject.value, seconds }, 'tracing')
+  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store', connection: 'close' })
+  response.flushHeaders()
   const timer = setTimeout(() => response.end(), seconds * 1_000)
   response.once('close', () => {
     clearTimeout(timer)
@@ -47,6 +50,15 @@ export const followTrace: ControlHandler = ({ query, response }, { broker, logge
     logger.info({ event: 'trace.ended', kind: subject.kind, value: subject.value }, 'tracing no more')
   })
   return undefined
+}
+
+function begin(broker: Broker, subject: TraceSubject, emit: (line: TraceLine) => void): () => void {
+  try {
+    return traceBroker(broker, subject, emit)
+  } catch (error) {
+    if (errorCode(error) !== 'CMQ_WORKERS') throw error
+    throw new ControlError(409, 'A node with several workers cannot be traced', 'Start it with --workers 1')
+  }
 }
 
 function subjectOf(query: URLSearchParams): TraceSubject {

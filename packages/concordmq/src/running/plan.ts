@@ -19,6 +19,7 @@ import { accessParts } from './access-parts.ts'
 import { type ClusterPlan, prepareCluster, refuseForeignData } from './cluster-plan.ts'
 import { prepareTls } from './tls.ts'
 import { tokenFiles } from './token-files.ts'
+import { refuseWithWorkers } from './workers-plan.ts'
 
 export interface Plan {
   readonly configuration: Configuration
@@ -57,6 +58,7 @@ export async function preparePlan(
   }
   const key = await attempt(() => prepareKey(configuration, logger))
   const cluster = key === undefined ? undefined : await attempt(() => prepareCluster(configuration, key, logger))
+  await attempt(() => refuseWithWorkers(configuration, cluster))
   // With operators, users may come with the state of the others.
   const awaited = (cluster?.book.operators.keys.length ?? 0) > 0
   const users = await attempt(() => prepareUsers(configuration, logger, { starting: true, awaited }))

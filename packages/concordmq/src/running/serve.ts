@@ -242,6 +242,7 @@ function clusterOptions(settings: Settings, log: Consensus): NonNullable<BrokerO
 function brokerOptions(settings: Settings, plan: Plan, logger: Logger): BrokerOptions {
   return {
     logger,
+    workers: settings.workers,
     access: plan.access,
     limits: optionsOf('limits', settings),
     bans: optionsOf('bans', settings),

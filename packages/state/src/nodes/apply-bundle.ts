@@ -16,7 +16,7 @@ import type { Outcome } from '../effects.ts'
 import { isCurrent } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 import { levelsOf } from '../subscriptions/subscribing.ts'
-import { type BundleHead, type BundleItem, eachItem, readHead, readRun } from './bundle.ts'
+import { type BundleHead, type BundleItem, eachItem, readHead, readPackets, readRun } from './bundle.ts'
 import type { BundleEffects, RunOutcome } from './bundle-effects.ts'
 import { publishRun } from './publish-run.ts'
 import { ranked } from './sealed.ts'
@@ -26,6 +26,7 @@ const STALE: Outcome = { type: 'stale' }
 export class BundleApplier {
   readonly #state: State
   readonly #run = new PublishRun()
+  #packets = false
   /** Of the bundle at hand a document was looked at: signatures cost more than anything else that so few bytes can ask for. */
   #judged = false
 
@@ -33,8 +34,14 @@ export class BundleApplier {
     this.#state = state
   }
 
-  /** The place is that of the clock. */
-  apply(node: number, bytes: Uint8Array, effects: BundleEffects): void {
+  /** The place is that of the clock. `packets`: who made it is believed, and may have put in packets as they came. */
+  apply(
+    node: number,
+    bytes: Uint8Array,
+    effects: BundleEffects,
+    { packets = false }: { readonly packets?: boolean } = {},
+  ): void {
+    this.#packets = packets
     const { counters, nodes, records } = this.#state
     const head = readHead(bytes)
     if (head === undefined) {
@@ -164,7 +171,7 @@ export class BundleApplier {
   ): void {
     let i = 0
     this.#judged = false
-    const whole = eachItem(bytes, (item) => {
+    const visit = (item: BundleItem): void => {
       const at = i++
       if (at < from) return
       effects.applying(node, head, at)
@@ -172,7 +179,8 @@ export class BundleApplier {
         ? this.#runItem(node, head, bytes, item, effects, late)
         : this.#commandItem(node, head, bytes, item, effects, late)
       effects.answered(node, head, at, outcome)
-    })
+    }
+    const whole = eachItem(bytes, visit, { packets: this.#packets })
     if (!whole) this.#state.counters.malformed++
   }
 
@@ -221,13 +229,13 @@ export class BundleApplier {
     node: number,
     { incarnation }: BundleHead,
     bytes: Uint8Array,
-    { start, end }: BundleItem,
+    { start, end, isPackets }: BundleItem,
     effects: BundleEffects,
     late: boolean,
   ): Outcome | RunOutcome {
     const state = this.#state
     const { counters, settings } = state
-    const read = readRun(bytes, start, end, this.#run)
+    const read = isPackets ? readPackets(bytes, start, end, this.#run) : readRun(bytes, start, end, this.#run)
     if (typeof read === 'string') {
       counters.malformed++
       return { type: 'malformed', detail: read }

@@ -2,13 +2,18 @@
  * A bundle: the commands of one node that go through the order of a cluster as one message.
  *
  *   version u8 = 1 │ incarnation u53 │ number u53 │ items …
- *   item = kind u8 │ length u32 │ content           kind 0: a command (`commands/codec.ts`)   1: a run of publishes
+ *   item = kind u8 │ length u32 │ content           kind 0: a command (`commands/codec.ts`)   1: a run of publishes   2: of packets
  *   run  = flags u8: QoS, 4 with receipts │ connection counter u53 │ publisher, string │ topic, string │ count u16 │ messages …
  *   message = bytes u32 │ packet identifier u16 (QoS 2 only) │ payload
+ *   packets = flags u8: QoS, 4 with receipts, 8 MQTT 5.0 │ connection counter u53 │ publisher, string │ count u16 │ packets …
  *
  * A run is what a client published in one go, as `PublishRun` has it: one topic, one QoS, no RETAIN, no properties. It is read
  * in place, since most of what goes through a cluster is this. Node and incarnation of its connection are those of the bundle.
  * Whoever reads a bundle believes nothing: it comes from another node.
+ *
+ * Among threads of one process a run lies as its client sent it: PUBLISH packets, one behind the other. So it is copied once,
+ * whatever the number of messages, and subscribers get the very bytes. It repeats the topic in each message, and it is not
+ * looked at again, so no node of a cluster makes or takes one.
  */
 import {
   joinBytes,
@@ -30,7 +35,9 @@ const ITEM_HEAD_BYTES = 5
 const COMMAND = 0
 const RUN = 1
 const QOS = 3
+const PACKETS = 2
 const RECEIPTS = 4
+const V5 = 8
 
 /** Whose run it is. */
 export interface RunAuthor {
@@ -46,6 +53,12 @@ export class BundleWriter {
   /** Items so far. */
   items = 0
   readonly #writer = new Writer()
+  readonly #packets: boolean
+
+  /** `packets`: whoever reads them believes this one, so runs may lie as they came. */
+  constructor({ packets = false }: { readonly packets?: boolean } = {}) {
+    this.#packets = packets
+  }
 
   /** Bytes so far. */
   get length(): number {
@@ -73,6 +86,10 @@ export class BundleWriter {
   }
 
   run(run: PublishRun, author: RunAuthor): void {
+    if (this.#packets && isBare(run)) {
+      this.#asItCame(run, author)
+      return
+    }
     const writer = this.#writer
     const { count, qos, topicBuf, topicStart, topicEnd, partsBytes } = run
     const perMessage = qos === 2 ? 6 : 4
@@ -100,6 +117,24 @@ export class BundleWriter {
   take(): Uint8Array {
     return this.#writer.take()
   }
+
+  #asItCame({ qos, version, count, buf, start, end }: PublishRun, { counter, publisher, receipts }: RunAuthor): void {
+    const writer = this.#writer
+    this.items++
+    writer.u8(PACKETS)
+    const begun = writer.begin()
+    writer.u8(qos | (receipts ? RECEIPTS : 0) | (version === 5 ? V5 : 0))
+    writer.u53(counter)
+    writer.string(publisher)
+    writer.u16(count)
+    writer.raw(buf.subarray(start, end))
+    writer.end(begun)
+  }
+}
+
+/** Whether its packets lie whole behind each other, and say no more than topic, identifier and payload. */
+function isBare(run: PublishRun): boolean {
+  return run.topicBuf === run.buf && run.parts === undefined && !run.hasProperties && !run.dup && !run.retain
 }
 
 /** The head of a bundle. */
@@ -119,19 +154,26 @@ export function readHead(bytes: Uint8Array): BundleHead | undefined {
 /** An item where it lies. */
 export interface BundleItem {
   readonly isRun: boolean
+  /** A run, as packets. */
+  readonly isPackets: boolean
   readonly start: number
   readonly end: number
 }
 
-/** Visits the items in their order; false: what follows the last one visited is malformed. */
-export function eachItem(bytes: Uint8Array, visit: (item: BundleItem) => void): boolean {
+/** Visits the items in their order; false: what follows the last one visited is malformed. `packets`: such runs are taken. */
+export function eachItem(
+  bytes: Uint8Array,
+  visit: (item: BundleItem) => void,
+  { packets = false }: { readonly packets?: boolean } = {},
+): boolean {
+  const kindMax = packets ? PACKETS : RUN
   let at = HEAD_BYTES
   while (at < bytes.length) {
     const kind = bytes[at] as number
     const start = at + ITEM_HEAD_BYTES
     const end = start + u32At(bytes, at + 1)
-    if (kind > RUN || end > bytes.length) return false
-    visit({ isRun: kind === RUN, start, end })
+    if (kind > kindMax || end > bytes.length) return false
+    visit({ isRun: kind !== COMMAND, isPackets: kind === PACKETS, start, end })
     at = end
   }
   return true
@@ -194,6 +236,57 @@ export function readRun(bytes: Uint8Array, start: number, end: number, run: Publ
     receipts,
     publisher: utf8Decode(bytes, publisherStart, publisherEnd),
     topic: utf8Decode(bytes, topicStart, topicEnd),
+  }
+}
+
+/** The same for a run of packets; only what would lead out of it is looked at. */
+export function readPackets(bytes: Uint8Array, start: number, end: number, run: PublishRun): ReadRun | string {
+  if (end - start < 13) return 'run is cut short'
+  const flags = bytes[start] as number
+  const qos = (flags & QOS) as QoS
+  const isV5 = (flags & V5) !== 0
+  const publisherStart = start + 11
+  const publisherEnd = publisherStart + u16At(bytes, start + 9)
+  const count = u16At(bytes, publisherEnd)
+  if (count === 0 || count > RUN_PACKETS_MAX) return 'run has no or too many messages'
+  run.clear()
+  run.buf = run.topicBuf = bytes
+  run.count = count
+  run.version = isV5 ? 5 : 4
+  run.qos = qos
+  run.retain = run.dup = run.hasProperties = run.sameTopic = false
+  run.scan.expirySeconds = -1
+  run.scan.topicAliasAt = -1
+  let at = publisherEnd + 2
+  run.start = at
+  run.end = end
+  // Behind the topic: the identifier, and in 5.0 the length of no properties.
+  const behind = (qos > 0 ? 2 : 0) + (isV5 ? 1 : 0)
+  for (let i = 0; i < count; i++) {
+    let body = at + 1
+    let length = 0
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = bytes[body++] as number
+      length |= (byte & 127) << shift
+      if (byte < 128) break
+    }
+    const ids = body + 2 + u16At(bytes, body)
+    run.heads[i] = at
+    run.ids[i] = ids
+    run.payloads[i] = ids + behind
+    if (i === 0) {
+      run.topicStart = body + 2
+      run.topicEnd = ids
+    }
+    at = body + length
+    if (at > end || ids + behind > at) return 'run is cut short'
+  }
+  if (at !== end) return 'run is longer or shorter than its messages'
+  return {
+    counter: u32At(bytes, start + 1) * 0x1_0000_0000 + u32At(bytes, start + 5),
+    receipts: (flags & RECEIPTS) !== 0,
+    publisher: utf8Decode(bytes, publisherStart, publisherEnd),
+    topic: utf8Decode(bytes, run.topicStart, run.topicEnd),
   }
 }
 

@@ -58,6 +58,7 @@ export class Bans {
   readonly #counters: LimitCounters
   readonly #logger: Logger
   readonly #nowMs: () => number
+  readonly #begun: ((ban: BanRequest, reason: Ban['reason']) => void) | undefined
   readonly #held = new Map<string, Held>()
   readonly #failures = new EventWindows(NAMES_MAX)
   readonly #connects = new EventWindows(NAMES_MAX)
@@ -71,11 +72,14 @@ export class Bans {
     readonly logger: Logger
     /** Monotonic. */
     readonly nowMs: () => number
+    /** Told of each ban that begins by itself. */
+    readonly begun?: ((ban: BanRequest, reason: Ban['reason']) => void) | undefined
   }) {
     this.#limits = options.limits
     this.#counters = options.counters
     this.#logger = options.logger
     this.#nowMs = options.nowMs
+    this.#begun = options.begun
   }
 
   /** Whether it is kept out now. */
@@ -140,6 +144,11 @@ export class Bans {
     this.#hold(kind, value, 'operator', forMs)
   }
 
+  /** One that began elsewhere. */
+  take({ kind, value, forMs }: BanRequest, reason: Ban['reason']): void {
+    if (!this.has(kind, value)) this.#hold(kind, value, reason, forMs)
+  }
+
   /** False: there was none. */
   lift(kind: BanKind, value: string): boolean {
     const key = keyOf(kind, value)
@@ -161,6 +170,7 @@ export class Bans {
     const { banMs } = this.#limits()
     this.#counters.bans++
     this.#hold(kind, value, reason, banMs)
+    this.#begun?.({ kind, value, forMs: banMs }, reason)
     this.#logger.warn(
       { event: 'ban.begun', kind, value, reason, banMs },
       reason === 'failures' ? 'Banned after too many failed logins' : 'Banned because it connects too often',

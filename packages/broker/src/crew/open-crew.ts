@@ -1,0 +1,72 @@
+/**
+ * `createBroker({ workers })`: which options several threads can serve, what each of them gets of a limit that counts over all,
+ * and the start of all of them.
+ *
+ * Refused is what would have to run the program's own code at every message: a function lives in one thread.
+ */
+import { availableParallelism } from 'node:os'
+import type { Broker } from '../api.ts'
+import { resolveOptions } from '../config/check.ts'
+import type { BrokerOptions } from '../config/options.ts'
+import { ConcordError } from '../errors.ts'
+import { silentLogger } from '../telemetry/logger.ts'
+import { shareMemory } from '../workers/shared-order.ts'
+import { SharedTally } from '../workers/shared-tally.ts'
+import { WorkerLog } from '../workers/worker-log.ts'
+import { Crew } from './crew.ts'
+import { CrewBroker } from './crew-broker.ts'
+import type { OpenBroker } from './local-broker.ts'
+import type { WorkerStart } from './messages.ts'
+import { shareOf } from './share-of.ts'
+
+/** What `auto` takes at most: beyond, each worker's part of the work is small beside what all do. */
+const AUTO_MAX = 8
+
+/** How many workers are meant. Throws `CMQ_OPTIONS`. */
+export function workersOf(options: BrokerOptions): number {
+  const { workers = 1 } = resolveOptions(options)
+  return workers === 'auto' ? Math.min(availableParallelism(), AUTO_MAX) : workers
+}
+
+/** Options that one thread alone can serve, with why. */
+const ALONE: readonly (readonly [of: (options: BrokerOptions) => unknown, what: string])[] = [
+  [({ hooks = [] }) => hooks.length > 0, 'hooks'],
+  [({ authenticator }) => authenticator, 'authenticator'],
+  [({ access }) => access?.enhanced, 'access.enhanced'],
+  [({ topicStore }) => topicStore, 'topicStore'],
+  [({ sequencer }) => sequencer, 'sequencer'],
+  [({ sessionStore }) => sessionStore, 'sessionStore'],
+  [({ commandLog }) => commandLog, 'commandLog'],
+  [({ cluster }) => cluster, 'cluster'],
+  [({ storage }) => storage?.directory, 'storage.directory'],
+  [({ limits }) => limits?.connectionsPerAddressMax, 'limits.connectionsPerAddressMax'],
+  [({ limits }) => limits?.connectionsPerUserMax, 'limits.connectionsPerUserMax'],
+]
+
+/** Rejects with `CMQ_WORKERS` for options that several threads cannot serve, else as `createBroker` does. */
+export async function openCrew(options: BrokerOptions, workers: number, open: OpenBroker): Promise<Broker> {
+  const alone = ALONE.filter(([of]) => Boolean(of(options))).map(([, what]) => what)
+  if (alone.length > 0) {
+    throw new ConcordError('CMQ_WORKERS', `Cannot serve ${alone.join(', ')} with ${workers} workers`)
+  }
+  const { logger = silentLogger, providers: _named, workers: _count, ...plain } = options
+  const memory = shareMemory(workers)
+  const tally = SharedTally.share()
+  const nowUs = (): number => Date.now() * 1000
+  const start = {
+    ...{ memory, tally, firstPosition: 0, debugEnabled: logger.debugEnabled },
+    options: { ...shareOf(plain, workers), sys: { intervalSeconds: 0 } },
+  } satisfies Omit<WorkerStart, 'worker'>
+  const crew = new Crew(workers, logger)
+  try {
+    const log = new WorkerLog({ memory, worker: 0, firstPosition: 0, nowUs })
+    const place = { ...crew.place, log, connections: new SharedTally(tally) }
+    const first = await open({ ...shareOf(plain, workers), logger }, place)
+    crew.first = first
+    await crew.start(start)
+    return new CrewBroker(first, crew)
+  } catch (error) {
+    await crew.terminate()
+    throw error
+  }
+}
