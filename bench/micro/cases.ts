@@ -67,7 +67,9 @@ function machineWithSession(): { readonly publish: () => void; readonly queueAnd
   const nowUs = 1_700_000_000_000_000
   const apply = (command: Parameters<Machine['apply']>[0]): void => {
     const outcome = machine.apply(command, position++, nowUs, effects)
-    if (outcome.type !== 'done') throw new Error(`The machine answers ${outcome.type}`)
+    if (outcome.type === 'stale' || 'detail' in outcome || 'reasonCode' in outcome) {
+      throw new Error(`The machine answers ${outcome.type}`)
+    }
   }
   apply({ type: 'start', node: 0, incarnation: 1 })
   apply({
