@@ -1,6 +1,6 @@
 /** A cluster that is changed while it runs, with real processes: who comes has everything, who goes stops, the rest goes on. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { test } from 'node:test'
 import { type Client, type ClientOptions, connect } from '@concordmq/client'
@@ -53,7 +53,7 @@ async function hear(client: Client, filter: string): Promise<() => Promise<strin
 const ctl = (...args: string[]) => run(['ctl', 'cluster', ...args, '--node', '0'])
 const operator = (): string[] => ['--operator-key', at('concordmq.d', 'operator_0.pem')]
 
-test('a fifth node is added, has retained messages and sessions, and the replaced one stops [row F8]', async () => {
+test('a fifth node is added, has retained messages, sessions and permissions, and the replaced one stops [row F8]', async () => {
   const addresses = await freeAddresses(5)
   const nodes = await startMembers(addresses.slice(0, 4))
   const publisher = await clientOf(nodes[0] as Started, 'publisher')
@@ -62,6 +62,10 @@ test('a fifth node is added, has retained messages and sessions, and the replace
   await session.subscribe('session/#', { qos: 1 }, () => {})
   await session.disconnect()
   await publisher.publish('session/queued', 'while away', { qos: 1 })
+
+  writeFileSync(at('rules.toml'), '[permissions."*"]\ntopic = [{ filter = "secret", denied = ["publish"] }]\n')
+  const applied = await ctl('apply', at('rules.toml'), '--as', 'permissions', ...operator())
+  assert.equal(applied.code, 0, applied.stderr)
 
   assert.equal((await run(['address-book', 'key', at('new.pem')])).code, 0)
   const newcomer = ['-f', at('new.pem'), '--cluster-addr', addresses[4] as string, ...common]
@@ -76,6 +80,7 @@ test('a fifth node is added, has retained messages and sessions, and the replace
   await joining.until(/This node takes clients/)
 
   const reader = await clientOf(joining, 'reader')
+  await assert.rejects(reader.publish('secret', 'x', { qos: 1 }), /0x87|not authorized/i)
   assert.equal(await (await hear(reader, 'kept/#'))(), 'before')
   const shown = await run(['ctl', 'sessions', 'show', 'session', '--control-socket', at('new.sock'), '--json'])
   const { queuedMessages, subscriptions } = JSON.parse(shown.stdout) as Record<string, unknown>

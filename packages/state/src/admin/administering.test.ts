@@ -5,6 +5,7 @@ import { Disk } from '../../testing/disk.ts'
 import { hex } from '../../testing/harness.ts'
 import type { AdminCommand } from '../commands/commands.ts'
 import { Machine } from '../machine.ts'
+import { Survey } from '../saving/survey.ts'
 import {
   ADMIN_TEXT_BYTES_MAX,
   type AdminDocument,
@@ -190,4 +191,12 @@ test('documents are on disk, with the latest version only', () => {
   if (!(recovered instanceof Machine)) assert.fail(recovered.malformed)
   assert.equal(hex(recovered.hash()), hex(h.machine.hash()))
   assert.equal(recovered.admin.get('permissions')?.document.version, 2)
+  const save = h.machine.takeSave()
+  disk.apply(save)
+  h.machine.saved(save)
+  const survey = new Survey(h.settings)
+  survey.begin([...disk.records.values()].map(({ key, value }) => [key, value] as const))
+  survey.end()
+  assert.deepEqual(survey.findings, [])
+  assert.deepEqual([...survey.edits], [])
 })
