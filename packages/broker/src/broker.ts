@@ -664,8 +664,10 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
 
   // Named apart from the broker's own publish().
   publishRun(connection: Connection, run: PublishRun): void {
-    if (this.#hooks.incoming) this.#incoming.publish(connection, run)
-    else this.#pipeline.publish(connection, run)
+    if (this.#hooks.incoming) {
+      run.own()
+      this.#incoming.publish(connection, run)
+    } else this.#pipeline.publish(connection, run)
   }
 
   pubrel(connection: Connection, packetId: number): void {

@@ -24,6 +24,8 @@ import type { Guard } from './access/permissions.ts'
 import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
+import { REFER_BYTES_MIN } from './delivery/outbox.ts'
+import { COPY_BYTES_MAX } from './delivery/output.ts'
 import type { Pressure } from './delivery/pressure.ts'
 import type { HookPoints } from './hooks/hook-points.ts'
 import type { Order } from './model/order.ts'
@@ -114,6 +116,7 @@ export class Pipeline {
       return ReasonCode.notAuthorized
     }
     const { relay } = this.#o
+    if (run.lent && !this.#takesLent(run, route)) run.own()
     if (relay !== undefined && this.#isFast(run, route)) {
       this.#publishFast(from, run, route, relay)
       return 0
@@ -135,6 +138,18 @@ export class Pipeline {
     this.fanOut.run(from, from.clientId, run, route)
     if (run.qos === 1) this.#acknowledge(from, run, PUBACK, unmatched(route))
     return 0
+  }
+
+  /**
+   * Whether lent bytes are taken at once, or copied anyway: the straight way to transient subscribers while no hook looks.
+   * What would go to several by reference is copied once for all of them.
+   */
+  #takesLent(run: PublishRun, route: Route<Connection>): boolean {
+    const { hooks, order } = this.#o
+    if (order !== undefined || run.retain || route.ordered || route.inline || this.#direct(route)) return false
+    if (hooks.outgoing || hooks.watchesSent || hooks.watchesDropped) return false
+    const bytes = run.end - run.start
+    return route.targets.length < 2 || bytes <= (run.qos === 0 ? COPY_BYTES_MAX : run.count * REFER_BYTES_MIN)
   }
 
   /** The same for a client that may send only so fast; what is to be slowed is slowed after the read (`connection.ts`). */

@@ -271,17 +271,38 @@ export class Connection
   // ---------------------------------------------------------------- transport
 
   data(chunk: Uint8Array): void {
-    const shared = this.#shared
-    shared.counters.bytesReceived += chunk.length
-    shared.readMemory.took(chunk.length)
-    const now = shared.nowMs()
-    this.rate?.spendBytes(chunk.length, now)
+    const now = this.#arrived(chunk)
     try {
       this.conversation.receive(chunk, now)
       this.#pump(now)
     } catch (error) {
       this.fault(error)
     }
+    this.#slow(now)
+  }
+
+  lent(chunk: Uint8Array): void {
+    const now = this.#arrived(chunk)
+    try {
+      this.conversation.receiveLent(chunk, now)
+      this.#pump(now)
+    } catch (error) {
+      this.fault(error)
+    }
+    this.#slow(now)
+  }
+
+  #arrived(chunk: Uint8Array): number {
+    const shared = this.#shared
+    shared.counters.bytesReceived += chunk.length
+    shared.readMemory.took(chunk.length)
+    const now = shared.nowMs()
+    this.rate?.spendBytes(chunk.length, now)
+    return now
+  }
+
+  /** What may keep a connection from being read, after each read. */
+  #slow(now: number): void {
     if (this.rate !== undefined) this.#keepRate(this.rate, now)
     if (this.output.pending > UNREAD_BYTES_MAX) this.#choke()
     if (this.conversation.holding) this.#updateReading()

@@ -195,6 +195,63 @@ describe('StreamTransport over TCP', () => {
     await Promise.all([sent, sink.bytes(5 + big.length)])
   })
 
+  it('notices while paused that the peer is gone, after what it had sent', async () => {
+    const { client, accepted } = await tcpPair()
+    const { transport, sink } = withSink(accepted)
+    client.write('first')
+    await sink.bytes(5)
+    transport.pause()
+    client.write(' second')
+    client.end()
+    await once(accepted, 'end')
+    assert.equal(sink.length, 5)
+    assert.equal(sink.closes, 0)
+    transport.resume()
+    await sink.closedOnce()
+    assert.equal(sink.received.toString(), 'first second')
+  })
+
+  it('hands over in order what came while it was paused, and pauses again at once', async () => {
+    const { client, accepted } = await tcpPair()
+    const { transport, sink } = withSink(accepted)
+    client.write('a')
+    await sink.bytes(1)
+    transport.pause()
+    for (const letter of 'bcd') {
+      client.write(letter)
+      while (accepted.bytesRead < 2 + 'bcd'.indexOf(letter)) await new Promise(setImmediate)
+    }
+    sink.onData = () => transport.pause()
+    for (const count of [2, 3, 4]) {
+      transport.resume()
+      await sink.bytes(count)
+      await turns(3)
+      assert.equal(sink.received.toString(), 'abcd'.slice(0, count))
+    }
+    sink.onData = () => {}
+    client.write('e')
+    transport.resume()
+    await sink.bytes(5)
+    assert.equal(sink.received.toString(), 'abcde')
+  })
+
+  it('lends a read of a plain socket, and what a sink does not copy is gone', async () => {
+    const { client, accepted } = await tcpPair()
+    const other = await tcpPair()
+    const seen: Uint8Array[] = []
+    const { sink } = withSink(accepted)
+    sink.lent = (chunk) => {
+      seen.push(chunk)
+      sink.data(new Uint8Array(chunk))
+    }
+    client.write('mine')
+    await sink.bytes(4)
+    const { sink: otherSink } = withSink(other.accepted)
+    other.client.write('theirs')
+    await otherSink.bytes(6)
+    assert.deepEqual([Buffer.from(seen[0] as Uint8Array).toString(), sink.received.toString()], ['thei', 'mine'])
+  })
+
   it('tells a sink that comes too late that the connection is closed', async () => {
     const { client, accepted } = await tcpPair()
     const transport = new StreamTransport(accepted, info)

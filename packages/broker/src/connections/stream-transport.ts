@@ -7,15 +7,22 @@
  * so it cannot tell that the chunks are free. A plain socket gets an empty write with a callback behind what is pending
  * (rare: its peer is slow); TLS finishes no write at once, so there each flush carries the callback.
  *
+ * A plain socket reads into memory that all share (`shared-reads.ts`). Stopping such reads at once would hide from a paused
+ * connection that its peer is gone, so what comes is copied and waits, as in a stream, up to the stream's own maximum.
+ *
  * Absent: timers for living connections, per-write closures, any knowledge of MQTT.
  */
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { shareReads } from './shared-reads.ts'
 import type { Transport, TransportInfo, TransportSink } from './transport.ts'
 
 /** How long a peer that closed its half, or was asked to, may take to read the rest. */
 export const endGraceMs = 5_000
+
+/** Read while paused; more stays with the system. */
+const earlyBytesMax = 65_536
 
 const empty = new Uint8Array(0)
 
@@ -25,6 +32,13 @@ const empty = new Uint8Array(0)
  * hands the very chunk to its reader), so it gets copies, and what comes from it is copied too.
  */
 type StreamKind = 'socket' | 'tls' | 'foreign'
+
+interface Early {
+  readonly chunks: Uint8Array[]
+  bytes: number
+  /** The peer closed its half behind them. */
+  ended: boolean
+}
 
 export class StreamTransport implements Transport {
   readonly info: TransportInfo
@@ -38,6 +52,11 @@ export class StreamTransport implements Transport {
   #awaitingFlush = false
   #error: Error | undefined
   #graceTimer: NodeJS.Timeout | undefined
+  /** Whether reads go to the shared memory. */
+  #shared = false
+  #paused = false
+  /** What shared reads brought and the sink has not been given. */
+  #early: Early | undefined
 
   constructor(stream: Duplex, info: TransportInfo) {
     this.#stream = stream
@@ -50,7 +69,10 @@ export class StreamTransport implements Transport {
       this.destroy()
     })
     // A client that closed its half has ended the network connection: what is pending may still reach it, no more.
-    stream.on('end', () => this.end())
+    stream.on('end', () => {
+      if (this.#early === undefined) this.end()
+      else this.#early.ended = true
+    })
     stream.on('close', () => this.#close())
     if (stream.destroyed) queueMicrotask(() => this.#close())
   }
@@ -67,7 +89,7 @@ export class StreamTransport implements Transport {
     if (this.#closed) queueMicrotask(() => this.#sink?.closed(this.#error))
     else if (this.#kind === 'foreign')
       this.#stream.on('data', (chunk: Uint8Array) => this.#received(Buffer.from(chunk)))
-    else this.#stream.on('data', (chunk: Uint8Array) => this.#received(chunk))
+    else this.#read(this.#stream)
   }
 
   get pending(): number {
@@ -102,11 +124,14 @@ export class StreamTransport implements Transport {
   }
 
   pause(): void {
-    this.#stream.pause()
+    this.#paused = true
+    if (!this.#shared) this.#stream.pause()
   }
 
   resume(): void {
-    if (this.#sink !== undefined) this.#stream.resume()
+    this.#paused = false
+    if (this.#early !== undefined) process.nextTick(() => this.#handOver())
+    else if (this.#sink !== undefined) this.#stream.resume()
   }
 
   end(graceMs: number = endGraceMs): void {
@@ -126,6 +151,48 @@ export class StreamTransport implements Transport {
     this.#stream.destroy()
     // A foreign stream may have been told not to announce its end.
     if (this.#kind === 'foreign') setImmediate(() => this.#close())
+  }
+
+  /** A plain socket reads into the shared memory as soon as all that it had read before is handed over. */
+  #read(stream: Duplex): void {
+    if (this.#share()) {
+      stream.resume()
+      return
+    }
+    const received = (chunk: Uint8Array): void => {
+      this.#received(chunk)
+      if (!this.#paused && this.#share()) stream.off('data', received)
+    }
+    stream.on('data', received)
+  }
+
+  #share(): boolean {
+    this.#shared = this.#kind === 'socket' && shareReads(this.#stream as Socket, (chunk) => this.#lent(chunk))
+    return this.#shared
+  }
+
+  #lent(chunk: Uint8Array): void {
+    if (this.#ending) return
+    if (!this.#paused && this.#early === undefined) {
+      this.#sink?.lent(chunk)
+      return
+    }
+    this.#early ??= { chunks: [], bytes: 0, ended: false }
+    this.#early.chunks.push(new Uint8Array(chunk))
+    this.#early.bytes += chunk.length
+    if (this.#early.bytes >= earlyBytesMax) this.#stream.pause()
+  }
+
+  /** Gives the sink what was read while it paused, until it pauses again. */
+  #handOver(): void {
+    const early = this.#early
+    while (early !== undefined && !this.#paused && !this.#ending && early.chunks.length > 0) {
+      this.#sink?.data(early.chunks.shift() as Uint8Array)
+    }
+    if (early === undefined || this.#paused || this.#ending) return
+    this.#early = undefined
+    if (early.ended) this.end()
+    else this.#stream.resume()
   }
 
   #received(chunk: Uint8Array): void {

@@ -26,6 +26,8 @@ export interface TransportInfo {
 export interface TransportSink {
   /** Bytes arrived. The chunk is the sink's for good: nobody writes into it again. */
   data(chunk: Uint8Array): void
+  /** Bytes arrived in memory that is written into again as soon as this returns. */
+  lent(chunk: Uint8Array): void
   /** All that was written has been handed to the system. */
   drain(): void
   closed(error: Error | undefined): void

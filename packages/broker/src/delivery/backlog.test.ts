@@ -73,6 +73,7 @@ function form(bytes: number, qos: 0 | 1): Form {
   const buf = new Uint8Array(bytes)
   return {
     buf,
+    lent: false,
     start: 0,
     end: bytes,
     count: 1,

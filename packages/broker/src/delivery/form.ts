@@ -16,6 +16,8 @@ import type { HookMessage } from '../hooks/hooks.ts'
 /** Encoded messages. Offsets are relative to `buf`. */
 export interface Form {
   readonly buf: Uint8Array
+  /** `buf` is written into again when the run is over: whoever needs its bytes later copies them. */
+  readonly lent: boolean
   readonly start: number
   readonly end: number
   readonly count: number
@@ -97,6 +99,7 @@ export class RunForms {
     const form = asIs
       ? {
           buf: run.buf,
+          lent: run.lent,
           start: run.start,
           end: run.end,
           count: run.count,
@@ -217,6 +220,7 @@ export function encodeRun(run: PublishRun, v5: boolean, qos: QoS, terms: EncodeT
   }
   return {
     buf,
+    lent: false,
     start: 0,
     end: total,
     count: run.count,
@@ -250,11 +254,12 @@ export function bytesOf(form: Form): number {
 export function keep(form: Form): Form {
   if (form.kept !== undefined) return form.kept
   const bytes = form.end - form.start
-  const roomy = bytes * 4 < form.buf.buffer.byteLength
-  const shift = roomy ? form.start : 0
+  const isCopied = form.lent || bytes * 4 < form.buf.buffer.byteLength
+  const shift = isCopied ? form.start : 0
   const kept: Form = {
     ...form,
-    buf: roomy ? copyOf(form) : form.buf,
+    buf: isCopied ? copyOf(form) : form.buf,
+    lent: false,
     start: form.start - shift,
     end: form.end - shift,
     heads: offsets(form.heads, form.count, shift),
@@ -298,6 +303,7 @@ export function withRemainingExpiry(form: Form, nowMs: number): Form | undefined
   return {
     ...form,
     buf,
+    lent: false,
     start: 0,
     end: buf.length,
     heads: offsets(form.heads, form.count, form.start),

@@ -82,6 +82,7 @@ export function packetForm(packet: Omit<PublishPacket, 'type' | 'packetId'>, v5:
   const buf = encodePublish({ type: 3, ...packet, ...(qos > 0 && { packetId: 1 }) }, v5 ? 5 : 4)
   return {
     buf,
+    lent: false,
     start: 0,
     end: buf.length,
     count: 1,

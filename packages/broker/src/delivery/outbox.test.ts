@@ -447,3 +447,49 @@ test('Outbox.putPlain() writes what a form would, and counts it', () => {
     { numRuns: 500 },
   )
 })
+
+/** A form in lent memory. */
+function lentForm(payload: string, qos: QoS, bytes: number): Form & { readonly buf: Buffer } {
+  const plain = form(payload, qos, { bytes })
+  return { ...plain, buf: Buffer.from(plain.buf), slice: undefined, lent: true }
+}
+
+for (const [qos, bytes] of [
+  [0, 10],
+  [0, 100_000],
+  [1, 10],
+  [1, 100_000],
+] as const) {
+  test(`lent bytes are taken at once: ${bytes} at QoS ${qos}`, () => {
+    const client = new Client()
+    const lent = lentForm('here', qos, bytes)
+    client.outbox.give(lent)
+    lent.buf.fill(0xdb)
+    assert.ok(client.raw().length > bytes)
+    assert.deepEqual(client.payloads(), ['here    '])
+  })
+
+  test(`lent bytes that must wait are copied: ${bytes} at QoS ${qos}`, () => {
+    const client = new Client()
+    client.stuck = true
+    const lent = lentForm('there', qos, bytes)
+    client.outbox.give(lent)
+    lent.buf.fill(0xdb)
+    client.stuck = false
+    client.outbox.pump(0)
+    assert.deepEqual(client.payloads(), ['there   '])
+  })
+}
+
+test('lent bytes are taken at once where the window ends within a run, and where a packet is too large', () => {
+  const client = new Client({ receiveMaximum: 1, packetBytesMax: 5_000 })
+  for (const bytes of [4_000, 6_000, 4_000]) {
+    const lent = lentForm(`${bytes}`, 1, bytes)
+    client.outbox.give(lent)
+    lent.buf.fill(0xdb)
+  }
+  assert.deepEqual(client.payloads(), ['4000    '])
+  client.outbox.puback(1, 0)
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['4000    '])
+})

@@ -16,7 +16,7 @@ import type { HookPoints } from '../hooks/hook-points.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { Fifo } from './fifo.ts'
 import { bytesOf, endOf, type Form, keep, withRemainingExpiry } from './form.ts'
-import { COPY_BYTES_MAX, type Output } from './output.ts'
+import type { Output } from './output.ts'
 
 export type QueueFullPolicy = 'dropQoS0' | 'dropOldest' | 'disconnect'
 
@@ -55,7 +55,7 @@ export type Settled = 'settled' | 'unknown' | 'mismatch'
 
 const PUBLISH = 3
 /** Messages larger than this are not copied: their header is, the rest goes by reference. */
-const REFER_BYTES_MIN = 2048
+export const REFER_BYTES_MIN = 2048
 const BULK_BYTES_MAX = 65536
 /** Body of a packet that `putPlain` writes: its length takes two bytes at most. */
 const PLAIN_BYTES_MAX = 2048
@@ -331,8 +331,8 @@ export class Outbox {
       const start = from === 0 ? form.start : (form.heads[from] as number)
       if (whole) {
         form.slice ??= form.buf.subarray(form.start, form.end)
-        output.append(form.slice)
-      } else output.append(form.buf.subarray(start, endOf(form, to - 1)))
+        this.#add(form, form.slice)
+      } else this.#add(form, form.buf.subarray(start, endOf(form, to - 1)))
       if (form.parts !== undefined) for (const part of form.parts) output.refer(part)
       this.#sent(to - from)
       if (this.#hooks?.watchesSent === true) this.#tellSent(form, from, to, 0)
@@ -430,6 +430,12 @@ export class Outbox {
     }
   }
 
+  /** Bytes of a form, by reference where they last and are worth it. */
+  #add(form: Form, bytes: Uint8Array): void {
+    if (form.lent) this.output.copy(bytes)
+    else this.output.append(bytes)
+  }
+
   /** Headers by copy, payloads by reference. */
   #sendLarge(form: Form, from: number, count: number, firstQ: number): void {
     const output = this.output
@@ -444,8 +450,7 @@ export class Outbox {
       chunk[at + bytes - 2] = id >> 8
       chunk[at + bytes - 1] = id & 255
       const rest = form.buf.subarray(idAt + 2, endOf(form, i))
-      if (rest.length > COPY_BYTES_MAX) output.refer(rest)
-      else if (rest.length > 0) output.append(rest)
+      if (rest.length > 0) this.#add(form, rest)
       if (form.parts !== undefined) for (const part of form.parts) output.refer(part)
       id = id === 65535 ? 1 : id + 1
     }

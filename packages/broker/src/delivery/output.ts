@@ -140,6 +140,15 @@ export class Output {
     else for (let i = 0; i < n; i++) chunk[at + i] = bytes[i] as number
   }
 
+  /** Adds bytes by copy, many in several chunks, so that the chunks are those of the pool. */
+  copy(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; from += LARGE_CHUNK) {
+      const piece = bytes.length <= LARGE_CHUNK ? bytes : bytes.subarray(from, from + LARGE_CHUNK)
+      const at = this.room(piece.length)
+      ;(this.chunk as Buffer).set(piece, at)
+    }
+  }
+
   /** Adds bytes by reference. */
   refer(bytes: Uint8Array): void {
     this.#cut()

@@ -21,11 +21,18 @@ export class RecordingSink implements TransportSink {
   drains = 0
   closes = 0
   error: Error | undefined
+  /** Called with each chunk, after it is recorded. */
+  onData: () => void = () => {}
   #waiting: { readonly done: () => boolean; readonly resolve: () => void }[] = []
+
+  lent(chunk: Uint8Array): void {
+    this.data(new Uint8Array(chunk))
+  }
 
   data(chunk: Uint8Array): void {
     this.chunks.push(chunk)
     this.length += chunk.length
+    this.onData()
     this.#check()
   }
 

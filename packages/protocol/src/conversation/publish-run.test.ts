@@ -47,3 +47,26 @@ test('clear() lets go of every buffer', () => {
     [0, 0, 0, undefined, 0],
   )
 })
+
+test('own() makes lent bytes last at their offsets, once for all runs of a read', () => {
+  const lent = run()
+  const { buf } = lent
+  lent.topicBuf = buf
+  assert.equal(lent.lent, false)
+  lent.own()
+  assert.equal(lent.buf, buf, 'bytes that last anyway are not copied')
+  lent.lend(buf)
+  assert.deepEqual([lent.lent, lent.lends(buf), lent.lends(new Uint8Array(1))], [true, true, false])
+  lent.own()
+  const { buf: owned } = lent
+  buf.fill(0)
+  assert.deepEqual([lent.lent, lent.topicBuf], [false, owned])
+  assert.deepEqual([...lent.copyPayload(1)], [0x63])
+  lent.buf = buf
+  lent.own()
+  assert.equal(lent.buf, owned)
+  lent.giveBack()
+  lent.buf = buf
+  lent.own()
+  assert.equal(lent.buf, buf)
+})

@@ -6,9 +6,10 @@
  *             ▲start = heads[0]▲heads[1]       ▲heads[2]       ▲end
  *                   ▲ids[0]  ▲payloads[0]
  *
- * One instance serves the whole process and is filled anew for each run: whoever needs something longer copies it. What
- * has RETAIN, DUP or properties makes a run of its own; a large packet may lie in pieces, of which `parts` are the later
- * ones.
+ * One instance serves the whole process and is filled anew for each run: whoever needs something longer copies it. The bytes
+ * themselves stay as they are, unless they are lent: then they are gone when the read has been taken, and whoever keeps a
+ * reference calls `own()` before. What has RETAIN, DUP or properties makes a run of its own; a large packet may lie in
+ * pieces, of which `parts` are the later ones; they are never lent.
  */
 import { PublishScan } from '../packets/publish.ts'
 import type { ProtocolVersion, QoS } from '../packets/types.ts'
@@ -53,6 +54,40 @@ export class PublishRun {
   parts: readonly Uint8Array[] | undefined = undefined
   /** Bytes of the payload in `parts`. */
   partsBytes = 0
+
+  /** The read that is parsed now, in memory that is used again afterwards. */
+  #lent: Uint8Array | undefined = undefined
+  /** A copy of it, made when first asked for. */
+  #owned: Uint8Array | undefined = undefined
+
+  /** Parsing of a read in lent memory begins. */
+  lend(chunk: Uint8Array): void {
+    this.#lent = chunk
+  }
+
+  /** The lent memory is used again. */
+  giveBack(): void {
+    this.#lent = undefined
+    this.#owned = undefined
+  }
+
+  /** Whether `buf` is lent memory. */
+  lends(buf: Uint8Array): boolean {
+    return buf === this.#lent
+  }
+
+  /** Whether the bytes of the run are. */
+  get lent(): boolean {
+    return this.buf === this.#lent
+  }
+
+  /** Makes the bytes of the run last, at the same offsets. All runs of one read share one copy. */
+  own(): void {
+    if (this.buf !== this.#lent) return
+    this.#owned ??= new Uint8Array(this.#lent)
+    if (this.topicBuf === this.buf) this.topicBuf = this.#owned
+    this.buf = this.#owned
+  }
 
   /** Offset just after packet `i`. */
   endOf(i: number): number {

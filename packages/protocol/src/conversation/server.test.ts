@@ -67,6 +67,14 @@ class Talk implements ServerEffects {
     return this.takeBytes(joinBytes(packets.map((packet) => this.encode(packet))))
   }
 
+  /** The same in memory that is overwritten afterwards. */
+  takeLent(bytes: Uint8Array): this {
+    const memory = new Uint8Array(bytes)
+    this.conversation.receiveLent(memory, 0)
+    memory.fill(0xdb)
+    return this
+  }
+
   takeBytes(bytes: Uint8Array, nowMs = 0): this {
     this.conversation.receive(bytes, nowMs)
     return this
@@ -572,6 +580,15 @@ describe('large packets', () => {
     })
   }
 
+  test('a large PUBLISH in lent memory is kept piece by piece', () => {
+    const payload = Uint8Array.from({ length: 100_000 }, (_, i) => i)
+    const talk = connected(4)
+    const bytes = talk.encode(publish('big', { payload }))
+    talk.onPublish = (run) => assert.equal(run.lent, false)
+    talk.takeLent(bytes.slice(0, 40_000)).takeLent(bytes.slice(40_000, 90_000)).takeLent(bytes.slice(90_000))
+    assert.deepEqual(talk.payloads, [payload])
+  })
+
   test('a large PUBLISH whose header is cut is joined and has the same content', () => {
     for (const cut of [1, 2, 3, 4, 5, 6, 8, 10, 12]) {
       const talk = connected(5)
@@ -1003,12 +1020,16 @@ describe('properties of any stream', () => {
     return joinBytes(parts)
   }
 
-  function effectsOf(bytes: Uint8Array, cuts: readonly number[]): string[] {
+  function effectsOf(
+    bytes: Uint8Array,
+    cuts: readonly number[],
+    take: (talk: Talk, piece: Uint8Array) => void = (talk, piece) => talk.takeBytes(piece),
+  ): string[] {
     const talk = new Talk({ packetBytesMax: 1 << 24 })
     const borders = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
     let from = 0
     for (const to of [...borders, bytes.length]) {
-      talk.takeBytes(bytes.slice(from, to))
+      take(talk, bytes.slice(from, to))
       from = to
     }
     return talk.lines
@@ -1021,6 +1042,24 @@ describe('properties of any stream', () => {
         assert.deepEqual(effectsOf(bytes, cuts), effectsOf(bytes, []))
       }),
       300,
+    )
+  })
+
+  test('the same bytes have the same effects in memory that is overwritten after each read', () => {
+    const lent = (talk: Talk, piece: Uint8Array): void => void talk.takeLent(piece)
+    // What is held back is kept, too: every publish stops the reading once.
+    const held = (talk: Talk, piece: Uint8Array): void => {
+      talk.onPublish = () => talk.conversation.hold()
+      talk.takeLent(piece)
+      while (talk.conversation.holding) talk.conversation.release()
+    }
+    hold(
+      fc.property(stream, ({ version, packets, repeat, cuts }) => {
+        const bytes = script(version, packets, repeat)
+        assert.deepEqual(effectsOf(bytes, cuts, lent), effectsOf(bytes, []))
+        assert.deepEqual(effectsOf(bytes, cuts, held), effectsOf(bytes, []))
+      }),
+      200,
     )
   })
 

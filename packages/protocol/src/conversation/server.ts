@@ -137,20 +137,41 @@ export class ServerConversation {
 
   /** Bytes arrived. The chunk is this conversation's for good. */
   receive(chunk: Uint8Array, nowMs: number): void {
-    this.lastReceivedMs = nowMs
-    if (this.#state === 'closed') return
-    const run = this.#run
-    if (this.#held || run.inUse) {
-      if (this.#backlog === NO_CHUNKS) this.#backlog = []
-      this.#backlog.push(chunk)
-      if (run.inUse) run.after.push(this)
+    if (this.#waits(nowMs)) this.#postpone(chunk)
+    else this.#take(chunk)
+  }
+
+  /** Bytes arrived in memory that is used again when this returns: what must last is copied. */
+  receiveLent(chunk: Uint8Array, nowMs: number): void {
+    if (this.#waits(nowMs)) {
+      this.#postpone(new Uint8Array(chunk))
       return
     }
+    this.#run.lend(chunk)
+    this.#take(chunk)
+  }
+
+  /** Whether what arrives now waits, or is for nobody any more. */
+  #waits(nowMs: number): boolean {
+    this.lastReceivedMs = nowMs
+    return this.#held || this.#run.inUse || this.#state === 'closed'
+  }
+
+  #postpone(chunk: Uint8Array): void {
+    if (this.#state === 'closed') return
+    if (this.#backlog === NO_CHUNKS) this.#backlog = []
+    this.#backlog.push(chunk)
+    if (this.#run.inUse) this.#run.after.push(this)
+  }
+
+  #take(chunk: Uint8Array): void {
+    const run = this.#run
     run.inUse = true
     try {
       this.#consume(chunk)
     } finally {
       run.inUse = false
+      run.giveBack()
     }
     if (this.#backlog.length > 0 || run.after.length > 0) this.#goOn()
   }
@@ -344,7 +365,7 @@ export class ServerConversation {
       if (from < 0) return
       if (this.#state === 'closed') return
       if (this.#held) {
-        if (from < chunk.length) this.#putBack(chunk.subarray(from))
+        if (from < chunk.length) this.#putBack(chunk, from)
         return
       }
     }
@@ -376,23 +397,22 @@ export class ServerConversation {
     }
     const missing = this.#partsTotal - this.#partsHave
     if (chunk.length < missing) {
-      this.#parts.push(chunk)
+      this.#parts.push(this.#lasting(chunk, 0, chunk.length))
       this.#partsHave += chunk.length
       const count = this.#parts.length
       if (count >= PIECES_MAX && this.#partsHave < count * PIECE_BYTES_MIN) this.#parts = [joinBytes(this.#parts)]
       return -1
     }
-    this.#parts.push(chunk.length === missing ? chunk : chunk.subarray(0, missing))
     const parts = this.#parts
-    const total = this.#partsTotal
+    const isPiecewise =
+      this.#partsTotal > PIECEWISE_BYTES &&
+      ((parts[0] as Uint8Array)[0] as number) >> 4 === PacketType.publish &&
+      this.#state === 'connected'
+    parts.push(isPiecewise ? this.#lasting(chunk, 0, missing) : chunk.subarray(0, missing))
     this.#parts = NO_CHUNKS
     this.#partsHave = 0
     this.#partsTotal = 0
-    if (
-      total > PIECEWISE_BYTES &&
-      ((parts[0] as Uint8Array)[0] as number) >> 4 === PacketType.publish &&
-      this.#state === 'connected'
-    ) {
+    if (isPiecewise) {
       this.#reader ??= new PublishReader(this.#settings, this.#effects, this.#run, this)
       if (this.#reader.addInPieces(parts)) {
         this.#refuseProblem()
@@ -418,15 +438,23 @@ export class ServerConversation {
   }
 
   /** What follows waits for the owner's decision. */
-  #putBack(rest: Uint8Array): void {
+  #putBack(chunk: Uint8Array, from: number): void {
+    const rest = this.#lasting(chunk, from, chunk.length)
     if (this.#backlog === NO_CHUNKS) this.#backlog = [rest]
     else this.#backlog.unshift(rest)
   }
 
   #keep(chunk: Uint8Array, from: number, total: number): void {
-    this.#parts = [from === 0 ? chunk : chunk.subarray(from)]
+    this.#parts = [this.#lasting(chunk, from, chunk.length)]
     this.#partsHave = chunk.length - from
     this.#partsTotal = total
+  }
+
+  /** Bytes of a chunk that may be kept. */
+  #lasting(chunk: Uint8Array, from: number, to: number): Uint8Array {
+    // Not `slice`: on a Buffer that is a view.
+    if (this.#run.lends(chunk)) return new Uint8Array(chunk.subarray(from, to))
+    return from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to)
   }
 
   /** All whole packets from `from` on; what is left of the chunk is kept. */
@@ -480,7 +508,7 @@ export class ServerConversation {
           this.#endRun(p)
           if (this.#state !== 'connected') return
           if (this.#held) {
-            this.#putBack(buf.subarray(p))
+            this.#putBack(buf, p)
             return
           }
         }
@@ -488,7 +516,7 @@ export class ServerConversation {
         if (this.#state === 'closed') return
         bytesMax = this.#packetBytesMax
         if (this.#held) {
-          if (next < end) this.#putBack(buf.subarray(next))
+          if (next < end) this.#putBack(buf, next)
           return
         }
       }
@@ -499,7 +527,7 @@ export class ServerConversation {
       if (this.#state !== 'connected') return
     }
     if (this.#held) {
-      if (p < end) this.#putBack(buf.subarray(p))
+      if (p < end) this.#putBack(buf, p)
       return
     }
     if (p < end && this.#headerAllowed(buf[p] as number)) this.#keep(buf, p, 0)
@@ -528,7 +556,7 @@ export class ServerConversation {
   #stopped(buf: Uint8Array): void {
     if (this.#refuseProblem()) return
     const at = this.#reader?.stoppedAt ?? buf.length
-    if (this.#held && at < buf.length) this.#putBack(buf.subarray(at))
+    if (this.#held && at < buf.length) this.#putBack(buf, at)
   }
 
   /** True if there was one, or the conversation is over. */
