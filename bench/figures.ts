@@ -13,7 +13,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { cpus, release, tmpdir, totalmem } from 'node:os'
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -84,7 +84,8 @@ for (const part of chosenForeign) {
   const { rows: more, points } = await runForeign(part)
   // What was measured anew replaces what an earlier call found.
   rows.splice(0, rows.length, ...rows.filter(({ what }) => !more.some((row) => row.what === what)), ...more)
-  samples.push(...points)
+  const renewed = samples.filter(({ scenario }) => !points.some((point) => point.scenario === scenario))
+  samples.splice(0, samples.length, ...renewed, ...points)
 }
 
 process.exitCode = print(describe()) ? 0 : 1
@@ -180,6 +181,7 @@ function describe(): Results {
     settings: {
       ...Object.fromEntries(brokers.map(({ name, settings }) => [name, settings])),
       load: `bench/load/mqload.c, ${options.seconds} s after 0.25 s of warming up`,
+      neighbours: `load average ${loadavg()[2]?.toFixed(1)} over the last quarter of an hour`,
       cores: loadCpu === undefined ? 'one core for all' : 'broker on core 0, load on core 1',
     },
     notMeasured: [

@@ -62,7 +62,7 @@ export function barChart(title: string, unit: string, groups: readonly BarGroup[
 /** Curves of one figure over what grows. */
 export function lineChart(title: string, xName: string, yName: string, series: readonly Series[]): string {
   const height = 300
-  const [left, bottom, right] = [70, height - 45, width - 20]
+  const [left, top, bottom, right] = [70, 56, height - 45, width - 20]
   const points = series.flatMap((each) => each.points).filter(([, y]) => y > 0)
   // 0 has no place on a logarithmic axis: it stands where half of the smallest other value is.
   const positive = points.map(([x]) => x).filter((x) => x > 0)
@@ -71,8 +71,8 @@ export function lineChart(title: string, xName: string, yName: string, series: r
   const xs = points.map(([x]) => place(x))
   const ys = points.map(([, y]) => y)
   const xScale = logarithmic(Math.min(...xs), Math.max(...xs), right - left)
-  const yScale = logarithmic(Math.min(...ys) / 1.5, Math.max(...ys) * 1.5, bottom - 40)
-  const parts = [`<path d="M${left} 40V${bottom}H${right}" fill="none" stroke="#6e7781"/>`]
+  const yScale = logarithmic(Math.min(...ys) / 1.5, Math.max(...ys) * 1.5, bottom - top)
+  const parts = [`<path d="M${left} ${top}V${bottom}H${right}" fill="none" stroke="#6e7781"/>`]
   for (const x of new Set(points.map(([value]) => value))) {
     const at = left + xScale(place(x))
     parts.push(text(at, bottom + 16, short(x).replace(/\.0+(?= |$)/u, ''), 'middle', 10))
@@ -91,7 +91,7 @@ export function lineChart(title: string, xName: string, yName: string, series: r
       `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${places.map(([x, y]) => `${fixed(x)},${fixed(y)}`).join(' ')}"/>`,
     )
     for (const [x, y] of places) parts.push(`<circle cx="${fixed(x)}" cy="${fixed(y)}" r="3" fill="${colour}"/>`)
-    if (series.length > 1) parts.push(text(right, 52 + 14 * i, name, 'end', 11, colour))
+    if (series.length > 1) parts.push(text(left + 150 * i, 44, name, 'start', 11, colour))
   }
   parts.push(text((left + right) / 2, height - 10, xName, 'middle', 11))
   return svg(`${title}: ${yName}`, height, parts)
