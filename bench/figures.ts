@@ -60,6 +60,12 @@ if (options.list) {
   process.exit(0)
 }
 
+const here = dirname(fileURLToPath(import.meta.url))
+/** Of what is measured, not of what measures it. */
+const commit = execFileSync('git', ['log', '-1', '--format=%h', '--', '../packages'], {
+  cwd: here,
+  encoding: 'utf8',
+}).trim()
 const given = new Map(options.peer.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]))
 const { found: brokers, missing } = findBrokers(given)
 const earlier = options.into !== undefined && existsSync(options.into) ? readResults(options.into) : undefined
@@ -85,7 +91,7 @@ for (const part of chosenForeign) {
   // What was measured anew replaces what an earlier call found.
   rows.splice(0, rows.length, ...rows.filter(({ what }) => !more.some((row) => row.what === what)), ...more)
   const renewed = samples.filter(({ scenario }) => !points.some((point) => point.scenario === scenario))
-  samples.splice(0, samples.length, ...renewed, ...points)
+  samples.splice(0, samples.length, ...renewed, ...points.map((point) => ({ ...point, commit })))
 }
 
 process.exitCode = print(describe()) ? 0 : 1
@@ -104,6 +110,13 @@ async function runRound(round: number): Promise<void> {
         (scenario.alone !== true || name === ours) &&
         !(old === true && scenario.args.includes('--version')),
     )
+    const { name } = scenario
+    // What was measured of an earlier commit is not mixed with this one's.
+    samples.splice(
+      0,
+      samples.length,
+      ...samples.filter((sample) => sample.scenario !== name || sample.commit === commit),
+    )
     // The number of a round goes on where an earlier call ended, since ratios are taken within a round.
     const last = Math.max(
       -1,
@@ -111,7 +124,7 @@ async function runRound(round: number): Promise<void> {
     )
     for (const broker of shuffled(able)) {
       const report = await measure(broker, scenario)
-      samples.push({ scenario: scenario.name, round: last + 1, broker: broker.name, report })
+      samples.push({ scenario: scenario.name, round: last + 1, broker: broker.name, commit, report })
     }
   }
   process.stderr.write('\r\x1b[K')
@@ -169,13 +182,10 @@ function shuffled<T>(values: readonly T[]): readonly T[] {
 // ---------------------------------------------------------------- what is kept and shown
 
 function describe(): Results {
-  const here = dirname(fileURLToPath(import.meta.url))
-  const git = (...args: readonly string[]): string => execFileSync('git', args, { cwd: here, encoding: 'utf8' }).trim()
   const gib = Math.round(totalmem() / 2 ** 30)
   return {
     date: new Date().toISOString().slice(0, 10),
-    // What was measured, not what measured it.
-    commit: git('log', '-1', '--format=%h', '--', '../packages'),
+    commit,
     machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gib} GiB, Linux ${release()}`,
     versions: { ...earlier?.versions, ...Object.fromEntries(brokers.map(({ name, version }) => [name, version])) },
     settings: {

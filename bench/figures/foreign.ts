@@ -40,7 +40,7 @@ interface Output {
 /** Gives no row where the program failed before it wrote them; it has said why. */
 export async function runForeign({ program, args, x }: Foreign): Promise<{
   readonly rows: readonly ForeignRow[]
-  readonly points: readonly Sample[]
+  readonly points: readonly Omit<Sample, 'commit'>[]
 }> {
   const folder = mkdtempSync(join(tmpdir(), 'concordmq-figures-'))
   try {

@@ -11,6 +11,8 @@ export interface Sample {
   readonly scenario: string
   readonly round: number
   readonly broker: string
+  /** Last change of what was measured, ours. */
+  readonly commit: string
   readonly report: Report
 }
 
@@ -25,6 +27,7 @@ export interface ForeignRow {
 
 export interface Results {
   readonly date: string
+  /** Of the last samples; an earlier one's stand under its own, until they are taken again. */
   readonly commit: string
   readonly machine: string
   /** Of every broker that was measured, and of Node. */

@@ -23,7 +23,13 @@ test('docs/performance.md and its charts are what the samples give', () => {
 })
 
 function one(broker: string, round: number, rate: number, cpu: number): Sample {
-  return { scenario: '1:1, QoS 1', round, broker, report: { recv_per_s: rate, 'broker.cpu_s_per_mmsg': cpu, exit: 0 } }
+  return {
+    scenario: '1:1, QoS 1',
+    round,
+    broker,
+    commit: 'abc',
+    report: { recv_per_s: rate, 'broker.cpu_s_per_mmsg': cpu, exit: 0 },
+  }
 }
 
 function resultsOf(samples: readonly Sample[]): Results {

@@ -49,6 +49,7 @@ function introduction({ date, commit, machine, versions, settings, notMeasured, 
   const rounds = Math.max(...samples.map(({ round }) => round)) + 1
   return [
     `Measured on ${date} at commit ${commit}, on ${machine}. Raw samples: [figures.json](../bench/results/figures.json).`,
+    ...olderGroups(samples, commit),
     `\`node bench/figures.ts\` takes them anew on another machine, \`node bench/page.ts\` makes this page from them.`,
     '',
     '| broker | version | settings |',
@@ -61,6 +62,17 @@ function introduction({ date, commit, machine, versions, settings, notMeasured, 
     'is the median of the ratios of each round.',
     ...(notMeasured.length > 0 ? ['', `Not measured: ${notMeasured.join(', ')}.`] : []),
   ]
+}
+
+/** Which groups stand as an earlier commit left them. */
+function olderGroups(samples: readonly Sample[], commit: string): readonly string[] {
+  const older = new Map<string, Set<string>>()
+  for (const sample of samples) {
+    if (sample.commit === commit) continue
+    const group = scenarios.find(({ name }) => name === sample.scenario)?.group ?? nodesCurve
+    older.set(sample.commit, (older.get(sample.commit) ?? new Set()).add(group))
+  }
+  return [...older].map(([earlier, groups]) => `At commit ${earlier}: ${[...groups].join('; ')}.`)
 }
 
 function verdictSection({ samples, rows }: Results): readonly string[] {
