@@ -179,8 +179,8 @@ export class Cluster {
   #startNode(index: number): void {
     const node = this.node(index)
     if (node.isRunning) return
-    const amnesia = this.#lost.delete(index) || (node.disk.size === 0 && node.disk.wasUsed)
-    node.start({ amnesia })
+    const isLost = this.#lost.delete(index) || (node.disk.size === 0 && node.disk.wasUsed)
+    node.start({ amnesia: this.scenario.untold && node.disk.size === 0 ? 'unlessNew' : isLost })
     if (node.isRunning) this.network.nodeUp(index)
   }
 

@@ -78,6 +78,8 @@ export interface Scenario {
   readonly crashEvery: number
   readonly clockEvery: number
   readonly lostDisk: boolean
+  /** Hosts that find no log do not know whether there ever was one. */
+  readonly untold: boolean
   /** µs of a synchronisation, by node. */
   readonly syncUs: readonly number[]
   readonly clockOffsetsUs: readonly number[]
@@ -132,6 +134,8 @@ export function scenarioOf({ seed, n, rounds, faults }: ScenarioOptions): Scenar
     crashEvery: may('crash', 0.4) ? draws.pick([40, 100, 200]) : 0,
     clockEvery: may('clock', 0.3) ? draws.pick([20, 100]) : 0,
     lostDisk,
+    // From draws of its own: the runs of all seeds stay what they were.
+    untold: drawsFrom(seed).stream('untold').chance(1) && faults.has('amnesia'),
     syncUs: ofNodes(() => (may('disk', 0.1) ? 20 * baseUs : draws.pick([50, 200]))),
     clockOffsetsUs: ofNodes(() => (may('clock', 0.5) ? draws.between(-3_600_000_000, 3_600_000_000) : 0)),
     clockDriftsPpm: ofNodes(() => (may('clock', 0.5) ? draws.between(-1_000, 1_000) : 0)),
@@ -183,6 +187,7 @@ export function describeScenario(scenario: Scenario): string {
     every('crashes', scenario.crashEvery),
     every('clocks', scenario.clockEvery),
     scenario.lostDisk ? ' lost disk' : '',
+    scenario.untold ? ' untold' : '',
     keepRounds === undefined ? '' : ` G=${keepRounds}`,
     lies === '' ? '' : ` liars:${lies}`,
     scenario.colluding ? ' colluding' : '',

@@ -123,7 +123,7 @@ export class SimulatedNode {
     return this.#engine?.status
   }
 
-  start({ amnesia }: { readonly amnesia: boolean }): void {
+  start({ amnesia }: { readonly amnesia: boolean | 'unlessNew' }): void {
     const { genesis, engines, keyring, disk, tunables, index, draws } = this.#o
     this.#life++
     this.#enter(genesis)
@@ -141,7 +141,9 @@ export class SimulatedNode {
       disk.all(),
     )
     this.#o.observer.restarted(index, this.application.position)
-    this.#trace(() => `starts with ${disk.size} records${amnesia ? ', amnesic' : ''}`)
+    this.#trace(
+      () => `starts with ${disk.size} records${amnesia === true ? ', amnesic' : amnesia === false ? '' : ', untold'}`,
+    )
     this.#give({ type: 'start', nowUs: this.clock.read() })
   }
 
