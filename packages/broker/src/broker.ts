@@ -259,6 +259,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
     const sequencer = factoryOf('sequencer', options.sequencer, options.providers?.sequencers)
     const cluster = settings.cluster
     const log = cluster?.log ?? worker?.log
+    const readMemory = new ReadMemory()
     this.#log = log
     this.#worker = worker
     this.#bft =
@@ -269,6 +270,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
             counters: this.counters,
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
+            took: worker === undefined ? undefined : (bytes) => readMemory.took(bytes),
             ...(cluster?.serveStale === true && { announced: () => this.#begin() }),
           })
     const way = wayOf(settings)
@@ -370,7 +372,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       logger,
       flushQueue: new TurnFlushQueue(this.counters, backlog),
       wheel: this.#wheel,
-      readMemory: new ReadMemory(),
+      readMemory,
       pressure: this.#pressure,
       run: new PublishRun(),
       outboxLimits,

@@ -53,6 +53,8 @@ export interface BftSequencerOptions {
   readonly logger: Logger
   readonly counters: Pick<Counters, 'sealedPublished' | 'sealedVoid'>
   readonly nowMs: () => number
+  /** Told of memory outside the engine's heap that bundles took, where they are read from memory that threads share. */
+  readonly took?: ((bytes: number) => void) | undefined
   /** A life of this node begins, or is over: from then on, or until then, clients are served. */
   readonly serving: (serves: boolean) => void
   /** Such a life has been asked for: connections of it may be let in before the order has it, where that is wanted. */
@@ -344,6 +346,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#openHere = undefined
     this.#underWay.set(bundle.number, bundle)
     this.#underWayBytes += bundle.bytes.length
+    this.#o.took?.(bundle.bytes.length)
     this.#open = []
     this.#number++
     this.#writer.begin(this.#incarnation, this.#number)
@@ -390,6 +393,7 @@ export class BftSequencer implements Sequencer, Order {
     const place = { position: first?.position ?? machine.position, timeUs: first?.consensusUs ?? machine.timeUs }
     machine.beginUnit({ ...place, step, linearised, jailed }, this.#effects)
     for (const { position, consensusUs: timeUs, author: node, kind, bytes } of messages) {
+      this.#o.took?.(bytes.length)
       if (kind === MessageKind.payload) machine.applyBundle({ position, timeUs, node, bytes, packets }, this.#effects)
       else if (kind === MessageKind.sealed) machine.seal({ position, timeUs, node }, this.#effects)
       else machine.pass(position, timeUs, this.#effects)

@@ -20,6 +20,7 @@
  * with a place, and is there at the place of its last one.
  */
 
+import { Buffer } from 'node:buffer'
 import { joinBytes } from '@concordmq/protocol'
 
 /** What the threads share. */
@@ -342,7 +343,8 @@ class Ring {
     const start = (at + HEAD_BYTES) % this.#size
     this.#readAt = (at + recordBytes(length)) % this.#size
     const before = Math.min(length, this.#size - start)
-    const bytes = new Uint8Array(length)
+    // Not a Buffer, whose `slice` is another; and nobody needs zeros that are written over.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     bytes.set(this.#bytes.subarray(start, start + before))
     if (before < length) bytes.set(this.#bytes.subarray(0, length - before), before)
     if (!more && this.#parts.length === 0) return { timeUs, bytes }
