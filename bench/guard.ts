@@ -26,7 +26,7 @@ const cpuUsual: Readonly<Record<string, number>> = {
   '1:20, QoS 1': 1.5,
   '1:1, QoS 2': 1.3,
 }
-/** Ten runs beside four other busy processes on two cores stayed below it: the furthest was a quarter above the usual. */
+/** Seven runs beside four other busy processes on two cores stayed below it: the furthest was a quarter above the usual. */
 const cpuMargin = 0.4
 
 const allocationsUsual: Readonly<Record<string, Allocations>> = {
