@@ -37,6 +37,15 @@ function drive(intervalSeconds: number) {
 const text = (placed: PlacedMessage | undefined) => Buffer.from(placed?.message.payload ?? []).toString()
 
 describe('SysDriver', () => {
+  it('has empty values, which is not to have none', () => {
+    const { driver, delivered } = drive(0)
+    const topic = '$SYS/cluster/nodes/jailed'
+    driver.show([{ topic, payload: '', retain: true }])
+    assert.deepEqual([delivered.length, driver.retainedFor(topic).length], [1, 1])
+    driver.show([{ topic, payload: undefined, retain: true }])
+    assert.deepEqual([delivered.length, driver.retainedFor(topic).length], [1, 0])
+  })
+
   it('publishes at once and then only what changed', () => {
     mock.timers.enable({ apis: ['setInterval'] })
     const { driver, counters, delivered, pass } = drive(10)

@@ -49,7 +49,7 @@ export class SysDriver {
     clearInterval(this.#timer)
     this.#timer = undefined
     if (seconds === 0) {
-      const gone = [...this.#last.keys()].map((topic) => ({ topic, payload: '', retain: true }))
+      const gone = [...this.#last.keys()].map((topic) => ({ topic, payload: undefined, retain: true }))
       this.#last.clear()
       for (const { topic } of gone) this.#retained.delete(topic)
       this.#o.tell?.(gone)
@@ -71,7 +71,7 @@ export class SysDriver {
     const { now, deliver } = this.#o
     const timeUs = now().us
     for (const { topic, payload, retain } of values) {
-      if (payload === '') {
+      if (payload === undefined) {
         this.#retained.delete(topic)
         continue
       }
