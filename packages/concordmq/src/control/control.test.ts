@@ -494,7 +494,7 @@ test('what is no request of ours is answered with the reason, and the node goes 
   assert.equal(await status({ method: 'PUT', path: '/v1/accounts/x', body: '[]' }), 400)
   assert.equal(await status({ method: 'PUT', path: '/v1/accounts/x', body: '{"password":1}' }), 400)
   assert.equal(await status({ method: 'PUT', path: '/v1/accounts/x', body: '{"pasword":"x"}' }), 400)
-  const large = raw({ method: 'PUT', path: '/v1/accounts/x', body: `{"password":"${'x'.repeat(200_000)}"}` })
+  const large = raw({ method: 'PUT', path: '/v1/accounts/x', body: `{"password":"${'x'.repeat(2_000_000)}"}` })
   // The answer may be overtaken by the end of the connection that it announces.
   await large.then(
     ({ status: code }) => assert.equal(code, 413),
