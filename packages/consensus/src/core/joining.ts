@@ -126,14 +126,14 @@ export class Joining {
   }
 
   #start(proven: Proven): void {
-    const { engineStateHash, appStateHash, step } = proven.certificate.checkpoint
+    const { engineStateHash, appStateHash, epoch, step } = proven.certificate.checkpoint
     this.#proven = proven
     this.#engineChunks.clear()
     this.#engine = new Download(this.#context, engineStateHash, (chunk, bytes) => {
       this.#engineChunks.set(chunk, bytes.slice())
     })
     this.#app = new Download(this.#context, appStateHash, (chunk, bytes) => {
-      this.#context.outbox.push({ type: 'appChunk', step, chunk, bytes })
+      this.#context.outbox.push({ type: 'appChunk', epoch, step, chunk, bytes })
     })
     this.#engine.ask()
     this.#app.ask()

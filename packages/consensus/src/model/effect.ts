@@ -51,7 +51,13 @@ export type Effect =
   /** A quorum signed this checkpoint; the certificate is for proofs (section 10). */
   | { readonly type: 'certified'; readonly epoch: number; readonly step: number; readonly certificate: Uint8Array }
   /** A chunk of an application snapshot that a quorum vouches for; the hash was checked. */
-  | { readonly type: 'appChunk'; readonly step: number; readonly chunk: number; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'appChunk'
+      readonly epoch: number
+      readonly step: number
+      readonly chunk: number
+      readonly bytes: Uint8Array
+    }
   /** All its chunks came: replace the application's state by it. The next emitted position is `position`. */
   | { readonly type: 'install'; readonly step: number; readonly position: number; readonly consensusUs: number }
   /** Read a record of the write-ahead log, or a chunk of the application's snapshot; answer `read`. */

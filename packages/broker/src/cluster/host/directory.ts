@@ -11,6 +11,7 @@ import { ConcordError } from '../../errors.ts'
 import type { Files } from '../../model/files.ts'
 import { type ClusterOwner, clusterFormat, ownerFile, parseOwner } from '../../storage/cluster-directory.ts'
 import { keyIdOfPoint } from '../identity/node-keys.ts'
+import { incomingPrefix } from './snapshots.ts'
 
 export interface DirectoryClaim {
   readonly directory: string
@@ -32,12 +33,13 @@ export interface ClaimedDirectory {
 export async function claimDirectory(claim: DirectoryClaim): Promise<ClaimedDirectory> {
   const { directory, files, durability } = claim
   const path = join(directory, ownerFile)
-  const before = (await files.list(directory)).includes(ownerFile)
-    ? parseOwner(await files.read(path), path)
-    : undefined
+  const names = await files.list(directory)
+  const before = names.includes(ownerFile) ? parseOwner(await files.read(path), path) : undefined
   const used = before?.used ?? false
   const now = ownerOf(claim, { used, boot: durability === 'os' ? bootId() : undefined })
   if (before !== undefined) refuseOthers(before, now, directory)
+  // Of a life that ended while they came.
+  for (const name of names) if (name.startsWith(incomingPrefix)) await files.remove(join(directory, name))
   await write(files, directory, now)
   // Written in another boot, without syncs, and not closed since: its end may be lost.
   const doubtful = before?.boot !== undefined && before.boot !== bootId()

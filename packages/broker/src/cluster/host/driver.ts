@@ -279,17 +279,17 @@ export class Driver {
     }
   }
 
-  #chunk({ step, chunk, bytes }: EffectOf<'appChunk'>): void {
-    if (this.#incoming?.step !== step) {
+  #chunk({ epoch, step, chunk, bytes }: EffectOf<'appChunk'>): void {
+    if (this.#incoming?.epoch !== epoch || this.#incoming.step !== step) {
       void this.#incoming?.remove()
-      this.#incoming = new IncomingSnapshot(step, this.#o.files, this.#o.directory)
+      this.#incoming = new IncomingSnapshot({ epoch, step }, this.#o.files, this.#o.directory)
     }
     this.#incoming.add(chunk, bytes)
   }
 
   async #install({ step, position, consensusUs }: EffectOf<'install'>): Promise<void> {
     const { application, files, directory, failed } = this.#o
-    const incoming = this.#incoming ?? new IncomingSnapshot(step, files, directory)
+    const incoming = this.#incoming ?? new IncomingSnapshot({ epoch: 0, step }, files, directory)
     this.#incoming = undefined
     this.#held ??= []
     try {

@@ -6,53 +6,62 @@ import { join } from 'node:path'
 import type { Files, LogFile } from '../../model/files.ts'
 import type { OrderedSnapshot, SnapshotSource } from '../../model/ordered-log.ts'
 
+/** Files of snapshots that come begin so. */
+export const incomingPrefix = 'incoming-snapshot-'
 /** Bytes of a chunk, of each but the last. */
 const CHUNK_BYTES = 256 * 1024
 /** Certified ones that are kept, and all together. */
 const CERTIFIED_KEPT = 2
 const HELD_MAX = 4
 
+/** Steps count anew in each epoch, so what is older is told by the order in which it came, never by its step. */
+interface Held {
+  readonly step: number
+  readonly snapshot: OrderedSnapshot
+  certified: boolean
+}
+
 export class HeldSnapshots {
-  readonly #held = new Map<number, OrderedSnapshot>()
-  readonly #certified: number[] = []
+  /** The oldest first. */
+  #held: Held[] = []
 
   add(step: number, snapshot: OrderedSnapshot): void {
-    this.#held.set(step, snapshot)
-    for (const oldest of this.#held.keys()) {
-      if (this.#held.size <= HELD_MAX) break
-      this.#release(oldest)
-    }
+    this.#held.push({ step, snapshot, certified: false })
+    this.#releaseBefore(this.#held.length - HELD_MAX)
   }
 
   /** A quorum vouches for this one: those older than the certified one before it are needed no more. */
   certified(step: number): void {
-    this.#certified.push(step)
-    if (this.#certified.length > CERTIFIED_KEPT) this.#certified.shift()
-    const oldest = this.#certified.length < CERTIFIED_KEPT ? 0 : (this.#certified[0] ?? 0)
-    for (const held of this.#held.keys()) if (held < oldest) this.#release(held)
+    const newest = this.#held.findLast((held) => held.step === step)
+    if (newest === undefined) return
+    newest.certified = true
+    const certified = this.#held.filter((held) => held.certified)
+    const oldest = certified.at(-CERTIFIED_KEPT)
+    if (oldest !== undefined) this.#releaseBefore(this.#held.indexOf(oldest))
   }
 
   /** Undefined: it is not held any more, or has no such chunk. */
   async read(step: number, chunk: number): Promise<Uint8Array | undefined> {
     try {
-      return await this.#held.get(step)?.read(chunk)
+      return await this.#held.findLast((held) => held.step === step)?.snapshot.read(chunk)
     } catch {
       return undefined
     }
   }
 
   releaseAll(): void {
-    for (const step of this.#held.keys()) this.#release(step)
+    this.#releaseBefore(this.#held.length)
   }
 
-  #release(step: number): void {
-    this.#held.get(step)?.release()
-    this.#held.delete(step)
+  #releaseBefore(count: number): void {
+    if (count <= 0) return
+    for (const { snapshot } of this.#held.splice(0, count)) snapshot.release()
   }
 }
 
 /** Chunks that come one by one, checked already. */
 export class IncomingSnapshot {
+  readonly epoch: number
   readonly step: number
   readonly #files: Files
   readonly #path: string
@@ -60,10 +69,13 @@ export class IncomingSnapshot {
   #file: Promise<LogFile> | undefined
   #written: Promise<void> = Promise.resolve()
 
-  constructor(step: number, files: Files, directory: string) {
+  /** Behind which step of which epoch it was taken: another one begins anew. */
+  constructor({ epoch, step }: Pick<IncomingSnapshot, 'epoch' | 'step'>, files: Files, directory: string) {
+    this.epoch = epoch
     this.step = step
     this.#files = files
-    this.#path = join(directory, 'incoming-snapshot')
+    // Of its own: the file of the one before may go only after this one came.
+    this.#path = join(directory, `${incomingPrefix}${epoch}-${step}`)
   }
 
   add(chunk: number, bytes: Uint8Array): void {
