@@ -3,13 +3,12 @@
  * turns of a fraction of a second; the median of the ratios of neighbouring turns hardly knows what else the machine does.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startBroker } from '../../testing/testkit/src/broker-process.ts'
 import { median } from '../figures/samples.ts'
 import { runLoad } from '../load/mqload.ts'
+import { accepts, freePort } from '../ports.ts'
 
 export interface CpuRatio {
   readonly scenario: string
@@ -70,25 +69,9 @@ async function cpuPerMessage(
 
 async function listens(port: number, process: ChildProcess): Promise<void> {
   for (let tries = 0; tries < readyTriesMax; tries++) {
-    const socket = connect(port, '127.0.0.1')
-    const open = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    if (open) return
+    if (await accepts(port)) return
     if (process.exitCode !== null) break
     await after(25)
   }
   throw new Error('The reference program does not listen')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

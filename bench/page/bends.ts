@@ -1,4 +1,7 @@
-/** Where each cost curve bends, and why: read off profiles by hand, so to be looked at again when a curve has changed. */
+/**
+ * Where each cost curve bends, and why: by hand, so to be looked at again when a curve has changed. Read off short profiles, and
+ * where there was none the text says that it goes by the shape.
+ */
 export const bends: Readonly<Record<string, string>> = {
   subscribers:
     'A message gets cheaper up to 100 subscribers, since parsing and routing are shared by more copies. From 1,000 on it bends: a ' +
@@ -18,11 +21,11 @@ export const bends: Readonly<Record<string, string>> = {
     'reads, writes and turns, each slower, and more collection, since what broker and kernel keep of a connection has left the ' +
     'caches of the processor by the time it is served again. From there on it is nearly level.',
   'offline sessions':
-    'Level: a session that is away costs memory, and a message that it does not want does not look at it.',
+    'Level, by its shape alone: a session that is away costs memory, and a message that it does not want does not look at it.',
   'retained messages':
     'Delivery gets faster with their number, since subscribing and the first write cost what they cost. CPU counts loading and ' +
     'delivering: it bends at 100,000, above which the collector and the tree of topics in main memory take back what is gained.',
   nodes:
-    'One node orders on arrival. From four on, all of them write each message to disk, check signatures and apply it, here on the same ' +
+    'By the shape alone: one node orders on arrival. From four on, all of them write each message to disk, check signatures and apply it, here on the same ' +
     'two cores: CPU for a message grows with the nodes, as it must where each keeps everything.',
 }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Status } from '../../../packages/consensus/src/model/status.ts'
 import { type ClusterProcesses, startCluster } from '../../testkit/src/cluster-process.ts'
 import { FlowClient } from '../../testkit/src/flow-client.ts'
 import { randomFrom } from '../../testkit/src/random.ts'
@@ -23,19 +24,8 @@ const SECRET = 'the payload that nobody on the wire may read'
 const TOPIC = 'topic/that/nobody/may/read'
 
 /** What `ctl cluster status --json` says, as far as it is compared. */
-interface StatusAnswer {
-  readonly mode: string
+interface StatusAnswer extends Omit<Status, 'connected' | 'jailed' | 'demoted'> {
   readonly node: number
-  readonly epoch: number
-  readonly round: number
-  readonly nextStep: number
-  readonly position: number
-  readonly consensusUs: number
-  readonly checkpointStep: number
-  readonly fairCuts: number
-  readonly fairLate: number
-  readonly queuedMessages: number
-  readonly queuedBytes: number
   readonly connected: readonly number[]
   readonly jailed: readonly number[]
   readonly demoted: readonly number[]

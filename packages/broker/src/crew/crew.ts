@@ -105,7 +105,11 @@ export class Crew {
 
   /** The same where nobody waits for it; what goes wrong is logged. */
   tell<N extends keyof WorkerCalls>(name: N, ...args: Parameters<WorkerCalls[N]>): void {
-    this.callAll(name, ...args).catch((error: unknown) => {
+    this.#tellAll(this.#hands, name, ...args)
+  }
+
+  #tellAll<N extends keyof WorkerCalls>(hands: readonly Hand[], name: N, ...args: Parameters<WorkerCalls[N]>): void {
+    Promise.all(hands.map(({ worker }) => this.call(worker, name, ...args))).catch((error: unknown) => {
       this.#logger.error({ event: 'worker.call', call: name, error: String(error) }, 'A worker could not do it')
     })
   }
@@ -150,9 +154,12 @@ export class Crew {
         return
       case 'banned':
         this.first?.takeBan(message.ban, message.reason)
-        for (const { worker } of this.#hands) {
-          if (worker !== hand.worker) void this.call(worker, 'ban', message.ban, message.reason)
-        }
+        this.#tellAll(
+          this.#hands.filter((other) => other !== hand),
+          'ban',
+          message.ban,
+          message.reason,
+        )
         return
       case 'settled':
         hand.settled = true
