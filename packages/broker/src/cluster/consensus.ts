@@ -442,18 +442,19 @@ export class Consensus implements OrderedLog {
     if (!left || (this.#o.awaited === true && this.#links === undefined)) return
     const { number } = this.epoch
     this.#leaving = setTimeout(() => {
-      const message = `This node was taken out of the cluster: epoch ${number} is without it`
-      this.#fail(new ConcordError('CMQ_CLUSTER_REMOVED', message))
+      this.#fail(removedError(number))
     }, LEAVING_MS)
   }
 
-  /** A peer says that this node was taken out while it was away. Who is to come back waits all the same. */
+  /**
+   * A peer proves that this node was taken out: it was away, or its peers were through with the epoch, and closed their links, before it
+   * saw the end. Who is to come back waits all the same.
+   */
   #removed(frame: Uint8Array): void {
     const { genesis, awaited = false } = this.#o
     const epoch = provenRemoval(frame, genesis, this.#members.self.point, this.#cryptography)
     if (epoch === undefined || epoch.number <= this.epoch.number || awaited || this.#stopped) return
-    const message = `This node was taken out of the cluster while it was away: epoch ${epoch.number} is without it`
-    this.#fail(new ConcordError('CMQ_CLUSTER_REMOVED', message))
+    this.#fail(removedError(epoch.number))
   }
 
   #statusChanged(status: Status): void {
@@ -467,6 +468,10 @@ export class Consensus implements OrderedLog {
     }
     this.#application?.statusChanged(status)
   }
+}
+
+function removedError(epoch: number): ConcordError {
+  return new ConcordError('CMQ_CLUSTER_REMOVED', `This node was taken out of the cluster: epoch ${epoch} is without it`)
 }
 
 function membersIn(

@@ -139,7 +139,7 @@ test('a node that died is replaced by another under its number, and reads at its
 
   const returned = start(memberArgs(2))
   assert.equal(await returned.ended, 0)
-  const said = /This node was taken out of the cluster while it was away: epoch 1 is without it/
+  const said = /This node was taken out of the cluster: epoch 1 is without it/
   assert.match(returned.output.stdout + returned.output.stderr, said)
   assert.doesNotMatch(returned.output.stdout, /This node takes clients/)
   await Promise.all([reader.disconnect(), publisher.disconnect()])

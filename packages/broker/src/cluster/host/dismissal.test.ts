@@ -20,7 +20,7 @@ for (const choice of ['tls', 'quic'] as const) {
       await first.consensus.reconfigure(signReconfiguration(epoch, left, [{ operator: 0, privateKey: operator }]))
       await cluster.restart(1)
       const { lines, consensus } = cluster.nodes[1] as ClusterNode
-      const failure = /^This node was taken out of the cluster while it was away: epoch 1 is without it/
+      const failure = /^This node was taken out of the cluster: epoch 1 is without it/
       await eventually(() => lines.some(({ level, message }) => level === 'failure' && failure.test(message)), lines)
       assert.equal(consensus.epoch.number, 0)
       const dismissed = /its key [0-9a-f]{16} is that of a node that was taken out of the cluster/
