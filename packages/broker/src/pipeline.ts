@@ -25,8 +25,9 @@ import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
 import { REFER_BYTES_MIN } from './delivery/outbox.ts'
-import { COPY_BYTES_MAX } from './delivery/output.ts'
+import { BORROW_BYTES_MIN, COPY_BYTES_MAX } from './delivery/output.ts'
 import type { Pressure } from './delivery/pressure.ts'
+import { slabOf } from './delivery/slab.ts'
 import type { HookPoints } from './hooks/hook-points.ts'
 import type { Order } from './model/order.ts'
 import type { Relay } from './ordering/relay.ts'
@@ -142,14 +143,15 @@ export class Pipeline {
 
   /**
    * Whether lent bytes are taken at once, or copied anyway: the straight way to transient subscribers while no hook looks.
-   * What would go to several by reference is copied once for all of them.
+   * What would go to several by reference is copied once for all of them, unless it lies in a slab.
    */
   #takesLent(run: PublishRun, route: Route<Connection>): boolean {
     const { hooks, order } = this.#o
     if (order !== undefined || run.retain || route.ordered || route.inline || this.#direct(route)) return false
     if (hooks.outgoing || hooks.watchesSent || hooks.watchesDropped) return false
     const bytes = run.end - run.start
-    return route.targets.length < 2 || bytes <= (run.qos === 0 ? COPY_BYTES_MAX : run.count * REFER_BYTES_MIN)
+    if (route.targets.length < 2 || bytes <= (run.qos === 0 ? COPY_BYTES_MAX : run.count * REFER_BYTES_MIN)) return true
+    return bytes > run.count * BORROW_BYTES_MIN && slabOf(run.buf) !== undefined
   }
 
   /** The same for a client that may send only so fast; what is to be slowed is slowed after the read (`connection.ts`). */

@@ -271,7 +271,8 @@ export class Connection
   // ---------------------------------------------------------------- transport
 
   data(chunk: Uint8Array): void {
-    const now = this.#arrived(chunk)
+    this.#shared.readMemory.took(chunk.length)
+    const now = this.#arrived(chunk.length)
     try {
       this.conversation.receive(chunk, now)
       this.#pump(now)
@@ -281,23 +282,28 @@ export class Connection
     this.#slow(now)
   }
 
-  lent(chunk: Uint8Array): void {
-    const now = this.#arrived(chunk)
+  lent(chunk: Uint8Array, carriedBytesMax: number): number {
+    const shared = this.#shared
+    const now = shared.nowMs()
+    let carried = 0
     try {
-      this.conversation.receiveLent(chunk, now)
+      carried = this.conversation.receiveLent(chunk, now, carriedBytesMax)
       this.#pump(now)
     } catch (error) {
       this.fault(error)
     }
+    // In a slab nothing was copied.
+    if (carriedBytesMax === 0) shared.readMemory.took(chunk.length)
+    this.#arrived(chunk.length - carried)
     this.#slow(now)
+    return carried
   }
 
-  #arrived(chunk: Uint8Array): number {
+  #arrived(bytes: number): number {
     const shared = this.#shared
-    shared.counters.bytesReceived += chunk.length
-    shared.readMemory.took(chunk.length)
+    shared.counters.bytesReceived += bytes
     const now = shared.nowMs()
-    this.rate?.spendBytes(chunk.length, now)
+    this.rate?.spendBytes(bytes, now)
     return now
   }
 

@@ -7,7 +7,8 @@
  * two symbols, found by looking at what `onread` leaves in a socket, and in the handle. Where a Node has none of that, sockets
  * read as usual.
  *
- * What was read is lent: the next read of any socket overwrites it.
+ * What was read is lent: the next read of any socket overwrites it. After a read its owner may name another buffer for the next
+ * ones of that socket, as `onread` may, too.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
@@ -23,9 +24,12 @@ interface Handle {
 interface Places {
   readonly buffer: symbol
   readonly callback: symbol
+  readonly following: symbol
 }
 
 let shared: Buffer | undefined
+/** Where the next read of the socket goes whose read was taken last. */
+let following: Uint8Array = new Uint8Array(1)
 const places = findPlaces()
 
 function findPlaces(): Places | undefined {
@@ -34,21 +38,36 @@ function findPlaces(): Places | undefined {
   const keys = Object.getOwnPropertySymbols(probe)
   const buffer = keys.find((key) => Reflect.get(probe, key) === onread.buffer)
   const callback = keys.find((key) => Reflect.get(probe, key) === onread.callback)
-  return buffer === undefined || callback === undefined ? undefined : { buffer, callback }
+  const changing = new Socket({ onread: { buffer: followingBuffer, callback: onread.callback } })
+  const next = keys.find((key) => Reflect.get(changing, key) === followingBuffer)
+  if (buffer === undefined || callback === undefined || next === undefined) return undefined
+  return { buffer, callback, following: next }
+}
+
+/** Asked after each read. */
+function followingBuffer(): Uint8Array {
+  return following
+}
+
+/** The buffer that all share. */
+export function sharedBuffer(): Uint8Array {
+  shared ??= Buffer.allocUnsafeSlow(READ_BYTES)
+  return shared
 }
 
 /**
- * From now on `take` gets what the socket reads, lent, and its 'data' event says nothing. False, and nothing was done: this
- * Node offers no way, or the socket holds what it has read before.
+ * From now on `take` gets what the socket reads, lent, as the first `bytes` of a buffer, and the 'data' event says nothing. It
+ * answers where the next read goes. False, and nothing was done: this Node offers no way, or the socket holds what it has
+ * read before.
  */
-export function shareReads(socket: Socket, take: (chunk: Uint8Array) => void): boolean {
+export function shareReads(socket: Socket, take: (buffer: Uint8Array, bytes: number) => Uint8Array): boolean {
   const handle: Handle | null | undefined = Reflect.get(socket, '_handle')
   if (places === undefined || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false
-  shared ??= Buffer.allocUnsafeSlow(READ_BYTES)
-  const buffer = shared
+  const buffer = sharedBuffer()
   Reflect.set(socket, places.buffer, buffer)
-  Reflect.set(socket, places.callback, (bytes: number) => {
-    take(buffer.subarray(0, bytes))
+  Reflect.set(socket, places.following, followingBuffer)
+  Reflect.set(socket, places.callback, (bytes: number, from: Uint8Array) => {
+    following = take(from, bytes)
     return true
   })
   handle.useUserBuffer(buffer)

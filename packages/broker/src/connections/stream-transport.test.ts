@@ -243,6 +243,7 @@ describe('StreamTransport over TCP', () => {
     sink.lent = (chunk) => {
       seen.push(chunk)
       sink.data(new Uint8Array(chunk))
+      return 0
     }
     client.write('mine')
     await sink.bytes(4)

@@ -7,15 +7,18 @@
  * so it cannot tell that the chunks are free. A plain socket gets an empty write with a callback behind what is pending
  * (rare: its peer is slow); TLS finishes no write at once, so there each flush carries the callback.
  *
- * A plain socket reads into memory that all share (`shared-reads.ts`). Stopping such reads at once would hide from a paused
- * connection that its peer is gone, so what comes is copied and waits, as in a stream, up to the stream's own maximum.
+ * A plain socket reads into memory that all share (`shared-reads.ts`), and while large packets come into its own
+ * (`slab-reads.ts`). Stopping such reads at once would hide from a paused connection that its peer is gone, so what comes is
+ * copied and waits, as in a stream, up to the stream's own maximum.
  *
  * Absent: timers for living connections, per-write closures, any knowledge of MQTT.
  */
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import { shareReads } from './shared-reads.ts'
+import { SLAB_BYTES, takeSlab } from '../delivery/slab.ts'
+import { sharedBuffer, shareReads } from './shared-reads.ts'
+import { LARGE_BYTES_MIN, SlabReads } from './slab-reads.ts'
 import type { Transport, TransportInfo, TransportSink } from './transport.ts'
 
 /** How long a peer that closed its half, or was asked to, may take to read the rest. */
@@ -57,6 +60,8 @@ export class StreamTransport implements Transport {
   #paused = false
   /** What shared reads brought and the sink has not been given. */
   #early: Early | undefined
+  /** While large packets come. */
+  #slabReads: SlabReads | undefined
 
   constructor(stream: Duplex, info: TransportInfo) {
     this.#stream = stream
@@ -167,20 +172,51 @@ export class StreamTransport implements Transport {
   }
 
   #share(): boolean {
-    this.#shared = this.#kind === 'socket' && shareReads(this.#stream as Socket, (chunk) => this.#lent(chunk))
+    this.#shared =
+      this.#kind === 'socket' && shareReads(this.#stream as Socket, (buffer, bytes) => this.#took(buffer, bytes))
     return this.#shared
   }
 
-  #lent(chunk: Uint8Array): void {
-    if (this.#ending) return
-    if (!this.#paused && this.#early === undefined) {
-      this.#sink?.lent(chunk)
-      return
+  /** A read is in `buffer`. Returns where the next one goes. */
+  #took(buffer: Uint8Array, bytes: number): Uint8Array {
+    if (this.#slabReads !== undefined) return this.#tookIntoSlab(this.#slabReads, bytes, bytes === buffer.length)
+    const chunk = buffer.subarray(0, bytes)
+    const slab = bytes >= LARGE_BYTES_MIN ? takeSlab() : undefined
+    const left = this.#lent(chunk, slab === undefined ? 0 : SLAB_BYTES)
+    const begun = chunk.subarray(bytes - left)
+    if (slab === undefined) return buffer
+    if (left >= LARGE_BYTES_MIN) {
+      this.#slabReads = new SlabReads(slab, begun)
+      return this.#slabReads.room
     }
+    slab.letGo()
+    if (left > 0) this.#lent(begun, 0)
+    return buffer
+  }
+
+  #tookIntoSlab(reads: SlabReads, bytes: number, wasFull: boolean): Uint8Array {
+    reads.arrived(bytes)
+    const left = this.#lent(reads.begun, SLAB_BYTES)
+    if (!this.#closed && reads.taken({ left, wasFull })) return reads.room
+    if (left > 0) this.#lent(reads.begun, 0)
+    this.#endSlabReads()
+    return sharedBuffer()
+  }
+
+  #endSlabReads(): void {
+    this.#slabReads?.end()
+    this.#slabReads = undefined
+  }
+
+  /** Gives the sink what was read, or keeps a copy for later. Returns how many bytes it wants again. */
+  #lent(chunk: Uint8Array, carriedBytesMax: number): number {
+    if (this.#ending) return 0
+    if (!this.#paused && this.#early === undefined) return this.#sink?.lent(chunk, carriedBytesMax) ?? 0
     this.#early ??= { chunks: [], bytes: 0, ended: false }
     this.#early.chunks.push(new Uint8Array(chunk))
     this.#early.bytes += chunk.length
     if (this.#early.bytes >= earlyBytesMax) this.#stream.pause()
+    return 0
   }
 
   /** Gives the sink what was read while it paused, until it pauses again. */
@@ -215,6 +251,7 @@ export class StreamTransport implements Transport {
     this.#closed = true
     this.#ending = true
     clearTimeout(this.#graceTimer)
+    this.#endSlabReads()
     this.#sink?.closed(this.#error)
   }
 }

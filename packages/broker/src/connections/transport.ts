@@ -26,8 +26,12 @@ export interface TransportInfo {
 export interface TransportSink {
   /** Bytes arrived. The chunk is the sink's for good: nobody writes into it again. */
   data(chunk: Uint8Array): void
-  /** Bytes arrived in memory that is written into again as soon as this returns. */
-  lent(chunk: Uint8Array): void
+  /**
+   * Bytes arrived in memory that is written into again as soon as this returns, except where it is part of a slab that somebody
+   * holds. Returns how many bytes at its end are to be given again, in front of what comes behind them: those of a packet that is
+   * not whole and has at most `carriedBytesMax`.
+   */
+  lent(chunk: Uint8Array, carriedBytesMax: number): number
   /** All that was written has been handed to the system. */
   drain(): void
   closed(error: Error | undefined): void

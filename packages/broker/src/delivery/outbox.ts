@@ -432,7 +432,7 @@ export class Outbox {
 
   /** Bytes of a form, by reference where they last and are worth it. */
   #add(form: Form, bytes: Uint8Array): void {
-    if (form.lent) this.output.copy(bytes)
+    if (form.lent) this.output.borrow(bytes)
     else this.output.append(bytes)
   }
 

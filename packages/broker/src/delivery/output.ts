@@ -10,6 +10,7 @@
  */
 import { Buffer } from 'node:buffer'
 import type { Backlog, Holder } from './backlog.ts'
+import { type Slab, slabOf } from './slab.ts'
 
 /** The part of a transport that output needs. */
 export interface OutputTransport {
@@ -30,6 +31,8 @@ const SMALL_CHUNK = 4096
 const LARGE_CHUNK = 65536
 /** Up to this size bytes are copied into the chunk instead of being listed. */
 export const COPY_BYTES_MAX = 512
+/** From this size on lent bytes are referred to where that holds their slab: a slow client may hold so many slabs for its bytes. */
+export const BORROW_BYTES_MIN = 16_384
 /** Unflushed bytes above which the turn's end is not awaited. */
 const EARLY_FLUSH_BYTES = 262144
 /** Written and not taken by the system: above this the connection is congested. */
@@ -74,6 +77,10 @@ export class Output {
   #full: Buffer[] | undefined
   /** Chunks of which parts are with the transport. */
   #lent: Buffer[] | undefined
+  /** Slabs of which parts are in the list. */
+  #borrowed: Slab[] = NO_SLABS
+  /** Slabs of which parts are with the transport. */
+  #held: Slab[] = NO_SLABS
   #closed = false
 
   /** `holder`: the connection. */
@@ -149,6 +156,20 @@ export class Output {
     }
   }
 
+  /** Adds lent bytes: many by reference where they lie in a slab, others by copy. */
+  borrow(bytes: Uint8Array): void {
+    const slab = bytes.length < BORROW_BYTES_MIN || this.#closed ? undefined : slabOf(bytes)
+    if (slab === undefined) {
+      this.copy(bytes)
+      return
+    }
+    this.refer(bytes)
+    if (this.#borrowed.at(-1) === slab) return
+    if (this.#borrowed === NO_SLABS) this.#borrowed = []
+    this.#borrowed.push(slab)
+    slab.lend(this)
+  }
+
   /** Adds bytes by reference. */
   refer(bytes: Uint8Array): void {
     this.#cut()
@@ -173,6 +194,10 @@ export class Output {
       for (const chunk of this.#full) this.#lend(chunk)
       this.#full = undefined
     }
+    if (this.#borrowed !== NO_SLABS) {
+      this.#held = this.#held === NO_SLABS ? this.#borrowed : this.#held.concat(this.#borrowed)
+      this.#borrowed = NO_SLABS
+    }
     const { pending } = this.#transport
     if (pending !== this.#backed) this.#back(pending)
     if (pending === 0) {
@@ -195,6 +220,10 @@ export class Output {
       for (const chunk of this.#lent) returnChunk(chunk)
       this.#lent = undefined
     }
+    if (this.#held !== NO_SLABS) {
+      for (const slab of this.#held) slab.letGo()
+      this.#held = NO_SLABS
+    }
     if (this.chunk !== undefined && this.unflushed === 0) {
       returnChunk(this.chunk)
       this.chunk = undefined
@@ -208,6 +237,10 @@ export class Output {
     this.#list = EMPTY_LIST
     this.#lent = undefined
     this.#full = undefined
+    for (const slab of this.#held) slab.lose()
+    for (const slab of this.#borrowed) slab.letGo()
+    this.#held = NO_SLABS
+    this.#borrowed = NO_SLABS
     this.chunk = undefined
     this.unflushed = 0
   }
@@ -250,3 +283,5 @@ export class Output {
 }
 
 const EMPTY_LIST: Uint8Array[] = []
+/** None; never written to. */
+const NO_SLABS: Slab[] = []

@@ -25,8 +25,9 @@ export class RecordingSink implements TransportSink {
   onData: () => void = () => {}
   #waiting: { readonly done: () => boolean; readonly resolve: () => void }[] = []
 
-  lent(chunk: Uint8Array): void {
+  lent(chunk: Uint8Array, _carriedBytesMax: number): number {
     this.data(new Uint8Array(chunk))
+    return 0
   }
 
   data(chunk: Uint8Array): void {

@@ -60,9 +60,15 @@ export class PublishRun {
   /** A copy of it, made when first asked for. */
   #owned: Uint8Array | undefined = undefined
 
+  /** Largest packet that, if it is not whole at the end of the lent read, is given again. 0: none. */
+  carriedBytesMax = 0
+  /** Bytes of the lent read that are to be given again. */
+  carriedBytes = 0
+
   /** Parsing of a read in lent memory begins. */
-  lend(chunk: Uint8Array): void {
+  lend(chunk: Uint8Array, carriedBytesMax = 0): void {
     this.#lent = chunk
+    this.carriedBytesMax = carriedBytesMax
   }
 
   /** The lent memory is used again. */

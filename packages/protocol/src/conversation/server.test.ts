@@ -589,6 +589,18 @@ describe('large packets', () => {
     assert.deepEqual(talk.payloads, [payload])
   })
 
+  test('a large PUBLISH that is given again when it is whole is in one piece, and still lent', () => {
+    const payload = Uint8Array.from({ length: 100_000 }, (_, i) => i)
+    const talk = connected(4)
+    const bytes = talk.encode(publish('big', { payload }))
+    talk.onPublish = (run) => assert.equal(run.lent, true)
+    assert.equal(talk.conversation.receiveLent(bytes.slice(0, 60_000), 0, 100_100), 60_000)
+    assert.equal(talk.conversation.receiveLent(bytes, 0, 100_100), 0)
+    assert.deepEqual(talk.payloads, [payload])
+    assert.equal(talk.runs[0]?.pieces, 0)
+    assert.equal(talk.conversation.receiveLent(bytes.slice(0, 60_000), 0, 100_000), 0, 'larger than what is carried')
+  })
+
   test('a large PUBLISH whose header is cut is joined and has the same content', () => {
     for (const cut of [1, 2, 3, 4, 5, 6, 8, 10, 12]) {
       const talk = connected(5)
@@ -1061,6 +1073,31 @@ describe('properties of any stream', () => {
       }),
       200,
     )
+  })
+
+  test('the same bytes have the same effects where a packet that is not whole is given again', () => {
+    for (const carriedBytesMax of [10, 1 << 20]) {
+      const rests = new WeakMap<Talk, Uint8Array>()
+      const carried = (talk: Talk, piece: Uint8Array): void => {
+        const memory = joinBytes([rests.get(talk) ?? new Uint8Array(0), piece])
+        const left = talk.conversation.receiveLent(memory, 0, carriedBytesMax)
+        rests.set(talk, memory.slice(memory.length - left))
+        memory.fill(0xdb)
+      }
+      const held = (talk: Talk, piece: Uint8Array): void => {
+        talk.onPublish = () => talk.conversation.hold()
+        carried(talk, piece)
+        while (talk.conversation.holding) talk.conversation.release()
+      }
+      hold(
+        fc.property(stream, ({ version, packets, repeat, cuts }) => {
+          const bytes = script(version, packets, repeat)
+          assert.deepEqual(effectsOf(bytes, cuts, carried), effectsOf(bytes, []))
+          assert.deepEqual(effectsOf(bytes, cuts, held), effectsOf(bytes, []))
+        }),
+        200,
+      )
+    }
   })
 
   test('the same bytes have the same effects byte by byte', () => {

@@ -141,14 +141,22 @@ export class ServerConversation {
     else this.#take(chunk)
   }
 
-  /** Bytes arrived in memory that is used again when this returns: what must last is copied. */
-  receiveLent(chunk: Uint8Array, nowMs: number): void {
+  /**
+   * Bytes arrived in memory that is used again when this returns: what must last is copied. Not copied is a packet at the end that
+   * is not whole and has at most `carriedBytesMax` bytes: returns how many of them there are. The owner gives them again, in
+   * front of what comes behind them.
+   */
+  receiveLent(chunk: Uint8Array, nowMs: number, carriedBytesMax = 0): number {
     if (this.#waits(nowMs)) {
       this.#postpone(new Uint8Array(chunk))
-      return
+      return 0
     }
-    this.#run.lend(chunk)
+    const run = this.#run
+    run.lend(chunk, carriedBytesMax)
     this.#take(chunk)
+    const { carriedBytes } = run
+    run.carriedBytes = 0
+    return this.#state === 'closed' ? 0 : carriedBytes
   }
 
   /** Whether what arrives now waits, or is for nobody any more. */
@@ -445,6 +453,11 @@ export class ServerConversation {
   }
 
   #keep(chunk: Uint8Array, from: number, total: number): void {
+    const run = this.#run
+    if (run.carriedBytesMax > 0 && run.lends(chunk) && total <= run.carriedBytesMax) {
+      run.carriedBytes = chunk.length - from
+      return
+    }
     this.#parts = [this.#lasting(chunk, from, chunk.length)]
     this.#partsHave = chunk.length - from
     this.#partsTotal = total
