@@ -2,6 +2,7 @@
  * A whole cluster in one process and in virtual time, as a scenario describes it: engines with their hosts, liars, links, disks,
  * clocks, and those who watch. It puts the parts together and does to nodes what befalls them; `run.ts` says what happens when.
  */
+import type { KnownBlocks } from '../../../packages/consensus/src/bytes/block-codec.ts'
 import { Domain } from '../../../packages/consensus/src/bytes/domain.ts'
 import { makeEpoch } from '../../../packages/consensus/src/bytes/epoch-record.ts'
 import { type Block, MessageKind } from '../../../packages/consensus/src/model/block.ts'
@@ -18,6 +19,7 @@ import { type Delays, delaysOf } from './world/delays.ts'
 import { Disk } from './world/disk.ts'
 import { type Draws, drawsFrom } from './world/draws.ts'
 import { fastKeyring, type Keyring } from './world/fast-cryptography.ts'
+import { knownBlocks } from './world/known-blocks.ts'
 import { Network } from './world/network.ts'
 import { type EngineSource, type NodeObserver, SimulatedNode } from './world/node.ts'
 import { messageOf } from './world/traffic.ts'
@@ -32,6 +34,8 @@ export interface ClusterOptions {
   readonly scenario: Scenario
   readonly engines: EngineSource
   readonly keyring?: Keyring
+  /** Blocks that engines share cannot be changed. */
+  readonly frozenBlocks?: boolean
   /** What a link carries, bytes per µs; without it any amount. */
   readonly bytesPerUs?: number
   readonly trace?: ((line: string) => void) | undefined
@@ -54,6 +58,7 @@ export class Cluster {
   readonly #o: ClusterOptions
   readonly #keyring: Keyring
   readonly #reader: BlockReader
+  readonly #knownBlocks: KnownBlocks
   readonly #participants: readonly Participant[]
   readonly #liars: (LyingBuilder | LyingWire)[] = []
   readonly #messageCounts: number[]
@@ -70,6 +75,7 @@ export class Cluster {
     this.genesis = this.#makeGenesis()
     this.domain = new Domain(this.genesis.hash, this.#keyring.cryptography(0))
     this.#reader = new BlockReader(this.genesis, this.domain, this.#keyring)
+    this.#knownBlocks = knownBlocks({ frozen: options.frozenBlocks ?? false })
     const { delays: shape, baseUs, farTimes } = scenario
     this.delays = delaysOf({ n, shape, baseUs, farTimes, draws: this.draws.stream('delays') })
     this.network = new Network({
@@ -216,6 +222,7 @@ export class Cluster {
         driftPpm: scenario.clockDriftsPpm[index] as number,
       }),
       observer,
+      knownBlocks: this.#knownBlocks,
       verifyUs: scenario.verifyUs[index] as number,
       frameUs: scenario.frameUs[index] as number,
       send: send ?? ((to, frame) => this.network.send(index, to, frame)),

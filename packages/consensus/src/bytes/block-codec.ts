@@ -41,6 +41,15 @@ export interface BlockContent {
 /** Either a block, or why the bytes are none. */
 export type Decoded<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string }
 
+/**
+ * Blocks that were well-formed before, by their bytes, for several engines in one process: each block is decoded once in place of once
+ * per engine. What is found must have been added with equal bytes by an engine of the same network.
+ */
+export interface KnownBlocks {
+  readonly find: (bytes: Uint8Array) => Block | undefined
+  readonly add: (bytes: Uint8Array, block: Block) => void
+}
+
 /** How many bytes a block with these contents takes, to know when it is full. */
 export function blockSize(content: {
   parents: number
@@ -103,9 +112,18 @@ function isBehind(first: Uint8Array, second: Uint8Array): boolean {
 
 /**
  * Reads a block and checks V1, V2 and V4 to V8. The signature remains: over `signedBlockBytes(block.digest)`, by the key of
- * `block.author`. The block's fields are views of `bytes`.
+ * `block.author`. The block's fields are views of `bytes`, or of equal bytes that `known` had before.
  */
-export function decodeBlock(bytes: Uint8Array, epoch: Epoch, domain: Domain): Decoded<Block> {
+export function decodeBlock(bytes: Uint8Array, epoch: Epoch, domain: Domain, known?: KnownBlocks): Decoded<Block> {
+  if (known === undefined) return decodeNew(bytes, epoch, domain)
+  const before = known.find(bytes)
+  if (before !== undefined && before.epoch === epoch.number) return { ok: true, value: before }
+  const decoded = decodeNew(bytes, epoch, domain)
+  if (decoded.ok) known.add(bytes, decoded.value)
+  return decoded
+}
+
+function decodeNew(bytes: Uint8Array, epoch: Epoch, domain: Domain): Decoded<Block> {
   if (bytes.length > epoch.constants.blockBytesMax) return refuse('block is too large')
   const reader = new Reader(bytes)
   const header = readHeader(reader, epoch)

@@ -54,12 +54,14 @@ export class Domain {
   }
 }
 
+const signedBlockPrefix = Uint8Array.from('concordmq/sig/block/1\0', (letter) => letter.charCodeAt(0))
+
 /** The bytes under a block's signature. */
 export function signedBlockBytes(digest: Uint8Array): Uint8Array {
-  const writer = new Writer(64)
-  begin(writer, 'concordmq/sig/block/1')
-  writer.raw(digest)
-  return writer.take()
+  const bytes = new Uint8Array(signedBlockPrefix.length + digest.length)
+  bytes.set(signedBlockPrefix)
+  bytes.set(digest, signedBlockPrefix.length)
+  return bytes
 }
 
 /** The bytes under the signature of anything else. */

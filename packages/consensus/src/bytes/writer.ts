@@ -6,13 +6,33 @@ const SIZE_MIN = 256
 const TWO_32 = 0x1_0000_0000
 const NOTHING = new Uint8Array(0)
 
+/**
+ * Small arrays are cut from slabs: one with memory of its own costs more to make than to fill. What is kept for long keeps its slab,
+ * which is small for that reason.
+ */
+const SLAB_BYTES = 8192
+const CUT_BYTES_MAX = 1024
+let slab = new Uint8Array(SLAB_BYTES)
+let cutBytes = 0
+
+function newBytes(size: number): Uint8Array {
+  if (size > CUT_BYTES_MAX) return new Uint8Array(size)
+  if (size > SLAB_BYTES - cutBytes) {
+    slab = new Uint8Array(SLAB_BYTES)
+    cutBytes = 0
+  }
+  const start = cutBytes
+  cutBytes += size
+  return new Uint8Array(slab.buffer, start, size)
+}
+
 export class Writer {
   /** How many bytes are written. */
   length = 0
   #bytes: Uint8Array
 
   constructor(sizeMin = SIZE_MIN) {
-    this.#bytes = new Uint8Array(sizeMin)
+    this.#bytes = newBytes(sizeMin)
   }
 
   u8(value: number): void {
@@ -81,14 +101,15 @@ export class Writer {
     bytes[at + 3] = value
   }
 
-  /**
-   * What is written, the caller's from now on; the writer begins anew. Without a copy where the size was known from the start:
-   * an array of more than a few bytes costs more to make than to fill.
-   */
+  /** What is written, the caller's from now on; the writer begins anew. Without a copy where the size was known from the start. */
   take(): Uint8Array {
-    const taken = this.length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.length)
+    const bytes = this.#bytes
+    const { length } = this
     this.#bytes = NOTHING
     this.length = 0
+    if (length === bytes.length) return bytes
+    const taken = newBytes(length)
+    taken.set(bytes.subarray(0, length))
     return taken
   }
 

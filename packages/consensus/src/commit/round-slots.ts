@@ -26,17 +26,25 @@ export class RoundSlots {
 
   constructor(round: number, active: number, n: number, domain: Domain) {
     this.round = round
-    const ranked = Array.from({ length: n }, (_, author) => ({ author, hash: domain.slotHash(round, author) }))
-    this.#permutation = ranked.sort((a, b) => compareBytes(a.hash, b.hash)).map(({ author }) => author)
+    this.#permutation = slotOrder(round, n, domain)
     this.reset(active)
   }
 
   /** Forgets all decisions: another schedule holds. */
   reset(active: number): void {
-    this.authors = this.#permutation.filter((author) => (active & (1 << author)) !== 0)
-    this.decisions = this.authors.map(() => Decision.undecided)
-    this.committed = this.authors.map(() => undefined)
-    this.undecided = this.authors.length
+    const authors: number[] = []
+    const decisions: Decision[] = []
+    const committed: undefined[] = []
+    for (const author of this.#permutation) {
+      if ((active & (1 << author)) === 0) continue
+      authors.push(author)
+      decisions.push(Decision.undecided)
+      committed.push(undefined)
+    }
+    this.authors = authors
+    this.decisions = decisions
+    this.committed = committed
+    this.undecided = authors.length
     this.anchor = undefined
     this.dirty = true
   }
@@ -49,9 +57,25 @@ export class RoundSlots {
 
   /** The first slot that is not skipped: its decision, and its block if it is committed. All skipped: `skip`. */
   firstKept(): { readonly decision: Decision; readonly block: Vertex | undefined } {
-    const slot = this.decisions.findIndex((decision) => decision !== Decision.skip)
-    return slot < 0 ? ALL_SKIPPED : { decision: this.decisions[slot] as Decision, block: this.committed[slot] }
+    let slot = 0
+    while (slot < this.decisions.length && this.decisions[slot] === Decision.skip) slot++
+    if (slot === this.decisions.length) return ALL_SKIPPED
+    return { decision: this.decisions[slot] as Decision, block: this.committed[slot] }
   }
+}
+
+/** All authors, sorted by the hashes of their slots: put in one by one, since they are few. */
+function slotOrder(round: number, n: number, domain: Domain): readonly number[] {
+  const authors: number[] = []
+  const hashes: Uint8Array[] = []
+  for (let author = 0; author < n; author++) {
+    const hash = domain.slotHash(round, author)
+    let place = author
+    while (place > 0 && compareBytes(hash, hashes[place - 1] as Uint8Array) < 0) place--
+    authors.splice(place, 0, author)
+    hashes.splice(place, 0, hash)
+  }
+  return authors
 }
 
 const ALL_SKIPPED = { decision: Decision.skip, block: undefined } as const

@@ -1,4 +1,5 @@
 /** What the parts of the engine have in common: those that outlive epochs, and those within one. */
+import type { KnownBlocks } from '../bytes/block-codec.ts'
 import type { Domain } from '../bytes/domain.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 import type { Epoch } from '../model/epoch.ts'
@@ -27,6 +28,7 @@ export interface EpochContext {
   readonly submissions: Submissions
   readonly tunables: Tunables
   readonly cryptography: Cryptography
+  readonly knownBlocks?: KnownBlocks | undefined
   /** Keys of all who are, or were, nodes of the network up to this epoch. */
   readonly everNodes: readonly Uint8Array[]
 }

@@ -292,7 +292,7 @@ export class Epochs {
   }
 
   #contextOf(epoch: Epoch): EpochContext {
-    const { publicKey, cryptography, genesis } = this.#node.options
+    const { publicKey, cryptography, genesis, knownBlocks } = this.#node.options
     const self = epoch.nodes.findIndex((node) => sameBytes(node.publicKey, publicKey))
     return {
       epoch,
@@ -306,6 +306,7 @@ export class Epochs {
       submissions: this.#node.submissions,
       tunables: this.#node.tunables,
       cryptography,
+      knownBlocks,
       everNodes: [
         ...genesis.nodes.map((node) => node.publicKey),
         ...keysOfLinks(this.#node.journal.links, epoch.number),

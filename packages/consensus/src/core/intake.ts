@@ -45,9 +45,9 @@ export class Intake {
    * round of a block that is new, else 0.
    */
   receive(bytes: Uint8Array, from: number, arrivalUs: number): number {
-    const { epoch, domain, outbox, peers, clock } = this.#context
+    const { epoch, domain, outbox, peers, clock, knownBlocks } = this.#context
     if (epochOf(bytes) !== epoch.number) return 0
-    const decoded = decodeBlock(bytes, epoch, domain)
+    const decoded = decodeBlock(bytes, epoch, domain, knownBlocks)
     if (!decoded.ok) {
       peers.misbehaved(from, decoded.problem, clock.nowUs)
       return 0

@@ -1,4 +1,5 @@
 /** What a node is told when it starts. */
+import type { KnownBlocks } from '../bytes/block-codec.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 import type { Epoch } from '../model/epoch.ts'
 import type { Tunables } from './tunables.ts'
@@ -24,4 +25,6 @@ export interface EngineOptions {
    */
   readonly amnesia: boolean | 'unlessNew'
   readonly tunables?: Partial<Tunables>
+  /** Where several engines of one process look for blocks that one of them has read before. */
+  readonly knownBlocks?: KnownBlocks
 }

@@ -103,7 +103,7 @@ function replayRecord(node: NodeParts, epochs: Epochs, { kind, mark, bytes }: Wa
 function replayBlock(node: NodeParts, epochs: Epochs, record: { bytes: Uint8Array; mark: number }): void {
   const { context, agreement } = epochs.run
   const { arrivalUs, block: encoded } = readBlockRecord(record.bytes)
-  const decoded = decodeBlock(encoded, context.epoch, context.domain)
+  const decoded = decodeBlock(encoded, context.epoch, context.domain, context.knownBlocks)
   if (!decoded.ok) return
   const block = decoded.value
   agreement.restore(block, arrivalUs, record.mark)

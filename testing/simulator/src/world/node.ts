@@ -6,6 +6,7 @@
  *
  * A live host does the same with sockets and files (`packages/broker/src/cluster`); nothing here knows of faults but crashes.
  */
+import type { KnownBlocks } from '../../../../packages/consensus/src/bytes/block-codec.ts'
 import type { EngineOptions } from '../../../../packages/consensus/src/core/options.ts'
 import type { Engine } from '../../../../packages/consensus/src/engine.ts'
 import type { MessageKind } from '../../../../packages/consensus/src/model/block.ts'
@@ -53,6 +54,8 @@ export interface NodeOptions {
   readonly disk: Disk
   readonly clock: WallClock
   readonly observer: NodeObserver
+  /** What the engines of the cluster share. */
+  readonly knownBlocks: KnownBlocks
   readonly tunables?: EngineOptions['tunables']
   /** µs until a signature is checked; 0: before the next input. */
   readonly verifyUs: number
@@ -124,7 +127,7 @@ export class SimulatedNode {
   }
 
   start({ amnesia }: { readonly amnesia: boolean | 'unlessNew' }): void {
-    const { genesis, engines, keyring, disk, tunables, index, draws } = this.#o
+    const { genesis, engines, keyring, disk, tunables, index, draws, knownBlocks } = this.#o
     this.#life++
     this.#enter(genesis)
     this.application.restart()
@@ -137,6 +140,7 @@ export class SimulatedNode {
         seed: draws.below(2 ** 31),
         appliedPosition: this.application.position,
         amnesia,
+        knownBlocks,
       },
       disk.all(),
     )
