@@ -234,7 +234,7 @@ const NO_TARGETS: readonly never[] = []
 
 /** One target per subscriber [MQTT-3.3.4-2] [MQTT-3.3.4-4]: overlapping subscriptions make one delivery. */
 export function mergeMatches<S>(found: readonly Match<S>[]): Target<S>[] {
-  if (found.length === 1) return [targetOf(found)]
+  if (found.length === 1) return [targetOfOne(found[0] as Match<S>)]
   const bySubscriber = new Map<S, Match<S>[]>()
   for (const match of found) {
     const others = bySubscriber.get(match.subscriber)
@@ -244,6 +244,15 @@ export function mergeMatches<S>(found: readonly Match<S>[]): Target<S>[] {
   const targets: Target<S>[] = []
   for (const matches of bySubscriber.values()) targets.push(targetOf(matches))
   return targets
+}
+
+/** Most topics have one subscriber. */
+function targetOfOne<S>(match: Match<S>): Target<S> {
+  const { subscriber, qos, retainAsPublished, subscriptionId } = match
+  if (match.noLocal || subscriptionId > 0 || match.timestamps === true || match.positions === true) {
+    return targetOf([match])
+  }
+  return { subscriber, qos, retainAsPublished, subscriptionIds: undefined, own: undefined }
 }
 
 function targetOf<S>(matches: readonly Match<S>[]): Target<S> {

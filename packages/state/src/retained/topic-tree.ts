@@ -8,21 +8,33 @@
  * Only branches that the filter can match are walked. Visits come in no defined order; whoever decides something by the
  * order sorts. A tree is as deep as its deepest topic; the owner bounds that (`topicLevelsMax`).
  */
+
+import type { Leveled } from '../topics/level-table.ts'
 import {
   addLiteralChild,
+  forEachLiteralChild,
   hasLiteralChild,
   type LiteralChildren,
   literalChild,
   removeLiteralChild,
 } from '../topics/literal-children.ts'
 
-class TopicNode<V> implements LiteralChildren<TopicNode<V>> {
+class TopicNode<V> implements LiteralChildren<TopicNode<V>>, Leveled {
+  readonly levelText: string
   level: string | undefined = undefined
   child: TopicNode<V> | undefined = undefined
-  children: Map<string, TopicNode<V>> | undefined = undefined
+  children: LiteralChildren<TopicNode<V>>['children'] = undefined
   /** The whole topic name, when a value lies here. */
   topic: string | undefined = undefined
   value: V | undefined = undefined
+
+  constructor(levelText: string) {
+    this.levelText = levelText
+  }
+
+  isLevel(text: string, start: number, end: number): boolean {
+    return this.levelText.length === end - start && text.startsWith(this.levelText, start)
+  }
 }
 
 export type TopicVisit<V> = (value: V, topic: string) => void
@@ -37,14 +49,14 @@ export type TopicVisit<V> = (value: V, topic: string) => void
 export class TopicTree<V> {
   /** How many topics have a value. */
   size = 0
-  #root = new TopicNode<V>()
+  #root = new TopicNode<V>('')
 
   get(topic: string): V | undefined {
     let node: TopicNode<V> | undefined = this.#root
     let start = 0
     for (;;) {
       const end = topic.indexOf('/', start)
-      node = literalChild(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
+      node = literalChild(node, topic, start, end < 0 ? topic.length : end)
       if (node === undefined) return undefined
       if (end < 0) return node.topic === undefined ? undefined : node.value
       start = end + 1
@@ -57,7 +69,7 @@ export class TopicTree<V> {
     let start = 0
     for (;;) {
       const end = topic.indexOf('/', start)
-      node = makeChild(node, end < 0 ? topic.slice(start) : topic.slice(start, end))
+      node = makeChild(node, topic, start, end < 0 ? topic.length : end)
       if (end < 0) break
       start = end + 1
     }
@@ -74,7 +86,7 @@ export class TopicTree<V> {
     const path: TopicNode<V>[] = [this.#root]
     let node: TopicNode<V> | undefined = this.#root
     for (const level of levels) {
-      node = literalChild(node, level)
+      node = literalChild(node, level, 0, level.length)
       if (node === undefined) return undefined
       path.push(node)
     }
@@ -114,19 +126,19 @@ function matchLevel<V>(node: TopicNode<V>, levels: readonly string[], depth: num
   if (level === '#') {
     // [MQTT-4.7.1-2] # includes the level above it.
     if (depth > 0) return visitAll(node, visit)
-    forEachChild(node, (child, name) => {
-      if (!name.startsWith('$')) visitAll(child, visit)
+    forEachLiteralChild(node, (child) => {
+      if (!child.levelText.startsWith('$')) visitAll(child, visit)
     })
     return
   }
   if (level === '+') {
     // [MQTT-4.7.2-1] A filter that begins with a wildcard does not match a topic that begins with $.
-    forEachChild(node, (child, name) => {
-      if (depth > 0 || !name.startsWith('$')) matchBelow(child, levels, depth, visit)
+    forEachLiteralChild(node, (child) => {
+      if (depth > 0 || !child.levelText.startsWith('$')) matchBelow(child, levels, depth, visit)
     })
     return
   }
-  const child = literalChild(node, level)
+  const child = literalChild(node, level, 0, level.length)
   if (child !== undefined) matchBelow(child, levels, depth, visit)
 }
 
@@ -137,19 +149,14 @@ function matchBelow<V>(node: TopicNode<V>, levels: readonly string[], depth: num
 
 function visitAll<V>(node: TopicNode<V>, visit: TopicVisit<V>): void {
   if (node.topic !== undefined) visit(node.value as V, node.topic)
-  if (node.children !== undefined) for (const child of node.children.values()) visitAll(child, visit)
-  else if (node.child !== undefined) visitAll(node.child, visit)
+  forEachLiteralChild(node, (child) => visitAll(child, visit))
 }
 
-function forEachChild<V>(node: TopicNode<V>, visit: (child: TopicNode<V>, level: string) => void): void {
-  if (node.children !== undefined) for (const [level, child] of node.children) visit(child, level)
-  else if (node.child !== undefined) visit(node.child, node.level as string)
-}
-
-function makeChild<V>(node: TopicNode<V>, level: string): TopicNode<V> {
-  const found = literalChild(node, level)
+function makeChild<V>(node: TopicNode<V>, topic: string, start: number, end: number): TopicNode<V> {
+  const found = literalChild(node, topic, start, end)
   if (found !== undefined) return found
-  const child = new TopicNode<V>()
+  const level = topic.slice(start, end)
+  const child = new TopicNode<V>(level)
   addLiteralChild(node, level, child)
   return child
 }

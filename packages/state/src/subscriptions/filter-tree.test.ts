@@ -75,3 +75,31 @@ test('FilterTree finds nothing where filters were taken away', () => {
   assert.equal(tree.size, 0)
   assert.deepEqual(found(tree, 'base/1/x/v'), [])
 })
+
+test('FilterTree finds the same below a node with many children', () => {
+  const wide = fc.tuple(fc.nat(199), fc.constantFrom('', '/a', '/b', '/a/c', '/+', '/#', '/+/c'))
+  const all: [number, string][] = []
+  for (let n = 0; n < 200; n++) all.push([n, '/a'])
+  fc.assert(
+    fc.property(fc.array(wide, { maxLength: 400, size: 'max' }), (steps) => {
+      const tree = new FilterTree<number>()
+      const model = new Set<string>()
+      for (const [n, tail] of [...all, ...steps]) {
+        const filter = `base/${n}${tail}`
+        if (model.delete(filter)) assert.equal(tree.delete(filter, 'k'), 1)
+        else {
+          assert.equal(tree.set(filter, 'k', 1), undefined)
+          model.add(filter)
+        }
+      }
+      for (let n = 0; n < 200; n++) {
+        for (const tail of ['', '/a', '/b', '/a/c']) {
+          const topic = `base/${n}${tail}`
+          const expected = [...model].filter((filter) => filterMatches(filter, topic)).map((filter) => `${filter} k 1`)
+          assert.deepEqual(found(tree, topic), expected.sort())
+        }
+      }
+    }),
+    { numRuns: 15 },
+  )
+})

@@ -6,15 +6,18 @@
  *                                    │     └ # ■                  what is left of it is compared as text
  *                                    └─ "b" ■ +/c                 # and + have their own places, never a map entry
  *
- * Most nodes have one child and one value, so the first of each stands in plain fields and only the second makes a `Map`.
+ * Most nodes have one child and one value, so the first of each stands in plain fields.
  * Among many filters a match costs what the memory it touches costs: `base/<n>/+/v` is two nodes and one comparison, however
  * many levels follow <n>. A filter taken away does not fold up again what it had spread.
  *
  * `match` visits in no defined order: whoever decides something by the order sorts what was visited. A tree is as deep as
  * its deepest filter; the owner bounds that (`topicLevelsMax`). Filters are taken as they are: validity is checked before.
  */
+
+import type { Leveled } from '../topics/level-table.ts'
 import {
   addLiteralChild,
+  forEachLiteralChild,
   hasLiteralChild,
   type LiteralChildren,
   literalChild,
@@ -29,19 +32,28 @@ const HASH = 0x23
 /** What lies below a level: a node, or the values of the only filter there. */
 type Below<V> = FilterNode<V> | FilterValues<V>
 
-class FilterNode<V> implements LiteralChildren<Below<V>> {
+class FilterNode<V> implements LiteralChildren<Below<V>>, Leveled {
+  readonly levelText: string
   level: string | undefined = undefined
   child: Below<V> | undefined = undefined
-  children: Map<string, Below<V>> | undefined = undefined
+  children: LiteralChildren<Below<V>>['children'] = undefined
   plus: Below<V> | undefined = undefined
   /** Values of the filter that ends here with `#`. */
   rest: FilterValues<V> | undefined = undefined
   /** Values of the filter that ends here. */
   values: FilterValues<V> | undefined = undefined
+
+  constructor(levelText: string) {
+    this.levelText = levelText
+  }
+
+  isLevel(text: string, start: number, end: number): boolean {
+    return this.levelText.length === end - start && text.startsWith(this.levelText, start)
+  }
 }
 
 /** The values of one filter by key: one in plain fields, more in a map. */
-class FilterValues<V> {
+class FilterValues<V> implements Leveled {
   readonly filter: string
   /** Where the levels begin that no node stands for; -1: there are none. */
   tail: number
@@ -54,6 +66,24 @@ class FilterValues<V> {
     this.tail = tail
     this.key = key
     this.value = value
+  }
+
+  /** The level that it hangs from: the one before the tail. */
+  get levelText(): string {
+    const end = this.#levelEnd
+    return this.filter.slice(this.filter.lastIndexOf('/', end - 1) + 1, end)
+  }
+
+  get #levelEnd(): number {
+    return this.tail < 0 ? this.filter.length : this.tail - 1
+  }
+
+  isLevel(text: string, start: number, end: number): boolean {
+    const { filter } = this
+    let at = this.#levelEnd - (end - start)
+    if (at !== 0 && (at < 0 || filter.charCodeAt(at - 1) !== SLASH)) return false
+    for (let i = start; i < end; i++) if (filter.charCodeAt(at++) !== text.charCodeAt(i)) return false
+    return true
   }
 }
 
@@ -71,7 +101,7 @@ export class FilterTree<V> {
   size = 0
   /** Told after each `set` and each `delete` that found something; for caches of what matches. */
   onChange: ((filter: string) => void) | undefined = undefined
-  #root = new FilterNode<V>()
+  #root = new FilterNode<V>('')
 
   /** Puts a value under a filter; returns the one that was there. */
   set(filter: string, key: string, value: V): V | undefined {
@@ -93,7 +123,7 @@ export class FilterTree<V> {
         return undefined
       }
       const tail = end < 0 ? -1 : end + 1
-      const child = childOf(node, level)
+      const child = childOf(node, filter, start, end < 0 ? filter.length : end)
       if (child === undefined) {
         addChild(node, level, new FilterValues(filter, tail, key, value))
         return undefined
@@ -134,7 +164,8 @@ export class FilterTree<V> {
     const path: FilterNode<V>[] = [this.#root]
     let below: Below<V> | undefined = this.#root
     for (let depth = 0; depth < levels.length - (rest ? 1 : 0) && below instanceof FilterNode; depth++) {
-      below = childOf(below, levels[depth] as string)
+      const level: string = levels[depth] as string
+      below = childOf(below, level, 0, level.length)
       if (below instanceof FilterNode) path.push(below)
     }
     const last = path[path.length - 1] as FilterNode<V>
@@ -162,7 +193,7 @@ export class FilterTree<V> {
     // [MQTT-4.7.2-1] A filter that begins with a wildcard does not match a topic that begins with $.
     if (topic.charCodeAt(0) === 0x24) {
       const end = topic.indexOf('/')
-      const child = childOf(this.#root, end < 0 ? topic : topic.slice(0, end))
+      const child = literalChild(this.#root, topic, 0, end < 0 ? topic.length : end)
       if (child !== undefined) matchBelow(child, topic, end, visit)
       return
     }
@@ -179,9 +210,8 @@ export class FilterTree<V> {
     let start = 0
     for (;;) {
       const end = filter.indexOf('/', start)
-      const level = end < 0 ? filter.slice(start) : filter.slice(start, end)
-      if (level === '#' && end < 0) return node.rest
-      const child: Below<V> | undefined = childOf(node, level)
+      if (end < 0 && start === filter.length - 1 && filter.charCodeAt(start) === HASH) return node.rest
+      const child: Below<V> | undefined = childOf(node, filter, start, end < 0 ? filter.length : end)
       if (child === undefined) return undefined
       if (child instanceof FilterValues) return child.filter === filter ? child : undefined
       node = child
@@ -194,17 +224,10 @@ export class FilterTree<V> {
 /** The level of `topic` that begins at `start` is matched against the children of `node`. */
 function matchLevel<V>(node: FilterNode<V>, topic: string, start: number, visit: FilterVisit<V>): void {
   if (node.rest !== undefined) visitValues(node.rest, visit)
-  const { level, children, plus } = node
+  const { plus } = node
   const end = topic.indexOf('/', start)
-  if (children !== undefined) {
-    const child = children.get(end < 0 ? topic.slice(start) : topic.slice(start, end))
-    if (child !== undefined) matchBelow(child, topic, end, visit)
-  } else if (level !== undefined) {
-    const length = (end < 0 ? topic.length : end) - start
-    if (level.length === length && topic.startsWith(level, start)) {
-      matchBelow(node.child as Below<V>, topic, end, visit)
-    }
-  }
+  const child = literalChild(node, topic, start, end < 0 ? topic.length : end)
+  if (child !== undefined) matchBelow(child, topic, end, visit)
   if (plus !== undefined) matchBelow(plus, topic, end, visit)
 }
 
@@ -248,8 +271,7 @@ function visitAll<V>(node: Below<V>, visit: FilterVisit<V>): void {
   if (node.values !== undefined) visitValues(node.values, visit)
   if (node.rest !== undefined) visitValues(node.rest, visit)
   if (node.plus !== undefined) visitAll(node.plus, visit)
-  if (node.children !== undefined) for (const child of node.children.values()) visitAll(child, visit)
-  else if (node.child !== undefined) visitAll(node.child, visit)
+  forEachLiteralChild(node, (child) => visitAll(child, visit))
 }
 
 function put<V>(values: FilterValues<V>, key: string, value: V): V | undefined {
@@ -289,7 +311,10 @@ function take<V>(values: FilterValues<V>, key: string): { readonly value: V; rea
 
 /** Makes room for another filter below a level that one filter had for itself. */
 function spread<V>(parent: FilterNode<V>, level: string, values: FilterValues<V>): FilterNode<V> {
-  const node = new FilterNode<V>()
+  const node = new FilterNode<V>(level)
+  // Before the tail changes, which tells the level.
+  if (level === '+') parent.plus = node
+  else replaceLiteralChild(parent, level, node)
   const { filter, tail } = values
   if (tail < 0) node.values = values
   else {
@@ -299,13 +324,12 @@ function spread<V>(parent: FilterNode<V>, level: string, values: FilterValues<V>
     if (next === '#' && end < 0) node.rest = values
     else addChild(node, next, values)
   }
-  if (level === '+') parent.plus = node
-  else replaceLiteralChild(parent, level, node)
   return node
 }
 
-function childOf<V>(node: FilterNode<V>, level: string): Below<V> | undefined {
-  return level === '+' ? node.plus : literalChild(node, level)
+function childOf<V>(node: FilterNode<V>, text: string, start: number, end: number): Below<V> | undefined {
+  if (end - start === 1 && text.charCodeAt(start) === PLUS) return node.plus
+  return literalChild(node, text, start, end)
 }
 
 function addChild<V>(node: FilterNode<V>, level: string, child: Below<V>): void {
