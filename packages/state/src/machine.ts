@@ -20,10 +20,10 @@ import { type Heard, hear } from './nodes/liveness.ts'
 import type { NodeLife } from './nodes/node-life.ts'
 import { noteSealed, takeSealed } from './nodes/sealed.ts'
 import type { RetainedView } from './retained/retained.ts'
-import { takeDelta } from './saving/delta.ts'
+import { passDelta, takeDelta } from './saving/delta.ts'
 import type { Recovery } from './saving/recovery.ts'
-import { type Save, Saver } from './saving/save.ts'
-import type { Session, Subscription } from './sessions/session.ts'
+import { type PassedSave, type Save, Saver } from './saving/save.ts'
+import type { Session, SessionBound, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
 import { chooseOutside, type OutsideChoice, type Turns } from './shares/choosing-outside.ts'
 import { readSnapshot } from './snapshot/restore.ts'
@@ -175,16 +175,33 @@ export class Machine {
 
   /** The group taken last is on disk. `visit` is called with sessions that have more to send for it. */
   deltaLogged(visit: (session: Session) => void): void {
-    for (const { session, next } of this.#state.cut) {
+    this.passedLogged(this.#state.cut, visit)
+    this.#state.cut.length = 0
+  }
+
+  /**
+   * Instead of `takeDelta` where another thread applies the same commands and writes the log: `passedLogged` is told when that has
+   * come as far as this machine is now.
+   */
+  passDelta(): readonly SessionBound[] {
+    return passDelta(this.#state)
+  }
+
+  passedLogged(passed: readonly SessionBound[], visit: (session: Session) => void): void {
+    for (const { session, next } of passed) {
       session.queue.loggedBelow(next)
       if (session.connection !== undefined) visit(session)
     }
-    this.#state.cut.length = 0
   }
 
   /** What the state store does not have yet, as one transaction. The log must have taken its part just before. */
   takeSave(): Save {
     return this.#saver.take()
+  }
+
+  /** Instead of `takeSave`, at the very place where the thread that writes takes it: messages come to lie in the same chunks. */
+  passSave(): PassedSave {
+    return this.#saver.pass()
   }
 
   /** Whether `takeDelta` may find something. */
@@ -213,7 +230,7 @@ export class Machine {
   }
 
   /** A save is on disk: what it holds need not stay in memory. */
-  saved(save: Save): void {
+  saved(save: PassedSave): void {
     this.#saver.done(save)
   }
 

@@ -43,6 +43,8 @@ export interface MachineSettings {
   readonly nodeTimeoutMs: number
   /** Whether many nodes apply the same commands: what one of them has on its disk then decides nothing. */
   readonly replicated: boolean
+  /** Those who apply the same commands are threads of one process: they begin and end together, and have one disk. */
+  readonly threads: boolean
   /** False: no hash and no snapshot, and no cost of them. */
   readonly hashing: boolean
   /** Whether it is kept in mind what a disk does not have yet (`saving/`). */
@@ -69,6 +71,7 @@ export function machineSettings(given: Partial<MachineSettings> = {}): MachineSe
     settlementLagMax: 256,
     nodeTimeoutMs: 10_000,
     replicated: false,
+    threads: false,
     hashing: true,
     durable: false,
     ...given,

@@ -20,7 +20,7 @@ import { RecordKind } from './records/kinds.ts'
 import { RecordTable } from './records/record-table.ts'
 import { StateRecord } from './records/state-record.ts'
 import { Retained, type RetainedEntry } from './retained/retained.ts'
-import type { Session, Subscription } from './sessions/session.ts'
+import type { Session, SessionBound, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
 import type { ShareGroup } from './shares/share-group.ts'
 import { FilterTree } from './subscriptions/filter-tree.ts'
@@ -88,7 +88,7 @@ export class State {
   judge: Judge | undefined
   readonly deadlines = new Deadlines<Session | RetainedEntry>()
   /** Sessions in the group of the log that was taken last, with the number behind their last entry then. */
-  readonly cut: { readonly session: Session; readonly next: number }[] = []
+  readonly cut: SessionBound[] = []
   /** Entries of all queues, and the bytes they refer to. */
   queuesMessages = 0
   queuesBytes = 0

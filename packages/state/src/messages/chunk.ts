@@ -10,7 +10,7 @@ import { StateRecord } from '../records/state-record.ts'
 
 /** Messages of one chunk. */
 export const CHUNK_MESSAGES_MAX = 1024
-/** Bytes of content at which a chunk takes no further message. */
+/** Bytes of messages at which a chunk takes no further one. */
 const CHUNK_BYTES_MIN = 262_144
 /** A chunk is written anew when it has at least so many messages and fewer than a quarter are left. */
 const SHRINK_MESSAGES_MIN = 64
@@ -35,7 +35,7 @@ export class Chunk extends StateRecord {
   live = 0
   /** Slots below are known to be in the store. Until then the log names a message by its place. */
   committedBelow = 0
-  /** Bytes of content so far. */
+  /** What its messages count for so far, about the bytes of its content. */
   contentBytes = 0
   readonly #shelf: ChunkOwner
   /** Slots in use, ascending; undefined: 0, 1, 2, … */

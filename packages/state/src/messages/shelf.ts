@@ -49,8 +49,15 @@ export class Shelf implements ChunkOwner {
     return this.#chunks.values()
   }
 
-  /** Puts messages on the shelf: each knows its place from now on. Calls `filled` with every chunk that took some. */
-  put(bodies: Iterable<Body>, filled: (chunk: Chunk, part: ContentPart) => void): void {
+  /**
+   * Puts messages on the shelf: each knows its place from now on, which follows from the messages and from what was put before.
+   * Calls `filled` with every chunk that took some; without content where another thread writes it (`isWritten` false).
+   */
+  put(
+    bodies: Iterable<Body>,
+    { isWritten }: { readonly isWritten: boolean },
+    filled: (chunk: Chunk, part: ContentPart) => void,
+  ): void {
     const writer = this.#writer
     writer.clear()
     let first = -1
@@ -64,9 +71,8 @@ export class Shelf implements ChunkOwner {
       const chunk = this.#chunkToFill()
       const slot = chunk.messages
       if (first < 0) first = slot
-      const before = writer.length
-      writeShelved(writer, slot, body)
-      chunk.contentBytes += writer.length - before
+      if (isWritten) writeShelved(writer, slot, body)
+      chunk.contentBytes += body.bytes
       chunk.add(shelved(slot, body))
       chunk.refer(slot, body.keptReferences)
       body.keptReferences = 0

@@ -58,11 +58,11 @@ export class BundleApplier {
     } else if (head.number < life.next) {
       counters.fenced++
     } else if (head.number > life.next) {
-      records.touch(life)
+      records.touchForBundle(life)
       if (!life.hold(head.number, bytes)) counters.heldFull++
       return
     } else {
-      records.touch(life)
+      records.touchForBundle(life)
       life.next++
       this.#items(node, head, bytes, effects, { late: false })
     }
@@ -127,7 +127,7 @@ export class BundleApplier {
     const life = this.#state.nodes.get(node)
     if (life === undefined || life.down) return
     for (let held = life.takeHeld(); held !== undefined; held = life.takeHeld()) {
-      this.#state.records.touch(life)
+      this.#state.records.touchForBundle(life)
       const head = { incarnation: life.incarnation, number: life.next++ }
       this.#items(node, head, held, effects, { late: false })
     }

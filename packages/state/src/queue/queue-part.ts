@@ -234,6 +234,12 @@ export class QueuePart extends StateRecord {
     }
   }
 
+  /** The same where another thread writes the log. */
+  passChanged(): void {
+    for (const at of this.#changed) this.#words[2 * at + 1] = (this.#words[2 * at + 1] as number) & ~CHANGED
+    this.#changed = []
+  }
+
   #write(writer: Writer, { canonical }: { readonly canonical: boolean }): void {
     writer.u16(this.used)
     for (let at = 0; at < this.#words.length / 2; at++) {

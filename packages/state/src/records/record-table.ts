@@ -54,16 +54,25 @@ export class RecordTable {
   #flushes = 0
   #walk: Walk | undefined
 
-  /** What is sent must be on this disk: in a cluster it need not, since others have it. */
+  /** What is sent must be on the disk: in a cluster it need not, since others have it. */
   readonly waitsForDisk: boolean
   /** All records are kept on disk, those of transient sessions too: in a cluster they outlive the process of one node. */
   readonly keepsAll: boolean
+  /** How far the bundles of each node have come is part of the state: threads of one process begin anew together. */
+  readonly #countsBundles: boolean
 
-  constructor(options: { readonly hashing: boolean; readonly durable?: boolean; readonly replicated?: boolean }) {
-    this.hashing = options.hashing
-    this.waitsForDisk = options.durable === true && options.replicated !== true
-    this.keepsAll = options.durable === true && options.replicated === true
-    this.changes = options.durable === true ? new Changes() : undefined
+  constructor(options: {
+    readonly hashing: boolean
+    readonly durable?: boolean
+    readonly replicated?: boolean
+    readonly threads?: boolean
+  }) {
+    const { hashing, durable = false, replicated = false, threads = false } = options
+    this.hashing = hashing
+    this.waitsForDisk = durable && (!replicated || threads)
+    this.keepsAll = durable && replicated && !threads
+    this.#countsBundles = !threads
+    this.changes = durable ? new Changes() : undefined
     this.#empty = [new Uint8Array(32)]
     for (let level = 1; level <= LEVELS; level++) {
       this.#empty.push(sha256(joinBytes(Array.from({ length: FAN }, () => this.#empty[level - 1] as Uint8Array))))
@@ -88,6 +97,11 @@ export class RecordTable {
     if (record.marked) return
     record.marked = true
     this.#marked.add(record)
+  }
+
+  /** The same where a node's record changes for nothing but a bundle of it that came. */
+  touchForBundle(life: StateRecord): void {
+    if (this.#countsBundles) this.touch(life)
   }
 
   /** Called before a record goes. */

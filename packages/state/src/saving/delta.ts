@@ -11,7 +11,7 @@ import { Writer } from '../encoding/writer.ts'
 import { Body } from '../messages/body.ts'
 import { QueuePart } from '../queue/queue-part.ts'
 import type { StateRecord } from '../records/state-record.ts'
-import { Session } from '../sessions/session.ts'
+import { Session, type SessionBound } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 
 export const How = { gone: 0, whole: 1, entries: 2 } as const
@@ -35,6 +35,16 @@ export function takeDelta(state: State): Uint8Array | undefined {
     state.cut.push({ session: record, next: record.queue.next })
   })
   return writer.length === head ? undefined : writer.take()
+}
+
+/** The same where another thread, whose machine is in the same state, writes the log: sessions that have more in it then. */
+export function passDelta(state: State): readonly SessionBound[] {
+  const bounds: SessionBound[] = []
+  state.records.changes?.takeUnlogged((record) => {
+    if (record instanceof QueuePart) record.passChanged()
+    else if (record instanceof Session && !record.gone) bounds.push({ session: record, next: record.queue.next })
+  })
+  return bounds
 }
 
 function writeChange(record: StateRecord): void {

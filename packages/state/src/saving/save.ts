@@ -3,7 +3,7 @@
  * place, and the log up to there is no longer needed.
  */
 import { Writer } from '../encoding/writer.ts'
-import { Body } from '../messages/body.ts'
+import { Body, comparePlaces } from '../messages/body.ts'
 import type { Chunk } from '../messages/chunk.ts'
 import { type ContentPart, readContent, shrinkChunk } from '../messages/shelf.ts'
 import { QueuePart } from '../queue/queue-part.ts'
@@ -26,15 +26,30 @@ export interface Save {
 
 const writer = new Writer()
 
+/** A save that another thread writes: stands for what this machine may let go of when it is on disk. */
+export interface PassedSave {
+  /** As that of the save. */
+  readonly position: number
+}
+
 /** What a save does not say of itself: who is told when it is on disk. */
 interface Taken {
   readonly chunks: readonly (readonly [Chunk, number])[]
   readonly parts: readonly QueuePart[]
 }
 
+/** Records that the store does not have as they are. */
+interface Unsaved {
+  readonly gone: readonly StateRecord[]
+  /** Messages for the shelf, by their places: where they come to lie must not depend on who was told what when. */
+  readonly bodies: readonly Body[]
+  readonly parts: readonly QueuePart[]
+  readonly others: readonly StateRecord[]
+}
+
 export class Saver {
   readonly #state: State
-  readonly #taken = new Map<Save, Taken>()
+  readonly #taken = new Map<PassedSave, Taken>()
   /** Keys that the store has and the state has not: read at start and overtaken by the log. */
   #stale: Uint8Array[] = []
   /** Chunks that are written anew. */
@@ -74,33 +89,25 @@ export class Saver {
     const state = this.#state
     const gone = this.#stale
     this.#stale = []
+    const unsaved = this.#unsaved()
+    for (const record of unsaved.gone) gone.push(keyOf(record))
     const records: { key: Uint8Array; value: Uint8Array }[] = []
     const contents: ContentPart[] = this.#shrunk
     this.#shrunk = []
-    const bodies: Body[] = []
-    const parts: QueuePart[] = []
-    const others: StateRecord[] = []
-    state.records.changes?.takeUnsaved((record) => {
-      if (record instanceof Body) {
-        if (record.keptReferences > 0 && record.chunk === undefined) bodies.push(record)
-      } else if (record.gone) gone.push(keyOf(record))
-      else if (record instanceof QueuePart) parts.push(record)
-      else others.push(record)
-    })
     const chunks = new Map<Chunk, number>()
     for (const chunk of this.#changed) chunks.set(chunk, 0)
     this.#changed.clear()
     // First of all: from now on the parts name these messages by their place on the shelf.
-    state.shelf.put(bodies, (chunk, content) => {
+    state.shelf.put(unsaved.bodies, { isWritten: true }, (chunk, content) => {
       chunks.set(chunk, chunk.messages)
       contents.push(content)
     })
-    for (const part of parts) records.push({ key: keyOf(part), value: formOf((w) => part.writeSaved(w)) })
+    for (const part of unsaved.parts) records.push({ key: keyOf(part), value: formOf((w) => part.writeSaved(w)) })
     const chunksGone = state.shelf.takeDropped()
     for (const id of chunksGone) gone.push(chunkKey(id))
     const dropped = new Set(chunksGone)
     const written = [...chunks.keys()].filter(({ id }) => !dropped.has(id))
-    for (const record of [...others, ...written]) {
+    for (const record of [...unsaved.others, ...written]) {
       records.push({ key: keyOf(record), value: formOf((w) => record.writeValue(w)) })
     }
     for (const chunk of chunks.keys()) if (!state.shelf.isOpen(chunk)) chunk.seal()
@@ -112,12 +119,41 @@ export class Saver {
       chunksGone,
       contents: contents.filter(({ chunk }) => !dropped.has(chunk)),
     }
+    this.#taken.set(save, { chunks: [...chunks], parts: unsaved.parts })
+    return save
+  }
+
+  /** The same where another thread, whose machine is in the same state, takes the save and writes it. */
+  pass(): PassedSave {
+    const { shelf, clock } = this.#state
+    this.#stale = []
+    const { bodies, parts } = this.#unsaved()
+    const chunks = new Map<Chunk, number>()
+    shelf.put(bodies, { isWritten: false }, (chunk) => chunks.set(chunk, chunk.messages))
+    shelf.takeDropped()
+    for (const chunk of chunks.keys()) if (!shelf.isOpen(chunk)) chunk.seal()
+    const save = { position: clock.position }
     this.#taken.set(save, { chunks: [...chunks], parts })
     return save
   }
 
+  #unsaved(): Unsaved {
+    const gone: StateRecord[] = []
+    const bodies: Body[] = []
+    const parts: QueuePart[] = []
+    const others: StateRecord[] = []
+    this.#state.records.changes?.takeUnsaved((record) => {
+      if (record instanceof Body) {
+        if (record.keptReferences > 0 && record.chunk === undefined) bodies.push(record)
+      } else if (record.gone) gone.push(record)
+      else if (record instanceof QueuePart) parts.push(record)
+      else others.push(record)
+    })
+    return { gone, bodies: bodies.sort(comparePlaces), parts, others }
+  }
+
   /** A save is on disk: memory may let go of what it holds. */
-  done(save: Save): void {
+  done(save: PassedSave): void {
     const taken = this.#taken.get(save)
     if (taken === undefined) return
     this.#taken.delete(save)

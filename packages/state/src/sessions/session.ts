@@ -153,6 +153,12 @@ export class Session extends StateRecord implements Deadlined {
   }
 }
 
+/** A session, and the number behind its last queue entry at some place. */
+export interface SessionBound {
+  readonly session: Session
+  readonly next: number
+}
+
 /** One subscription of one session. */
 export class Subscription extends StateRecord implements SubscriptionOrder {
   readonly session: Session
