@@ -131,23 +131,24 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 /** The same for one thread. `worker`: it is one of several, which share an order. */
 export async function openBroker(options: BrokerOptions, worker?: WorkerPlace): Promise<LocalBroker> {
   const settings = fitForCluster(resolveOptions(options))
+  const storage = worker?.storage ?? (await openOwnStorage(settings, options))
+  const broker = new ConcordBroker(settings, options, storage, worker)
+  await broker.joinOrder()
+  return broker
+}
+
+async function openOwnStorage(settings: Settings, options: BrokerOptions): Promise<Storage> {
   const { directory, durability, files } = settings.storage
   const store = await storeOf(options.sessionStore, options.providers)
-  const storage = await openStorage(
+  return await openStorage(
     { directory, durability, store, files },
     {
       // Nobody compares states on a single node: the hash is kept only for whoever records the commands.
-      settings: orderedMachineSettings(settings, {
-        hashing: options.commandLog !== undefined,
-        workers: worker?.log.nodes.length ?? 1,
-      }),
+      settings: orderedMachineSettings(settings, { hashing: options.commandLog !== undefined }),
       logger: options.logger ?? silentLogger,
       observer: options.commandLog,
     },
   )
-  const broker = new ConcordBroker(settings, options, storage, worker)
-  await broker.joinOrder()
-  return broker
 }
 
 class ConcordBroker implements LocalBroker, ConnectionHandler {
@@ -398,7 +399,10 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       ticked: (values) => this.#hooks.observe('sysTicked', values),
     })
     // All is in place: the connections of the last life end now, and their wills are published.
-    if (this.#bft === undefined) this.#driver.start(this.#node, this.#incarnation)
+    if (this.#bft === undefined) {
+      this.#endWorkers()
+      this.#driver.start(this.#node, this.#incarnation)
+    }
     this.#hooks.observe('started')
   }
 
@@ -407,6 +411,17 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
   /** Which node this is: may change with the epoch. */
   get #node(): number {
     return this.#log?.node ?? NODE
+  }
+
+  /** The last life had several workers: their connections end, too. */
+  #endWorkers(): void {
+    const { ordered, sequencer } = this.#driver
+    const lost = new Set<number>()
+    for (const { connection } of ordered.sessions.values()) if (connection !== undefined) lost.add(connection.node)
+    lost.delete(this.#node)
+    for (const node of [...lost].sort((a, b) => a - b)) {
+      sequencer.submit({ type: 'start', node, incarnation: ordered.incarnationOf(node) + 1 })
+    }
   }
 
   /** Takes part in the order of the cluster, or of the workers; clients are served when the order has this life of the node. */
@@ -649,7 +664,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
 
   /** All that this worker submitted is applied. */
   #settled(): Promise<void> {
-    return new Promise((resolve) => this.#sequencer.submit({ type: 'tick' }, () => resolve()))
+    return new Promise((resolve) => this.#sequencer.submit({ type: 'tick' }, undefined, () => resolve()))
   }
 
   #allGone: (() => void) | undefined

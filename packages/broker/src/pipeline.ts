@@ -363,7 +363,8 @@ export class Pipeline {
 
   /** Answers leave when the messages have their places; so do the copies, to this client's own subscriptions too. */
   #publishInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order): void {
-    if (order.stalled && this.#o.stall.onStall === 'refuse') {
+    const isRefused = order.stalled && this.#o.stall.onStall === 'refuse'
+    if (isRefused || (this.#o.driver.sequencer.trouble && this.#wantsDisk(from, run, route))) {
       this.#refuseUnkept(from, run)
       return
     }
@@ -373,6 +374,11 @@ export class Pipeline {
     else if (isPlain) this.#submitInOrder(from, run, route, order)
     else eachMessage(run, (single) => this.#submit(from, single, route))
     if (order.full && from.stop()) order.whenRoom(() => from.goOn())
+  }
+
+  /** Whether something durable depends on it, as far as this thread knows. */
+  #wantsDisk(from: Connection, run: PublishRun, route: Route<Connection>): boolean {
+    return run.retain || route.ordered || this.#direct(route) || (run.qos === 2 && from.kept)
   }
 
   /** QoS 2 of a transient session: what has a receipt is in the order, or was. `order`: of a run; absent: a command for each. */

@@ -4,6 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { openBroker } from './broker.ts'
+import { resolveOptions } from './config/check.ts'
+import { orderedMachineSettings } from './config/machine-settings.ts'
 import type { ListenerHandle } from './config/options.ts'
 import type { LocalBroker } from './crew/local-broker.ts'
 import {
@@ -17,10 +19,12 @@ import {
 import { invariant } from './errors.ts'
 import type { Hooks } from './hooks/hooks.ts'
 import type { ClientInfo } from './model/client-info.ts'
+import type { Storage } from './storage/open-storage.ts'
 import type { Logger } from './telemetry/logger.ts'
 import { SharedTally } from './workers/shared-tally.ts'
 import { WorkerLog } from './workers/worker-log.ts'
 import type { WorkerPlace } from './workers/worker-place.ts'
+import { openWorkerStorage } from './workers/worker-storage.ts'
 
 /** How often the first worker is told what this one counts. */
 const FIGURES_MS = 1000
@@ -75,10 +79,11 @@ function directory(): Hooks {
   }
 }
 
-function place(): WorkerPlace {
+function place(storage: Storage): WorkerPlace {
   const { memory, worker, firstPosition, tally } = start
   return {
     log: new WorkerLog({ memory, worker, firstPosition, nowUs: () => Date.now() * 1000 }),
+    storage,
     others: () => [],
     tellSys() {},
     connections: new SharedTally(tally),
@@ -129,7 +134,11 @@ async function answer(broker: LocalBroker, { id, name, args }: Extract<ToWorker,
 }
 
 async function serve(): Promise<void> {
-  const broker = await openBroker({ ...start.options, logger: logger(), hooks: [directory()] }, place())
+  const { options, memory, storage: followed } = start
+  const log = logger()
+  const settings = orderedMachineSettings(resolveOptions(options), { hashing: false, workers: memory.workers })
+  const storage = await openWorkerStorage(followed, { settings, logger: log })
+  const broker = await openBroker({ ...options, logger: log, hooks: [directory()] }, place(storage))
   port.on('message', (message: ToWorker) => {
     if (message.type === 'end') end?.()
     else void answer(broker, message)

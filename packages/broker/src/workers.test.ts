@@ -5,14 +5,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { connect, deadlineMs, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
+import { connect, deadlineMs, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
 import { kept, received } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions } from './config/options.ts'
+import { openWorkers, until, WORKERS, type Workers, workerOf } from './worker-brokers.testkit.ts'
 
-const WORKERS = 3
 /** Megabytes through sockets of a busy machine. */
 const BIG_DEADLINE_MS = 6 * deadlineMs
 const brokers: Broker[] = []
@@ -20,49 +20,10 @@ after(async () => {
   for (const broker of brokers) await broker.close({ graceMs: 0 })
 })
 
-interface Crew {
-  readonly broker: Broker
-  readonly target: Target
-  /** Connects a client whose connection a worker gets. */
-  readonly at: (worker: number, version: wire.Version, options?: wire.ConnectOptions) => Promise<RawClient>
-}
-
-async function start(options: BrokerOptions = {}): Promise<Crew> {
-  const broker = await createBroker({
-    ...{ access: { allowAnonymous: true }, sys: { intervalSeconds: 0 }, workers: WORKERS },
-    ...options,
-  })
-  brokers.push(broker)
-  const { port } = await broker.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 })
-  const target = { host: '127.0.0.1', port }
-  let names = 0
-  return {
-    broker,
-    target,
-    async at(worker, version, connectOptions = {}) {
-      const given = connectOptions.clientId?.toString()
-      for (;;) {
-        const clientId = given ?? `c${names++}`
-        const client = await connect(target, version, { ...connectOptions, clientId })
-        await until(() => broker.client(clientId) !== undefined)
-        if (workerOf(broker, clientId) === worker) return client
-        await client.disconnect()
-        await until(() => broker.client(clientId) === undefined)
-      }
-    },
-  }
-}
-
-function workerOf(broker: Broker, clientId: string): number {
-  return (broker.client(clientId)?.connection ?? 0) % WORKERS
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + deadlineMs
-  while (!holds()) {
-    assert.ok(performance.now() < end, `Not so within ${deadlineMs} ms: ${holds.toString()}`)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
+async function start(options: BrokerOptions = {}): Promise<Workers> {
+  const workers = await openWorkers(options)
+  brokers.push(workers.broker)
+  return workers
 }
 
 test('connections spread over all workers, and the program sees and disconnects those of all', async () => {

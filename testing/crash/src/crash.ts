@@ -3,11 +3,12 @@
  * and subscribers with kept sessions, wills, retained messages and expiries are at work; `model.ts` says what was broken.
  *
  *     npm run crash -w @concordmq/crash -- [--seed N] [--cycles 1000] [--durability fsync] [--power-cut] [--failing]
- *                                          [--connections-only]
+ *                                          [--connections-only] [--workers 4,1,2]
  *
  * `--power-cut` also takes from the files what was written and not yet synchronised, in whole or torn (`power-cut.ts`).
  * `--failing` lets one write or synchronisation of each life fail: in the first cycle the first, and so on; EIO, ENOSPC and
- * short writes in turn. `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage.
+ * short writes in turn. `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage. `--workers` gives the threads of each life in turn, so that one
+ * number takes over what another left.
  *
  * One seed stands for the same decisions: who comes, who leaves, what is sent, and when the kill comes after readiness. What
  * the broker has done by then depends on the machine, so a violation may need some runs of its seed to show again. The data
@@ -32,6 +33,8 @@ export interface CrashOptions {
   readonly connectionsOnly?: boolean
   /** In every cycle one write or synchronisation fails: the first, then the second, and so on. */
   readonly failing?: boolean
+  /** Threads of the broker, life after life; default 1. */
+  readonly workers?: readonly number[]
   /** After so long no further cycle is begun: a machine that does much else must not fail for being slow. */
   readonly secondsMax?: number
   readonly say?: (line: string) => void
@@ -59,6 +62,8 @@ const aliveMsSpan = 250
 const tickMs = 4
 /** What a kill while starting may hit, from the spawn on. */
 const startingMsSpan = 500
+/** Four threads start on two cores that do much else. */
+const readyWithinMs = 120_000
 const finishWithinMs = 60_000
 const failures = ['EIO', 'ENOSPC', 'short']
 const recordingFiles = new URL('recording-files.ts', import.meta.url).href
@@ -91,6 +96,7 @@ class CrashRun {
   readonly crowd: Crowd
   readonly restartMs: number[] = []
   kills = 0
+  #lives = 0
   readonly #o: CrashOptions
   readonly #random: Random
   readonly #directory: string
@@ -191,10 +197,16 @@ class CrashRun {
   #start(signal?: AbortSignal, { well = false }: { readonly well?: boolean } = {}): Promise<BrokerProcess> {
     const { durability } = this.#o
     const failing = this.#o.failing === true && !well
-    const kept = durability === 'none' ? [] : ['--data-dir', join(this.#directory, 'data'), '--durability', durability]
+    const kept =
+      durability === 'none'
+        ? ['--durability', 'memory']
+        : ['--data-dir', join(this.#directory, 'data'), '--durability', durability]
+    const { workers = [1] } = this.#o
+    const threads = workers[this.#lives++ % workers.length] ?? 1
     return startBroker({
       directory: this.#directory,
-      flags: ['--allow-anonymous-login', ...kept],
+      readyWithinMs,
+      flags: ['--allow-anonymous-login', '--workers', String(threads), ...kept],
       environment: {
         // Starting is most of a cycle, and compiling most of starting.
         NODE_COMPILE_CACHE: join(tmpdir(), 'concordmq-crash-compiled'),
@@ -228,12 +240,16 @@ async function main(): Promise<number> {
       'power-cut': { type: 'boolean', default: false },
       'connections-only': { type: 'boolean', default: false },
       failing: { type: 'boolean', default: false },
+      workers: { type: 'string', default: '1' },
     },
   })
+  const workers = values.workers.split(',').map(Number)
   const seed = Number(values.seed)
   const cycles = Number(values.cycles)
   if (!Number.isInteger(seed) || !Number.isInteger(cycles) || cycles < 1) {
-    console.error('Usage: crash.ts [--seed N] [--cycles N] [--durability fsync|os|none] [--power-cut] [--failing]')
+    console.error(
+      'Usage: crash.ts [--seed N] [--cycles N] [--durability fsync|os|none] [--power-cut] [--failing] [--workers N,N…]',
+    )
     return 64
   }
   console.log(`seed ${seed}, ${cycles} cycles`)
@@ -244,6 +260,7 @@ async function main(): Promise<number> {
     powerCut: values['power-cut'],
     connectionsOnly: values['connections-only'],
     failing: values.failing,
+    workers,
     say: console.log,
   })
   const { violations, directory, ...figures } = result

@@ -28,7 +28,7 @@ export function orderedMachineSettings(
     shareStrategy: features.shareStrategy,
     directMessages: features.directMessages,
     hashing: hashing || cluster !== undefined,
-    ...(workers > 1 && { replicated: true, settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX }),
+    ...(workers > 1 && { replicated: true, threads: true, settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX }),
     ...(cluster !== undefined && {
       replicated: true,
       nodeTimeoutMs: cluster.nodeTimeoutMs,
@@ -58,8 +58,13 @@ function shared({ sessions, limits }: Settings): Partial<MachineSettings> {
 export function sharedSettings(options: BrokerOptions, cluster: Pick<ClusterOptions, 'nodeTimeoutMs'> = {}): string {
   const settings = resolveOptions(options)
   const { fast, sealed } = settings.ordering
+  // Nodes are no threads.
+  const { threads: _threads, ...machine } = orderedMachineSettings(
+    { ...settings, cluster: undefined },
+    { hashing: false },
+  )
   const shared = {
-    ...orderedMachineSettings({ ...settings, cluster: undefined }, { hashing: false }),
+    ...machine,
     nodeTimeoutMs: cluster.nodeTimeoutMs ?? settings.cluster?.nodeTimeoutMs ?? NODE_TIMEOUT_MS,
     // Not the machine's, but a message must not be ordered at one node and pass the order at another. Which filter is written
     // first makes no difference.

@@ -47,7 +47,7 @@ export class Crew {
   }
 
   /** What the first worker needs of the others. */
-  get place(): Omit<WorkerPlace, 'log' | 'connections'> {
+  get place(): Omit<WorkerPlace, 'log' | 'storage' | 'connections'> {
     return {
       others: () => this.#hands.flatMap(({ figures }) => figures ?? []),
       tellSys: (values) => this.#tellSys(values),
@@ -56,15 +56,17 @@ export class Crew {
     }
   }
 
-  /** Starts the threads; resolves when all serve. */
-  async start(start: Omit<WorkerStart, 'worker'>): Promise<void> {
+  /** Starts the threads, each with what it finds on disk (`storageOf`); resolves when all serve. */
+  async start(start: Omit<WorkerStart, 'worker' | 'storage'>, storageOf: () => WorkerStart['storage']): Promise<void> {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
     const script = new URL(`../worker-thread.${extension}`, import.meta.url)
     await Promise.all(
       Array.from({ length: this.workers - 1 }, async (_, i) => {
         const worker = i + 1
+        const storage = storageOf()
         const thread = new Worker(script, {
-          workerData: { ...start, worker } satisfies WorkerStart,
+          workerData: { ...start, storage, worker } satisfies WorkerStart,
+          transferList: storage === undefined ? [] : [storage.copy.store],
           name: `concordmq-worker-${worker}`,
         })
         const hand: Hand = { worker, thread, begun: undefined, figures: undefined, settled: false }

@@ -12,6 +12,7 @@ import type { SysValue } from '../model/sys-value.ts'
 import type { LogFields } from '../telemetry/logger.ts'
 import type { SharedMemory } from '../workers/shared-order.ts'
 import type { WorkerFigures } from '../workers/worker-place.ts'
+import type { FollowedStorage } from '../workers/worker-storage.ts'
 
 /** What a worker thread begins with. */
 export interface WorkerStart {
@@ -20,6 +21,8 @@ export interface WorkerStart {
   /** One word: network connections of all workers. */
   readonly tally: SharedArrayBuffer
   readonly firstPosition: number
+  /** Undefined: all is in memory. */
+  readonly storage: FollowedStorage | undefined
   readonly options: BrokerOptions
   readonly debugEnabled: boolean
 }

@@ -7,12 +7,16 @@
 import { availableParallelism } from 'node:os'
 import type { Broker } from '../api.ts'
 import { resolveOptions } from '../config/check.ts'
+import { orderedMachineSettings } from '../config/machine-settings.ts'
 import type { BrokerOptions } from '../config/options.ts'
 import { ConcordError } from '../errors.ts'
-import { silentLogger } from '../telemetry/logger.ts'
+import { openStorage, type Storage } from '../storage/open-storage.ts'
+import { type Logger, silentLogger } from '../telemetry/logger.ts'
+import { DiskWriter, shareDisk } from '../workers/shared-disk.ts'
 import { shareMemory } from '../workers/shared-order.ts'
 import { SharedTally } from '../workers/shared-tally.ts'
 import { WorkerLog } from '../workers/worker-log.ts'
+import type { FollowedStorage } from '../workers/worker-storage.ts'
 import { Crew } from './crew.ts'
 import { CrewBroker } from './crew-broker.ts'
 import type { OpenBroker } from './local-broker.ts'
@@ -38,7 +42,6 @@ const ALONE: readonly (readonly [of: (options: BrokerOptions) => unknown, what: 
   [({ sessionStore }) => sessionStore, 'sessionStore'],
   [({ commandLog }) => commandLog, 'commandLog'],
   [({ cluster }) => cluster, 'cluster'],
-  [({ storage }) => storage?.directory, 'storage.directory'],
   [({ limits }) => limits?.connectionsPerAddressMax, 'limits.connectionsPerAddressMax'],
   [({ limits }) => limits?.connectionsPerUserMax, 'limits.connectionsPerUserMax'],
 ]
@@ -49,24 +52,53 @@ export async function openCrew(options: BrokerOptions, workers: number, open: Op
   if (alone.length > 0) {
     throw new ConcordError('CMQ_WORKERS', `Cannot serve ${alone.join(', ')} with ${workers} workers`)
   }
-  const { logger = silentLogger, providers: _named, workers: _count, ...plain } = options
+  const { logger = silentLogger, providers: _named, workers: _count, storage: _here, ...plain } = options
   const memory = shareMemory(workers)
   const tally = SharedTally.share()
   const nowUs = (): number => Date.now() * 1000
+  const { storage, followed, marks } = await openShared(options, workers, logger)
+  const firstPosition = storage.position === 0 ? 0 : storage.position + 1
+  const log = new WorkerLog({ memory, worker: 0, firstPosition, nowUs })
+  marks.log = log
   const start = {
-    ...{ memory, tally, firstPosition: 0, debugEnabled: logger.debugEnabled },
+    ...{ memory, tally, firstPosition, debugEnabled: logger.debugEnabled },
     options: { ...shareOf(plain, workers), sys: { intervalSeconds: 0 } },
-  } satisfies Omit<WorkerStart, 'worker'>
+  } satisfies Omit<WorkerStart, 'worker' | 'storage'>
   const crew = new Crew(workers, logger)
   try {
-    const log = new WorkerLog({ memory, worker: 0, firstPosition: 0, nowUs })
-    const place = { ...crew.place, log, connections: new SharedTally(tally) }
+    // Before anything is written: they read what is there.
+    await crew.start(start, followed)
+    const place = { ...crew.place, log, storage, connections: new SharedTally(tally) }
     const first = await open({ ...shareOf(plain, workers), logger }, place)
     crew.first = first
-    await crew.start(start)
     return new CrewBroker(first, crew)
   } catch (error) {
     await crew.terminate()
+    await storage.journal.close()
     throw error
   }
+}
+
+interface Shared {
+  readonly storage: Storage
+  /** What another worker begins with. */
+  readonly followed: () => FollowedStorage | undefined
+  /** Where marks go, from the moment when there is an order. */
+  readonly marks: { log: WorkerLog | undefined }
+}
+
+/** The first worker's state, and how the others come by theirs. */
+async function openShared(options: BrokerOptions, workers: number, logger: Logger): Promise<Shared> {
+  const settings = resolveOptions(options)
+  const { directory, durability, files } = settings.storage
+  const machine = orderedMachineSettings(settings, { hashing: false, workers })
+  const disk = shareDisk()
+  const marks: Shared['marks'] = { log: undefined }
+  const shared = directory === undefined ? undefined : new DiskWriter(disk, () => marks.log?.mark())
+  const storage = await openStorage(
+    { directory, durability, store: undefined, files },
+    { settings: machine, logger, observer: undefined, shared },
+  )
+  const { copy, position } = storage
+  return { storage, marks, followed: () => copy && { copy: copy(), disk, position } }
 }

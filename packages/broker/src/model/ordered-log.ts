@@ -84,6 +84,8 @@ export interface OrderedApplication {
    * a restart if nothing came behind it.
    */
   opened(verdict: SealedVerdict): void
+  /** Among the threads of one process, and only there: all of them take here what their disk gets. */
+  marked?(): void
   /**
    * A checkpoint stands here: all messages below `position` have been handed over. The state as of now is to be held, copied on
    * write, until `release`; at most two are held at a time.

@@ -6,7 +6,8 @@
  *
  * One bundle takes all that was submitted in a turn of the event loop, and more while many are on their way. An answer leaves
  * when its command was applied here: then it is ordered, and durable on a quorum. Where the machine is kept on disk, that is
- * this node's memory of how far it got; no answer waits for it.
+ * this node's memory of how far it got; no answer waits for it. Among the threads of one process nobody else has it, so what an
+ * answer promises is on the disk before it leaves.
  *
  * A node that reads of its own fall, or finds its life over, begins another one.
  */
@@ -89,10 +90,16 @@ const TICK_MS_MIN = 20
 const NODES_MAX = 31
 /** How often the log hears how far this node got. */
 const ACKNOWLEDGE_MS = 1000
+/** How often the journal hears of positions that no command took. */
+const RESERVE_STEP = 65_536
 /** While a node is gone, ticks come so often that its fall needs no other traffic: parts of the time-out. */
 const ABSENCE_TICKS = 16
 
-type Answer = (outcome: Outcome | RunOutcome) => void
+/** Of one item: called when it is applied, and when what it promises is kept. */
+interface Answer {
+  readonly applied?: ((outcome: Outcome) => void) | undefined
+  readonly kept?: ((outcome: Outcome) => void) | undefined
+}
 
 interface Bundle {
   readonly number: number
@@ -111,6 +118,7 @@ export class BftSequencer implements Sequencer, Order {
   readonly #o: BftSequencerOptions
   readonly #effects: BundleEffects
   readonly #writer: BundleWriter
+  readonly #isOneProcess: boolean
   readonly #itemBytesMax: number
   readonly #sealed: SealedSubmissions
   #open: (Answer | undefined)[] = []
@@ -135,6 +143,10 @@ export class BftSequencer implements Sequencer, Order {
   #nextPosition: number
   #appliedMs: number
   #acknowledgeTimer: NodeJS.Timeout | undefined
+  /** The journal is told again at this position. */
+  #reserveAt = 0
+  /** The machine's durable version before the item that is being applied. */
+  #durableBefore = 0
   #timer: NodeJS.Timeout | undefined
   #timerMs = Number.POSITIVE_INFINITY
   #tickedMs = Number.NEGATIVE_INFINITY
@@ -145,6 +157,7 @@ export class BftSequencer implements Sequencer, Order {
   constructor(options: BftSequencerOptions) {
     this.#o = options
     const isOneProcess = options.log.isOneProcess === true
+    this.#isOneProcess = isOneProcess
     this.#writer = new BundleWriter({ packets: isOneProcess })
     this.#itemBytesMax = isOneProcess ? Number.POSITIVE_INFINITY : ITEM_BYTES_MAX
     this.#appliedMs = options.nowMs()
@@ -209,15 +222,9 @@ export class BftSequencer implements Sequencer, Order {
       this.#start(command.incarnation)
       return
     }
-    const answer =
-      kept === undefined && applied === undefined
-        ? undefined
-        : (outcome: Outcome | RunOutcome): void => {
-            applied?.(outcome as Outcome)
-            kept?.(outcome as Outcome)
-          }
+    const answer = kept === undefined && applied === undefined ? undefined : { applied, kept }
     if (this.#write(command)) this.#add(answer)
-    else if (answer !== undefined) setImmediate(answer, TOO_LARGE)
+    else if (answer !== undefined) setImmediate(tell, answer, TOO_LARGE)
   }
 
   /** False: it is too large for the order. */
@@ -229,7 +236,12 @@ export class BftSequencer implements Sequencer, Order {
     return true
   }
 
-  submitRun(run: PublishRun, author: RunAuthor, answer: Answer, here?: DispatchedHere): void {
+  submitRun(
+    run: PublishRun,
+    author: RunAuthor,
+    answer: (outcome: Outcome | RunOutcome) => void,
+    here?: DispatchedHere,
+  ): void {
     const { publisher } = author
     const name = publisher.length < NAME_SHORT ? 3 * publisher.length : Buffer.byteLength(publisher)
     const bytes = run.end - run.start + run.partsBytes + name + run.topicEnd - run.topicStart
@@ -239,11 +251,12 @@ export class BftSequencer implements Sequencer, Order {
     }
     this.#makeRoom(bytes)
     this.#writer.run(run, author)
-    this.#add(answer, here)
+    // What becomes of a run is told like any outcome.
+    this.#add({ kept: answer as (outcome: Outcome) => void }, here)
   }
 
   submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void {
-    if (this.#write(command)) this.#add((outcome) => answer(outcome as Outcome), here)
+    if (this.#write(command)) this.#add({ kept: answer }, here)
     else setImmediate(answer, TOO_LARGE)
   }
 
@@ -266,7 +279,10 @@ export class BftSequencer implements Sequencer, Order {
   /** Positions are the log's. */
   take(): void {}
 
-  readonly trouble = false
+  /** In a cluster others keep what this node's disk does not take. */
+  get trouble(): boolean {
+    return this.#isOneProcess && this.#o.journal.trouble
+  }
 
   /** Time of the last applied position, plus what has passed here since. */
   nowUs(): number {
@@ -311,7 +327,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#retries.length = 0
     this.#open = []
     this.#openHere = undefined
-    for (const answer of answers) answer?.(STALE)
+    for (const answer of answers) if (answer !== undefined) tell(answer, STALE)
   }
 
   #makeRoom(bytes: number): void {
@@ -383,9 +399,9 @@ export class BftSequencer implements Sequencer, Order {
 
   /** Applies a unit of the log. */
   ordered(unit: OrderedUnit): void {
-    const { machine, journal, nowMs, log } = this.#o
+    const { machine, journal, nowMs } = this.#o
     const { messages, step, linearised, jailed } = unit
-    const packets = log.isOneProcess === true
+    const packets = this.#isOneProcess
     const [first] = messages
     const last = messages.at(-1)
     if (last !== undefined && last.position < this.#nextPosition) return
@@ -401,10 +417,16 @@ export class BftSequencer implements Sequencer, Order {
     }
     this.#appliedMs = nowMs()
     if (machine.durableVersion !== before) journal.changed()
-    this.#acknowledgeTimer ??= setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_MS).unref()
+    if (this.#isOneProcess) this.#reserve()
+    else this.#acknowledgeTimer ??= setTimeout(() => this.#acknowledge(), ACKNOWLEDGE_MS).unref()
     if (this.#open.length > 0 && this.#flush === undefined && this.#underWay.size < BUNDLES_EAGER) this.#endTurn()
     this.#letPublishersOn()
     this.#arm()
+  }
+
+  /** All threads of this process take here what the state store gets. */
+  marked(): void {
+    this.#o.journal.marked()
   }
 
   /** A sealed message of any node is opened, or void. */
@@ -418,6 +440,13 @@ export class BftSequencer implements Sequencer, Order {
     this.#arm()
   }
 
+  /** After a restart no position is used again, also of what nobody had to keep. */
+  #reserve(): void {
+    if (this.#nextPosition < this.#reserveAt) return
+    this.#reserveAt = this.#nextPosition + RESERVE_STEP
+    this.#o.journal.reserve(this.#nextPosition)
+  }
+
   /** What is below the position reached now is kept here once the journal has it. */
   #acknowledge(): void {
     this.#acknowledgeTimer = undefined
@@ -427,6 +456,7 @@ export class BftSequencer implements Sequencer, Order {
 
   #applying(node: number, head: BundleHead, item: number): void {
     if (node !== this.#o.log.node || head.incarnation !== this.#incarnation) return
+    this.#durableBefore = this.#o.machine.durableVersion
     this.#had = this.#underWay.get(head.number)?.here?.get(item)?.had
   }
 
@@ -436,9 +466,23 @@ export class BftSequencer implements Sequencer, Order {
     const bundle = this.#underWay.get(head.number)
     if (bundle === undefined) return
     if (head.number === 0 && item === 0) this.#begins(outcome as Outcome)
-    bundle.answers[item]?.(outcome)
+    const answer = bundle.answers[item]
+    if (answer !== undefined) this.#answer(answer, outcome as Outcome)
     if (item < bundle.answers.length - 1) return
     if (this.#underWay.delete(head.number)) this.#underWayBytes -= bundle.bytes.length
+  }
+
+  #answer(answer: Answer, outcome: Outcome): void {
+    const { journal, machine } = this.#o
+    const { applied, kept } = answer
+    // What changed nothing durable promises nothing.
+    const waits = this.#isOneProcess && machine.durableVersion !== this.#durableBefore
+    if (kept === undefined || !waits) {
+      tell(answer, outcome)
+      return
+    }
+    applied?.(outcome)
+    journal.whenKept(kept, outcome)
   }
 
   #begins(outcome: Outcome): void {
@@ -545,4 +589,9 @@ export class BftSequencer implements Sequencer, Order {
     for (const goneMs of this.#goneMs.values()) dueMs = Math.min(dueMs, goneMs + timeoutMs / 2)
     return dueMs === Number.POSITIVE_INFINITY ? dueMs : Math.max(dueMs, this.#tickedMs + timeoutMs / ABSENCE_TICKS)
   }
+}
+
+function tell({ applied, kept }: Answer, outcome: Outcome): void {
+  applied?.(outcome)
+  kept?.(outcome)
 }

@@ -46,6 +46,10 @@ export class Replica implements OrderedApplication {
     this.#o.sequencer.opened(verdict)
   }
 
+  marked(): void {
+    this.#o.sequencer.marked()
+  }
+
   checkpoint(_step: number, _position: number): OrderedSnapshot {
     // One walk at a time.
     this.#snapshot?.finish()

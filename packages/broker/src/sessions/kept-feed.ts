@@ -42,7 +42,10 @@ export interface KeptFeedOptions {
   readonly screen?: () => ((form: Form) => Form | undefined) | undefined
   /** Submits settlements to the order. */
   /** `kept` is called when they are on disk. */
-  readonly acknowledge: (settlements: AcknowledgeCommand['settlements'], kept?: () => void) => void
+  readonly acknowledge: (
+    settlements: AcknowledgeCommand['settlements'],
+    then: { readonly kept?: (() => void) | undefined; readonly applied?: () => void },
+  ) => void
   readonly contents: ContentReader
   /** In a cluster, where what is settled here is settled in the machine only after a while; absent: at once. */
   readonly order?: {
@@ -360,13 +363,13 @@ export class KeptFeed {
     this.#settled = 0
     if (this.#o.order === undefined) {
       this.#lag = 0
-      this.#o.acknowledge(settlements, kept)
+      this.#o.acknowledge(settlements, { kept })
       return
     }
-    this.#o.acknowledge(settlements, () => {
+    const applied = (): void => {
       this.#lag -= settled
-      kept?.()
       this.pump()
-    })
+    }
+    this.#o.acknowledge(settlements, { kept, applied })
   }
 }

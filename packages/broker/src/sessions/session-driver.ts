@@ -259,7 +259,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       mayReceive: this.#rightsOf(connection),
       now: () => this.now(),
       screen: () => connection.screening,
-      acknowledge: (settlements, kept) => this.#acknowledge(connection, settlements, kept),
+      acknowledge: (settlements, then) => this.#acknowledge(connection, settlements, then),
       contents: this.#o.contents,
       ...(settings.replicated && {
         order: { lagMax: settings.settlementLagMax, later: (feed: KeptFeed) => this.#lazy.later(feed) },
@@ -584,9 +584,14 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     }
   }
 
-  #acknowledge(connection: C, settlements: AcknowledgeCommand['settlements'], kept?: () => void): void {
+  #acknowledge(
+    connection: C,
+    settlements: AcknowledgeCommand['settlements'],
+    { kept, applied }: { readonly kept?: (() => void) | undefined; readonly applied?: () => void } = {},
+  ): void {
     const { id, clientId } = connection
-    if (id !== undefined) this.sequencer.submit({ type: 'acknowledge', connection: id, clientId, settlements }, kept)
+    if (id === undefined) return
+    this.sequencer.submit({ type: 'acknowledge', connection: id, clientId, settlements }, kept, applied)
   }
 
   #forget(connection: C): void {

@@ -6,15 +6,18 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { Machine, type MachineSettings, Recovery } from '@concordmq/state'
+import type { Machine, MachineSettings } from '@concordmq/state'
 import { ConcordError, reasonOf } from '../errors.ts'
 import type { CommandLog } from '../model/command-log.ts'
 import type { Files } from '../model/files.ts'
+import type { SharedJournal } from '../model/journal.ts'
 import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { DiskJournal, readPayload } from './disk-journal.ts'
-import { type LogContents, readLog } from './log-reader.ts'
+import type { StorageCopy } from './copied-storage.ts'
+import { DiskJournal } from './disk-journal.ts'
+import { readLog } from './log-reader.ts'
 import { makeDirectory } from './make-directory.ts'
+import { damaged, type Recovered, recover } from './recover.ts'
 import { SegmentLog } from './segment-log.ts'
 import { SqliteStore } from './sqlite-store.ts'
 
@@ -29,6 +32,8 @@ export interface DataOptions {
   readonly files: Files
   /** Another store in the place of SQLite. */
   readonly store: Store | undefined
+  /** Other threads that apply the same commands and have this disk, too. */
+  readonly shared?: SharedJournal | undefined
 }
 
 export interface Data {
@@ -36,6 +41,8 @@ export interface Data {
   readonly journal: DiskJournal
   /** Positions up to this one may have been used. */
   readonly position: number
+  /** For another thread: what it needs to be in the same state. Undefined: there is no directory. */
+  readonly copy: (() => StorageCopy) | undefined
 }
 
 export const logDirectory = 'log'
@@ -53,49 +60,67 @@ export const SEGMENTS_RECOVERED_MAX = 3
 
 /** Opens the directory; rejects with a `CMQ_DATA_…` error, and then nothing is open and nothing has changed. */
 export async function openData(options: DataOptions): Promise<Data> {
-  const { directory, files, durability, logger } = options
+  const { directory, durability } = options
   if (directory !== undefined && existsSync(join(directory, repairMark))) {
     throw new ConcordError('CMQ_DATA_DAMAGED', `Cannot use ${directory}: a repair or import of it was interrupted`)
   }
-  const sync = durability === 'fsync'
-  const store = options.store ?? (await openStore(directory ?? '', sync))
+  const store = options.store ?? (await openStore(directory ?? '', durability === 'fsync'))
   try {
     if (directory === undefined) return await openWithoutLog(store, options)
-    const log = await readLog(files, join(directory, logDirectory))
-    const { machine, reserved } = await recover(store, log, options)
-    for (const name of log.stillborn) await files.remove(join(directory, logDirectory, name))
-    if (log.tornBytes > 0) {
-      logger.info(
-        { event: 'log.torn', bytes: log.tornBytes },
-        'The log ends in the middle of a group that was never acknowledged: it is left out',
-      )
-    }
-    const segments = new SegmentLog(
-      {
-        files,
-        directory: join(directory, logDirectory),
-        segmentBytes: SEGMENT_BYTES,
-        sync,
-        lastNumber: log.lastNumber,
-        lastEnd: log.lastEnd,
-        onTrouble: (trouble) => reportTrouble(logger, trouble),
-      },
-      log.segments.map((name) => ({ name, tag: machine.position })),
-    )
-    const journal = new DiskJournal({
-      machine,
-      log: segments,
-      store,
-      logger,
-      reserved,
-      ...(options.observer !== undefined && { observer: options.observer }),
-    })
-    if (log.segments.length > SEGMENTS_RECOVERED_MAX) await journal.saveNow()
-    return { machine, journal, position: Math.max(machine.position, reserved) }
+    return await openWithLog(store, directory, options)
   } catch (error) {
     await store.close().catch(() => {})
     throw error
   }
+}
+
+async function openWithLog(store: Store, directory: string, options: DataOptions): Promise<Data> {
+  const { files, durability, logger, shared, observer } = options
+  const folder = join(directory, logDirectory)
+  const log = await readLog(files, folder)
+  if (log.damage !== undefined) {
+    const { file, offset, detail } = log.damage
+    throw damaged(directory, `${join(logDirectory, file)}, byte ${offset}: ${detail}`)
+  }
+  let recovered = await recover(store, log.groups, options)
+  for (const name of log.stillborn) await files.remove(join(folder, name))
+  if (log.tornBytes > 0) {
+    logger.info(
+      { event: 'log.torn', bytes: log.tornBytes },
+      'The log ends in the middle of a group that was never acknowledged: it is left out',
+    )
+  }
+  const segments = new SegmentLog(
+    {
+      files,
+      directory: folder,
+      segmentBytes: SEGMENT_BYTES,
+      sync: durability === 'fsync',
+      lastNumber: log.lastNumber,
+      lastEnd: log.lastEnd,
+      onTrouble: (trouble) => {
+        reportTrouble(logger, trouble)
+        shared?.setTrouble(trouble !== undefined)
+      },
+    },
+    log.segments.map((name) => ({ name, tag: recovered.machine.position })),
+  )
+  const journalOf = ({ machine, reserved }: Recovered, others: SharedJournal | undefined): DiskJournal => {
+    const parts = { machine, log: segments, store, logger, reserved, shared: others }
+    return new DiskJournal(observer === undefined ? parts : { ...parts, observer })
+  }
+  let journal: DiskJournal | undefined
+  if (log.segments.length > SEGMENTS_RECOVERED_MAX) {
+    journal = journalOf(recovered, undefined)
+    await journal.saveNow()
+    // What was saved from memory lies elsewhere there than for threads that read it now.
+    if (shared !== undefined) recovered = await recover(store, log.groups, options)
+  }
+  if (journal === undefined || shared !== undefined) journal = journalOf(recovered, shared)
+  const { machine, reserved } = recovered
+  const copy =
+    store instanceof SqliteStore ? () => ({ directory, groups: log.groups, store: store.share() }) : undefined
+  return { machine, journal, position: Math.max(machine.position, reserved), copy }
 }
 
 /** Positions that nobody has logged are left behind instead of being reserved. */
@@ -103,21 +128,11 @@ const UNLOGGED_POSITIONS = 2 ** 32
 
 async function openWithoutLog(store: Store, options: DataOptions): Promise<Data> {
   const { logger, observer } = options
-  const { machine } = await recover(store, NO_LOG, options)
+  const { machine } = await recover(store, [], options)
   const base = { machine, log: undefined, store, logger, reserved: Number.MAX_SAFE_INTEGER }
   const journal = new DiskJournal(observer === undefined ? base : { ...base, observer })
-  return { machine, journal, position: machine.position === 0 ? 0 : machine.position + UNLOGGED_POSITIONS }
-}
-
-const NO_LOG: LogContents = {
-  groups: [],
-  places: [],
-  damage: undefined,
-  segments: [],
-  stillborn: [],
-  lastNumber: 0,
-  lastEnd: 0,
-  tornBytes: 0,
+  const position = machine.position === 0 ? 0 : machine.position + UNLOGGED_POSITIONS
+  return { machine, journal, position, copy: undefined }
 }
 
 async function openStore(directory: string, sync: boolean): Promise<Store> {
@@ -129,34 +144,6 @@ async function openStore(directory: string, sync: boolean): Promise<Store> {
     })
   }
   return await SqliteStore.open(join(directory, storeFile), { sync })
-}
-
-async function recover(
-  store: Store,
-  log: LogContents,
-  { directory, settings }: DataOptions,
-): Promise<{ machine: Machine; reserved: number }> {
-  const damaged = (detail: string): ConcordError =>
-    new ConcordError('CMQ_DATA_DAMAGED', `Cannot read the data in ${directory ?? 'the session store'}: ${detail}`)
-  if (log.damage !== undefined) {
-    const { file, offset, detail } = log.damage
-    throw damaged(`${join(logDirectory, file)}, byte ${offset}: ${detail}`)
-  }
-  const recovery = new Recovery(settings)
-  for await (const batch of store.records()) for (const [key, value] of batch) recovery.record(key, value)
-  let reserved = 0
-  for (const [i, group] of log.groups.entries()) {
-    const payload = readPayload(group)
-    reserved = Math.max(reserved, payload.reserved)
-    const problem = payload.delta === undefined ? undefined : recovery.group(payload.delta)
-    if (problem !== undefined) throw damaged(`group ${i + 1} of the log: ${problem}`)
-  }
-  const wanted = recovery.prepare()
-  if ('malformed' in wanted) throw damaged(wanted.malformed)
-  for (const chunk of wanted) recovery.content(chunk, await store.content(chunk))
-  const machine = Machine.recover(recovery, settings)
-  if (!(machine instanceof Machine)) throw damaged(machine.malformed)
-  return { machine, reserved }
 }
 
 function reportTrouble(logger: Logger, trouble: Error | undefined): void {

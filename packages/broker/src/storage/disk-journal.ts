@@ -8,13 +8,17 @@
  * A group is begun at the end of the turn in which somebody began to wait, and takes all that changed until then; while one
  * is written, the next gathers. So the latency is that of the disk, and the throughput does not depend on it. What nobody
  * waits for follows within `LAZY_MS`.
+ *
+ * Where several threads apply the same commands, this one writes for all: the others are told how far it has come, and it takes a
+ * save where a mark stands in their order, so that messages lie in the same places for all.
  */
 import type { Command, Machine, Outcome, Save, Session } from '@concordmq/state'
 import { reasonOf } from '../errors.ts'
 import type { CommandLog } from '../model/command-log.ts'
-import type { Journal } from '../model/journal.ts'
+import type { Journal, SharedJournal } from '../model/journal.ts'
 import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { releaseAnswer } from './release-answer.ts'
 import type { SegmentLog } from './segment-log.ts'
 
 export interface DiskJournalOptions {
@@ -26,6 +30,18 @@ export interface DiskJournalOptions {
   readonly observer?: CommandLog
   /** Positions below are reserved already. */
   readonly reserved: number
+  /** The other threads, where there are any. */
+  readonly shared?: SharedJournal | undefined
+}
+
+/** What one write to the log has in it. */
+interface Group {
+  readonly done: readonly ((outcome: Outcome) => void)[]
+  readonly outcomes: readonly Outcome[]
+  readonly reserve: number
+  readonly position: number
+  readonly delta: Uint8Array | undefined
+  readonly save: Save | undefined
 }
 
 /** What nobody waits for is in the log after so long: settlements, above all. */
@@ -55,15 +71,23 @@ export class DiskJournal implements Journal {
   #commits: Promise<void> = Promise.resolve()
   #reserved: number
   #reserveTo: number
+  /** All changes up to this position are in the log. */
+  #loggedTo = 0
   #closing = false
   #idle: (() => void) | undefined
   #saveTrouble = false
+  /** Takes the group where the mark stands that is on its way. */
+  #atMark: ((group: Group) => void) | undefined
   onLogged: (session: Session) => void = () => {}
 
   constructor(options: DiskJournalOptions) {
     this.#o = options
     this.#reserved = options.reserved
     this.#reserveTo = options.reserved
+    options.shared?.onWanted(() => {
+      // Else the change that is waited for is not applied here yet.
+      if (options.machine.hasUnlogged) this.#soon()
+    })
   }
 
   get trouble(): boolean {
@@ -76,7 +100,9 @@ export class DiskJournal implements Journal {
   }
 
   changed(): void {
-    if (!this.#running) this.#later(LAZY_MS)
+    if (this.#running) return
+    if (this.#isWanted) this.#soon()
+    else this.#later(LAZY_MS)
   }
 
   whenKept(done: (outcome: Outcome) => void, outcome: Outcome): void {
@@ -89,6 +115,10 @@ export class DiskJournal implements Journal {
     if (position + RESERVE_BLOCK / 2 <= this.#reserveTo) return
     this.#reserveTo = position + RESERVE_BLOCK
     this.#soon()
+  }
+
+  marked(): void {
+    this.#atMark?.(this.#takeGroup({ save: true }))
   }
 
   /** Messages of a chunk, as the store has them. */
@@ -113,6 +143,8 @@ export class DiskJournal implements Journal {
     clearTimeout(this.#timer)
     const { log, store, machine } = this.#o
     log?.stopRetrying()
+    // The order of the threads has ended: the mark does not come any more.
+    this.#atMark?.(this.#takeGroup({ save: false }))
     if (this.#running) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve
@@ -136,6 +168,7 @@ export class DiskJournal implements Journal {
     }
     await log?.close()
     await store.close()
+    this.#o.shared?.close()
   }
 
   // ---------------------------------------------------------------- when
@@ -179,13 +212,19 @@ export class DiskJournal implements Journal {
 
   async #rounds(): Promise<void> {
     do await this.#writeGroup()
-    while (this.#done.length > 0 && !this.#closing)
+    while ((this.#done.length > 0 || (this.#isWanted && this.#o.machine.hasUnlogged)) && !this.#closing)
+  }
+
+  /** Another thread waits for something that the log does not have. */
+  get #isWanted(): boolean {
+    const { shared } = this.#o
+    return shared !== undefined && shared.wanted > this.#loggedTo
   }
 
   #rest(): void {
     this.#running = false
     this.#idle?.()
-    if (this.#done.length > 0) this.#soon()
+    if (this.#done.length > 0 || (this.#isWanted && this.#o.machine.hasUnlogged)) this.#soon()
     else if (this.#o.machine.hasUnlogged) this.#later(LAZY_MS)
     else if (this.#o.machine.unsaved > 0) this.#later(SAVE_MS)
   }
@@ -193,36 +232,46 @@ export class DiskJournal implements Journal {
   // ---------------------------------------------------------------- what
 
   async #writeGroup(): Promise<void> {
-    const { machine, log } = this.#o
-    const done = this.#done
-    const outcomes = this.#outcomes
-    this.#done = []
-    this.#outcomes = []
-    const reserve = this.#reserveTo
-    const delta = machine.takeDelta()
-    const save = log !== undefined && this.#isSaveDue() ? machine.takeSave() : undefined
+    const { machine, log, shared } = this.#o
+    const isSaveDue = log !== undefined && this.#isSaveDue()
+    const group =
+      isSaveDue && shared !== undefined ? await this.#groupAtMark(shared) : this.#takeGroup({ save: isSaveDue })
+    const { done, outcomes, reserve, position, delta, save } = group
     if (log === undefined) {
       if (delta !== undefined) await this.#commitUntilDone(machine.takeSave())
       machine.deltaLogged(this.onLogged)
     } else if (delta !== undefined || reserve > this.#reserved) {
-      const { position } = machine
       await log.write(payloadOf(reserve, delta), position)
       this.#reserved = reserve
       machine.deltaLogged(this.onLogged)
     }
-    for (let i = 0; i < done.length; i++) this.#release(done[i], outcomes[i] as Outcome)
+    this.#loggedTo = position
+    shared?.logged(position)
+    for (const [i, answer] of done.entries()) releaseAnswer(answer, outcomes[i] as Outcome, this.#o.logger)
     if (save !== undefined) this.#commit(save)
   }
 
-  #release(done: ((outcome: Outcome) => void) | undefined, outcome: Outcome): void {
-    try {
-      done?.(outcome)
-    } catch (error) {
-      this.#o.logger.error(
-        { event: 'journal.fault', error: error instanceof Error ? (error.stack ?? error.message) : String(error) },
-        'A fault in the broker while it answered',
-      )
-    }
+  /** All that the log does not have, and all who wait for it. */
+  #takeGroup({ save }: { readonly save: boolean }): Group {
+    const { machine } = this.#o
+    const done = this.#done
+    const outcomes = this.#outcomes
+    this.#done = []
+    this.#outcomes = []
+    const delta = machine.takeDelta()
+    const { position } = machine
+    const reserve = this.#reserveTo
+    return { done, outcomes, reserve, position, delta, save: save ? machine.takeSave() : undefined }
+  }
+
+  #groupAtMark(shared: SharedJournal): Promise<Group> {
+    return new Promise((resolve) => {
+      this.#atMark = (group) => {
+        this.#atMark = undefined
+        resolve(group)
+      }
+      shared.mark()
+    })
   }
 
   #isSaveDue(): boolean {
@@ -264,6 +313,7 @@ export class DiskJournal implements Journal {
       logger.info({ event: 'store.healed' }, 'The state store can be written again')
     }
     machine.saved(save)
+    this.#o.shared?.saved(save.position)
     try {
       await log?.drop(save.position)
       await this.#shrink()

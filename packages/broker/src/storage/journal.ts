@@ -28,5 +28,7 @@ export class MemoryJournal implements Journal {
 
   reserve(): void {}
 
+  marked(): void {}
+
   async close(): Promise<void> {}
 }

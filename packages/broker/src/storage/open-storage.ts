@@ -2,10 +2,11 @@
 import { Machine, type MachineSettings } from '@concordmq/state'
 import type { CommandLog } from '../model/command-log.ts'
 import type { Files } from '../model/files.ts'
-import type { Journal } from '../model/journal.ts'
+import type { Journal, SharedJournal } from '../model/journal.ts'
 import type { Store } from '../model/store.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { ContentReader } from './content-reader.ts'
+import type { StorageCopy } from './copied-storage.ts'
 import { openData } from './data-directory.ts'
 import { nodeFiles } from './files.ts'
 import { MemoryJournal } from './journal.ts'
@@ -27,6 +28,8 @@ export interface Storage {
   readonly contents: ContentReader
   /** Positions up to this one may have been used. */
   readonly position: number
+  /** For another thread: what it needs to be in the same state. Undefined: there is no directory. */
+  readonly copy?: (() => StorageCopy) | undefined
 }
 
 export async function openStorage(
@@ -35,15 +38,18 @@ export async function openStorage(
     settings,
     logger,
     observer,
+    shared,
   }: {
     readonly settings: MachineSettings
     readonly logger: Logger
     readonly observer: CommandLog | undefined
+    /** Other threads that apply the same commands. */
+    readonly shared?: SharedJournal | undefined
   },
 ): Promise<Storage> {
   if (directory === undefined && store === undefined) {
-    const contents = new ContentReader(() => Promise.reject(new Error('nothing is stored')), logger)
-    return { machine: new Machine(settings), journal: new MemoryJournal(observer), contents, position: 0 }
+    const machine = new Machine(settings)
+    return { machine, journal: new MemoryJournal(observer), contents: nothingStored(logger), position: 0 }
   }
   const data = await openData({
     directory,
@@ -51,9 +57,15 @@ export async function openStorage(
     settings: { ...settings, durable: true },
     logger,
     observer,
+    shared,
     files: files ?? nodeFiles,
     store,
   })
   const contents = new ContentReader((chunk) => data.journal.content(chunk), logger)
   return { ...data, contents }
+}
+
+/** Of a broker that keeps all in memory. */
+export function nothingStored(logger: Logger): ContentReader {
+  return new ContentReader(() => Promise.reject(new Error('nothing is stored')), logger)
 }

@@ -1,4 +1,5 @@
 /** What the store and its worker say to each other. A save travels as one buffer, since thousands of small ones are slow. */
+import type { MessagePort } from 'node:worker_threads'
 import type { Save } from '@concordmq/state'
 
 export interface SqliteStart {
@@ -12,6 +13,8 @@ export type Request =
   | { readonly id: number; readonly op: 'commit'; readonly save: Uint8Array }
   | { readonly id: number; readonly op: 'check' }
   | { readonly id: number; readonly op: 'close' }
+  /** Another thread asks through this port, for records and contents alone. */
+  | { readonly id: 0; readonly op: 'share'; readonly port: MessagePort }
 
 export type Answer =
   /** The database is open, or not. */

@@ -3,34 +3,29 @@
  * nothing installed, survives a kill at any instruction, and anybody can look into its file.
  */
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Save } from '@concordmq/state'
 import { ConcordError } from '../errors.ts'
 import type { Store, StoredRecord } from '../model/store.ts'
-import { type Answer, packSave, type Request, type SqliteStart, type StoreFault, Unpacker } from './sqlite-protocol.ts'
-
-interface Waiting {
-  readonly resolve: (answer: { bytes?: Uint8Array; texts?: readonly string[] }) => void
-  readonly reject: (error: Error) => void
-  readonly batch?: (bytes: Uint8Array) => void
-}
-
-/** A request without its number. */
-type Asked = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never
+import { SqliteCalls } from './sqlite-calls.ts'
+import { type Answer, packSave, type Request, type SqliteStart, type StoreFault } from './sqlite-protocol.ts'
 
 export class SqliteStore implements Store {
-  readonly #path: string
   readonly #worker: Worker
-  readonly #waiting = new Map<number, Waiting>()
-  #last = 0
-  #ended: Error | undefined
+  readonly #calls: SqliteCalls
 
   private constructor(path: string, worker: Worker) {
-    this.#path = path
     this.#worker = worker
-    worker.on('message', (answer: Answer) => this.#answered(answer))
-    worker.on('error', (error) => this.#end(new Error(`the store's thread failed: ${error.message}`)))
-    worker.on('exit', () => this.#end(new Error("the store's thread has ended")))
+    this.#calls = new SqliteCalls(
+      (request) => this.#send(request),
+      (fault) => runError(path, fault),
+    )
+    worker.on('message', (answer: Answer) => {
+      this.#calls.answered(answer)
+      if (this.#calls.waiting === 0) worker.unref()
+    })
+    worker.on('error', (error) => this.#calls.end(new Error(`the store's thread failed: ${error.message}`)))
+    worker.on('exit', () => this.#calls.end(new Error("the store's thread has ended")))
     // A store alone keeps no process alive; what waits for it does.
     worker.unref()
   }
@@ -47,66 +42,41 @@ export class SqliteStore implements Store {
     return new SqliteStore(path, worker)
   }
 
-  async *records(): AsyncIterable<readonly StoredRecord[]> {
-    const batches: Uint8Array[] = []
-    const done = await this.#ask({ op: 'records' }, (bytes) => batches.push(bytes))
-    if (done.bytes !== undefined) batches.push(done.bytes)
-    for (const bytes of batches) {
-      const records: StoredRecord[] = []
-      for (const unpacker = new Unpacker(bytes); unpacker.left > 0; ) records.push([unpacker.bytes(), unpacker.bytes()])
-      yield records
-    }
+  records(): AsyncIterable<readonly StoredRecord[]> {
+    return this.#calls.records()
   }
 
-  async content(chunk: number): Promise<Uint8Array> {
-    return (await this.#ask({ op: 'content', chunk })).bytes ?? new Uint8Array(0)
+  content(chunk: number): Promise<Uint8Array> {
+    return this.#calls.content(chunk)
+  }
+
+  /** A way for another thread to read from this store (`store-reader.ts`). */
+  share(): MessagePort {
+    const { port1, port2 } = new MessageChannel()
+    this.#worker.postMessage({ id: 0, op: 'share', port: port1 } satisfies Request, [port1])
+    return port2
   }
 
   async commit(save: Save): Promise<void> {
-    await this.#ask({ op: 'commit', save: packSave(save) })
+    await this.#calls.ask({ op: 'commit', save: packSave(save) })
   }
 
   async check(): Promise<readonly string[]> {
-    return (await this.#ask({ op: 'check' })).texts ?? []
+    return (await this.#calls.ask({ op: 'check' })).texts ?? []
   }
 
   async close(): Promise<void> {
-    if (this.#ended !== undefined) return
+    if (this.#calls.isOver) return
     const gone = once(this.#worker, 'exit')
-    await this.#ask({ op: 'close' })
+    await this.#calls.ask({ op: 'close' })
     // Until the lock is free for sure.
     this.#worker.ref()
     await gone
   }
 
-  #ask(asked: Asked, batch?: (bytes: Uint8Array) => void): Promise<{ bytes?: Uint8Array; texts?: readonly string[] }> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended)
-    const id = ++this.#last
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject, ...(batch !== undefined && { batch }) })
-      if (this.#waiting.size === 1) this.#worker.ref()
-      const request = { ...asked, id } as Request
-      this.#worker.postMessage(request, request.op === 'commit' ? [request.save.buffer as ArrayBuffer] : [])
-    })
-  }
-
-  #answered(answer: Answer): void {
-    const waiting = this.#waiting.get(answer.id)
-    if (waiting === undefined) return
-    if ('more' in answer && answer.more === true) {
-      if (answer.bytes !== undefined) waiting.batch?.(answer.bytes)
-      return
-    }
-    this.#waiting.delete(answer.id)
-    if (this.#waiting.size === 0) this.#worker.unref()
-    if ('error' in answer && answer.error !== undefined) waiting.reject(runError(this.#path, answer.error))
-    else waiting.resolve(answer as { bytes?: Uint8Array; texts?: readonly string[] })
-  }
-
-  #end(error: Error): void {
-    this.#ended ??= error
-    for (const { reject } of this.#waiting.values()) reject(this.#ended)
-    this.#waiting.clear()
+  #send(request: Request): void {
+    if (this.#calls.waiting === 1) this.#worker.ref()
+    this.#worker.postMessage(request, request.op === 'commit' ? [request.save.buffer as ArrayBuffer] : [])
   }
 }
 
@@ -127,7 +97,7 @@ export function openError(path: string, { code, message }: StoreFault): ConcordE
   }
 }
 
-function runError(path: string, { code, message }: StoreFault): ConcordError {
+export function runError(path: string, { code, message }: StoreFault): ConcordError {
   return code === 'SQLITE_CORRUPT'
     ? new ConcordError('CMQ_DATA_DAMAGED', `Cannot use ${path}: ${message}`)
     : new ConcordError('CMQ_DATA_UNUSABLE', `Cannot use ${path}: ${message} (${code})`)

@@ -6,7 +6,7 @@
  *   contents(id = chunk × 1024 + part, content)
  */
 import type { DatabaseSync } from 'node:sqlite'
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { CONTENT_PARTS, faultOf, numberOf, openDatabase } from './sqlite-file.ts'
 import { type Answer, Packer, type Request, type SqliteStart, Unpacker } from './sqlite-protocol.ts'
 
@@ -41,29 +41,42 @@ const statements = {
   records: database.prepare('SELECT key, value FROM records'),
 }
 
-port.on('message', (request: Request) => {
-  try {
-    answer(request)
-  } catch (error) {
-    port.postMessage({ id: request.id, error: faultOf(error) } satisfies Answer)
-  }
-})
+/** Ports of other threads. */
+const readers: MessagePort[] = []
 
-function answer(request: Request): void {
+port.on('message', (request: Request) => answerTo(port, request))
+
+function answerTo(asking: MessagePort, request: Request): void {
+  try {
+    answer(asking, request)
+  } catch (error) {
+    asking.postMessage({ id: request.id, error: faultOf(error) } satisfies Answer)
+  }
+}
+
+function answer(asking: MessagePort, request: Request): void {
   const { id } = request
   switch (request.op) {
     case 'records':
-      sendRecords(id)
+      sendRecords(asking, id)
       return
     case 'content': {
       const first = request.chunk * CONTENT_PARTS
       const parts = statements.content.all(first, first + CONTENT_PARTS).map((row) => row['content'] as Uint8Array)
-      send(id, parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts))
+      send(asking, id, parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts))
+      return
+    }
+    case 'share': {
+      const reader = request.port
+      readers.push(reader)
+      reader.on('message', (asked: Request) => {
+        if (asked.op === 'records' || asked.op === 'content') answerTo(reader, asked)
+      })
       return
     }
     case 'commit':
       commit(request.save)
-      port?.postMessage({ id } satisfies Answer)
+      asking.postMessage({ id } satisfies Answer)
       return
     case 'check': {
       const texts = database
@@ -71,13 +84,14 @@ function answer(request: Request): void {
         .all()
         .map((row) => String(row['integrity_check']))
         .filter((text) => text !== 'ok')
-      port?.postMessage({ id, texts } satisfies Answer)
+      asking.postMessage({ id, texts } satisfies Answer)
       return
     }
     case 'close':
       database.close()
-      port?.postMessage({ id } satisfies Answer)
-      port?.close()
+      for (const reader of readers) reader.close()
+      asking.postMessage({ id } satisfies Answer)
+      asking.close()
   }
 }
 
@@ -113,7 +127,7 @@ function removeContents(chunk: number): void {
   statements.removeContents.run(chunk * CONTENT_PARTS, (chunk + 1) * CONTENT_PARTS)
 }
 
-function sendRecords(id: number): void {
+function sendRecords(asking: MessagePort, id: number): void {
   let batch: [Uint8Array, Uint8Array][] = []
   let bytes = 0
   const flush = (more: boolean): void => {
@@ -122,7 +136,7 @@ function sendRecords(id: number): void {
       packer.bytes(key)
       packer.bytes(value)
     }
-    port?.postMessage({ id, bytes: packer.packed, more } satisfies Answer, [packer.packed.buffer as ArrayBuffer])
+    asking.postMessage({ id, bytes: packer.packed, more } satisfies Answer, [packer.packed.buffer as ArrayBuffer])
     batch = []
     bytes = 0
   }
@@ -137,7 +151,7 @@ function sendRecords(id: number): void {
 }
 
 /** Bytes of a pool must be copied: only a buffer of its own can be handed over. */
-function send(id: number, content: Uint8Array): void {
+function send(asking: MessagePort, id: number, content: Uint8Array): void {
   const own = new Uint8Array(content)
-  port?.postMessage({ id, bytes: own } satisfies Answer, [own.buffer])
+  asking.postMessage({ id, bytes: own } satisfies Answer, [own.buffer])
 }

@@ -3,6 +3,7 @@
  * cluster. Each worker applies all bundles to a machine of its own, so all have one order and one state.
  *
  *   sequencer ─submit▶ pending ▶ shared order ─ ─ every worker ─ ─ ▶ ordered(unit) ▶ machine
+ *   journal ───mark──▶ pending ▶ shared order ─ ─ every worker ─ ─ ▶ marked()
  *
  * A turn reads what is there up to a number of bytes and lets sockets have theirs; who finds nothing sleeps. What finds no
  * room waits here: the sequencer stops its publishers at a few megabytes, so that is bounded.
@@ -28,6 +29,7 @@ export interface WorkerLogOptions {
 }
 
 interface Pending {
+  /** Empty: a mark. */
   readonly bytes: Uint8Array
   /** Bytes that are put in. */
   done: number
@@ -35,6 +37,8 @@ interface Pending {
 
 type Done = ((placement: Placement) => void) | undefined
 
+/** What marks are made of: a bundle has bytes. */
+const NO_BYTES = new Uint8Array(0)
 /** Bytes of bundles that one turn reads. */
 const TURN_BYTES = 512 * 1024
 
@@ -86,6 +90,13 @@ export class WorkerLog implements OrderedLog {
     queueMicrotask(() => done?.({ type: 'refused', why: 'stopped' }))
   }
 
+  /** Every worker's application is told where this stands (`OrderedApplication.marked`). */
+  mark(): void {
+    this.#pending.push({ bytes: NO_BYTES, done: 0 })
+    if (this.#pending.length === 1) this.#fill()
+    this.#soon()
+  }
+
   /** No worker starts later than the others. */
   applied(): void {}
 
@@ -122,7 +133,8 @@ export class WorkerLog implements OrderedLog {
       this.#timeUs = Math.max(this.#timeUs, entry.timeUs)
       if (entry.bytes === undefined) continue
       bytes += entry.bytes.length
-      this.#hand(entry.place, entry.worker, entry.bytes)
+      if (entry.bytes.length === 0) this.#application?.marked?.()
+      else this.#hand(entry.place, entry.worker, entry.bytes)
     }
     order.tell()
     if (this.#pending.length > 0) this.#fill()

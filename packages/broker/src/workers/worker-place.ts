@@ -3,6 +3,7 @@ import type { Ban, BanRequest } from '../access/limits/bans.ts'
 import type { OrderedLog } from '../model/ordered-log.ts'
 import type { SysValue } from '../model/sys-value.ts'
 import type { Tally } from '../model/tally.ts'
+import type { Storage } from '../storage/open-storage.ts'
 import type { Counters } from '../telemetry/counters.ts'
 
 /** What one worker counts of its own clients; the rest is in the state that all have. */
@@ -21,6 +22,8 @@ export interface WorkerFigures {
 
 export interface WorkerPlace {
   readonly log: OrderedLog
+  /** What it begins with, and how it learns what the disk has. */
+  readonly storage: Storage
   /** What the others counted last. Only the first worker is told, which speaks for all. */
   readonly others: () => readonly WorkerFigures[]
   /** The first worker's `$SYS`, for clients of the others. */

@@ -8,9 +8,6 @@ export function refuseWithWorkers({ settings }: Configuration, cluster: ClusterP
   if (settings.workers === 1) return
   const problems: string[] = []
   if (cluster !== undefined) problems.push('a node of a cluster has one worker: use --workers 1')
-  else if (settings.durability !== 'memory') {
-    problems.push('several workers keep nothing on disk: use --durability memory, or --workers 1')
-  }
   for (const key of ['limits.connections-per-address-max', 'limits.connections-per-user-max'] as const) {
     if (settings[key] > 0) problems.push(`${key} is counted by one worker: set it to 0, or use --workers 1`)
   }

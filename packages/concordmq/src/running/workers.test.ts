@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connect } from '@concordmq/client'
-import { portOf, run, startNode } from '../program.testkit.ts'
+import { at, portOf, run, startNode } from '../program.testkit.ts'
 
 test('`--workers` is refused with the remedy where it cannot be served', async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [['--workers', '2'], /several workers keep nothing on disk: use --durability memory, or --workers 1/],
-    [['--workers', '99', '--durability', 'memory'], /workers = "99" in --workers: must be "auto" or an integer/],
+    [['--workers', '99'], /workers = "99" in --workers: must be "auto" or an integer/],
   ]
   for (const [flags, reason] of cases) {
     const { code, stderr } = await run([
@@ -25,7 +24,7 @@ test('`--workers` is refused with the remedy where it cannot be served', async (
 })
 
 test('eight clients of two workers get each message', async () => {
-  const node = await startNode(['--allow-anonymous-login', '--durability', 'memory', '--workers', '2'])
+  const node = await startNode(['--allow-anonymous-login', '--workers', '2'])
   const url = `mqtt://127.0.0.1:${await portOf(node, 'tcp')}`
   const clients = await Promise.all(Array.from({ length: 8 }, (_, i) => connect(url, { clientId: `client ${i}` })))
   const heard = clients.map(() => Promise.withResolvers<string>())
@@ -37,4 +36,20 @@ test('eight clients of two workers get each message', async () => {
   await clients[0]?.publish('all', 'hello', { qos: 1 })
   for (const { promise } of heard) assert.equal(await promise, 'hello')
   await Promise.all(clients.map((client) => client.disconnect()))
+})
+
+test('what two workers keep is there for one that starts on the same data', async () => {
+  const flags = ['--allow-anonymous-login', '--data-dir', at('data')]
+  const first = await startNode([...flags, '--workers', '2'])
+  const client = await connect(`mqtt://127.0.0.1:${await portOf(first, 'tcp')}`)
+  await client.publish('kept', 'as it was', { qos: 1, retain: true })
+  await client.disconnect()
+  first.child.kill('SIGKILL')
+  await first.ended
+  const second = await startNode([...flags, '--workers', '1'])
+  const again = await connect(`mqtt://127.0.0.1:${await portOf(second, 'tcp')}`)
+  const heard = Promise.withResolvers<string>()
+  await again.subscribe('kept', { qos: 1 }, ({ payload }) => heard.resolve(new TextDecoder().decode(payload)))
+  assert.equal(await heard.promise, 'as it was')
+  await again.disconnect()
 })

@@ -3,9 +3,8 @@
  *
  *   links, disk, timer, broker ─▶ input ─▶ engine.step ─▶ effects ─▶ links, disk, timer, broker
  *
- * One input at a time: what an effect leads to waits until all effects of its step are carried out. Peers wait for this node's
- * blocks, so what they need comes first: the disk writes while the application is busy with what was ordered, and a block that is on
- * disk leaves at once. Other frames leave at the end of the turn of the event loop, in one write per peer.
+ * One input at a time: what an effect leads to waits until all effects of its step are carried out. Frames leave in one write
+ * per peer: with an own block at once, else at the end of the turn of the event loop.
  */
 import type { Effect, Engine, Input, OrderedBatch, Status } from '@concordmq/consensus'
 import type { Files } from '../../model/files.ts'
@@ -32,8 +31,8 @@ const ROUND_COST_US_MAX = 20_000
 type EffectOf<T extends Effect['type']> = Extract<Effect, { readonly type: T }>
 
 export interface DriverOptions {
-  readonly engine: Pick<Engine, 'step'>
-  readonly wal: Pick<Wal, 'append' | 'read' | 'forget'>
+  readonly engine: Engine
+  readonly wal: Wal
   readonly verifier: Verifier
   readonly application: OrderedApplication
   readonly files: Files
@@ -71,8 +70,9 @@ export class Driver {
   #held: (OrderedBatch | EffectOf<'opened'>)[] | undefined
   #nextId = 1
   #stepping = false
-  /** Frames wait for the end of the turn. */
   #flushing = false
+  /** An own block waits to be written: peers wait for it, so it does not wait for the end of the turn. */
+  #ownBlockLeaves = false
   #stopped = false
   /** CPU spent on rounds since the last own block left, µs; and what of the current input was the application's. */
   #roundUs = 0
@@ -117,6 +117,8 @@ export class Driver {
     }
     const costUs = cpuUs() - startedUs - this.#applicationUs
     if (isRoundWork(input)) this.#roundUs += costUs
+    if (this.#ownBlockLeaves) this.#flush()
+    else this.#flushSoon()
     return costUs
   }
 
@@ -136,13 +138,8 @@ export class Driver {
     this.#submissions.clear()
   }
 
-  /**
-   * In order, but for the log, which depends on nothing before it. What effects in a row make the application do is looked at as a
-   * whole: looking costs a call of the system.
-   */
+  /** What effects in a row make the application do is looked at as a whole: looking costs a call of the system. */
   #carryOutAll(effects: readonly Effect[]): void {
-    if (this.#stopped) return
-    for (const effect of effects) if (effect.type === 'persist') this.#o.wal.append(effect.records, effect.barrier)
     let startedUs = 0
     for (const effect of effects) {
       const isApplication = effect.type === 'emit' || effect.type === 'placed' || effect.type === 'opened'
@@ -160,13 +157,12 @@ export class Driver {
     if (this.#stopped) return
     const { wal, verifier, members, logger } = this.#o
     switch (effect.type) {
-      case 'persist':
-        // It is with the log already.
-        return
       case 'send':
         return this.#send(effect)
       case 'verify':
         return this.#verify(effect)
+      case 'persist':
+        return wal.append(effect.records, effect.barrier)
       case 'timerAt':
         return this.#timer.set(effect.atUs)
       case 'emit':
@@ -206,8 +202,8 @@ export class Driver {
 
   #send({ to, frame }: EffectOf<'send'>): void {
     this.#links?.send(to, frame)
-    if (to !== 'all' || frame[0] !== FrameType.block) return this.#flushSoon()
-    this.#links?.flush()
+    if (to !== 'all' || frame[0] !== FrameType.block) return
+    this.#ownBlockLeaves = true
     // An own block left: what the round cost goes into the pace of the next ones.
     this.#inputs.push({ type: 'cost', cpuUs: Math.min(this.#roundUs, ROUND_COST_US_MAX) })
     this.#roundUs = 0
@@ -316,10 +312,15 @@ export class Driver {
     this.#flushing = true
     setImmediate(() => {
       this.#flushing = false
-      const startedUs = cpuUs()
-      this.#links?.flush()
-      this.#roundUs += cpuUs() - startedUs
+      this.#flush()
     })
+  }
+
+  #flush(): void {
+    this.#ownBlockLeaves = false
+    const startedUs = cpuUs()
+    this.#links?.flush()
+    this.#roundUs += cpuUs() - startedUs
   }
 }
 
