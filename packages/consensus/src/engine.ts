@@ -35,6 +35,8 @@ export class Engine {
   #told: Status | undefined
   /** A quorum was connected since the start: before that nobody knows how far the order is. */
   #met = false
+  /** All that the current input leads to is that a signature is checked: what follows comes with the answer. */
+  #onlyChecks = false
   /** Submissions to be told when a barrier is durable. */
   readonly #toKeep = new Map<number, number>()
 
@@ -101,8 +103,9 @@ export class Engine {
   /** Takes one input; gives what is to be done for it, in order. */
   step(input: Input): readonly Effect[] {
     const leadsOn = this.#leadsOn(input)
+    this.#onlyChecks = false
     this.#take(input)
-    if (leadsOn) {
+    if (leadsOn && !this.#onlyChecks) {
       this.#arm(this.#work())
       this.#tellStatus()
     }
@@ -191,7 +194,7 @@ export class Engine {
     const frame = decoded.value
     switch (frame.type) {
       case 'block':
-        agreement.intake.receive(frame.bytes, from, arrivalUs)
+        this.#onlyChecks = agreement.intake.receive(frame.bytes, from, arrivalUs) > 0
         return
       case 'blocks':
         return this.#blocks(from, frame, arrivalUs)

@@ -13,8 +13,12 @@ const fraction = (seed: number): (() => number) => {
 
 const directory = '/log'
 const SEGMENT = 16_384
+const MIB = 1024 * 1024
 
-async function open(files: MemoryFiles): Promise<{ log: SegmentLog; troubles: (string | undefined)[] }> {
+async function open(
+  files: MemoryFiles,
+  segmentBytes = SEGMENT,
+): Promise<{ log: SegmentLog; troubles: (string | undefined)[] }> {
   const before = await readLog(files, directory)
   assert.equal(before.damage, undefined)
   const troubles: (string | undefined)[] = []
@@ -22,7 +26,7 @@ async function open(files: MemoryFiles): Promise<{ log: SegmentLog; troubles: (s
     {
       files,
       directory,
-      segmentBytes: SEGMENT,
+      segmentBytes,
       sync: true,
       lastNumber: before.lastNumber,
       lastEnd: before.lastEnd,
@@ -67,6 +71,26 @@ test('SegmentLog drops closed segments up to a tag, and uses their files again',
   assert.ok((left[0] as number) <= 400 && (left[0] as number) > 300, `begins with ${left[0]}`)
   assert.deepEqual(left, upTo(500).slice(left[0]))
   assert.ok(files.files.size < 12)
+})
+
+test('a segment grows by steps in proportion to its groups, so that a small one never waits for many zeros', async () => {
+  const files = new MemoryFiles()
+  const { log } = await open(files, 64 * MIB)
+  const bytes = (): number => Math.max(...[...files.files.values()].map((file) => file.bytes.length))
+  const steps = new Set<number>()
+  const write = async (groups: number, each: number): Promise<void> => {
+    for (let n = 0; n < groups; n++) {
+      const before = bytes()
+      await log.write(payload(n, each), n)
+      if (bytes() > before && before > GROUPS_START) steps.add(bytes() - before)
+    }
+  }
+  await write(600, 1000)
+  assert.deepEqual([...steps], [MIB / 4])
+  steps.clear()
+  await write(60, 200_000)
+  assert.deepEqual([...steps], [4 * MIB])
+  await log.close()
 })
 
 test('a segment in a file that was used before, whose header a power cut tore, is none', async () => {

@@ -1,7 +1,7 @@
 /**
  * What is to be done: everything that the engine ever asks of its host (consensus.md section 17). The effects of one input are
- * carried out in their order. A frame that must not leave before something is on disk is asked for only after the host said
- * that it is (`durable`), so `send` has no condition.
+ * carried out in their order; only `persist` may come before other kinds. A frame that must not leave before something is on disk is
+ * asked for only after the host said that it is (`durable`), so `send` has no condition.
  */
 import type { Leaf } from '../log/leaf.ts'
 import type { Block, MessageKind } from './block.ts'

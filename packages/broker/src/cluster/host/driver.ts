@@ -3,8 +3,9 @@
  *
  *   links, disk, timer, broker ─▶ input ─▶ engine.step ─▶ effects ─▶ links, disk, timer, broker
  *
- * One input at a time: what an effect leads to waits until all effects of its step are carried out. Frames leave in one write
- * per peer: with an own block at once, else at the end of the turn of the event loop.
+ * One input at a time: what an effect leads to waits until all effects of its step are carried out. Peers wait for this node's
+ * blocks, so what they need comes first: the disk writes while the application is busy with what was ordered, and a block that is on
+ * disk leaves at once. Other frames leave at the end of the turn of the event loop, in one write per peer.
  */
 import type { Effect, Engine, Input, OrderedBatch, Status } from '@concordmq/consensus'
 import type { Files } from '../../model/files.ts'
@@ -31,8 +32,8 @@ const ROUND_COST_US_MAX = 20_000
 type EffectOf<T extends Effect['type']> = Extract<Effect, { readonly type: T }>
 
 export interface DriverOptions {
-  readonly engine: Engine
-  readonly wal: Wal
+  readonly engine: Pick<Engine, 'step'>
+  readonly wal: Pick<Wal, 'append' | 'read' | 'forget'>
   readonly verifier: Verifier
   readonly application: OrderedApplication
   readonly files: Files
@@ -70,9 +71,8 @@ export class Driver {
   #held: (OrderedBatch | EffectOf<'opened'>)[] | undefined
   #nextId = 1
   #stepping = false
+  /** Frames wait for the end of the turn. */
   #flushing = false
-  /** An own block waits to be written: peers wait for it, so it does not wait for the end of the turn. */
-  #ownBlockLeaves = false
   #stopped = false
   /** CPU spent on rounds since the last own block left, µs; and what of the current input was the application's. */
   #roundUs = 0
@@ -117,8 +117,6 @@ export class Driver {
     }
     const costUs = cpuUs() - startedUs - this.#applicationUs
     if (isRoundWork(input)) this.#roundUs += costUs
-    if (this.#ownBlockLeaves) this.#flush()
-    else this.#flushSoon()
     return costUs
   }
 
@@ -138,8 +136,13 @@ export class Driver {
     this.#submissions.clear()
   }
 
-  /** What effects in a row make the application do is looked at as a whole: looking costs a call of the system. */
+  /**
+   * In order, but for the log, which depends on nothing before it. What effects in a row make the application do is looked at as a
+   * whole: looking costs a call of the system.
+   */
   #carryOutAll(effects: readonly Effect[]): void {
+    if (this.#stopped) return
+    for (const effect of effects) if (effect.type === 'persist') this.#o.wal.append(effect.records, effect.barrier)
     let startedUs = 0
     for (const effect of effects) {
       const isApplication = effect.type === 'emit' || effect.type === 'placed' || effect.type === 'opened'
@@ -157,12 +160,13 @@ export class Driver {
     if (this.#stopped) return
     const { wal, verifier, members, logger } = this.#o
     switch (effect.type) {
+      case 'persist':
+        // It is with the log already.
+        return
       case 'send':
         return this.#send(effect)
       case 'verify':
         return this.#verify(effect)
-      case 'persist':
-        return wal.append(effect.records, effect.barrier)
       case 'timerAt':
         return this.#timer.set(effect.atUs)
       case 'emit':
@@ -202,8 +206,8 @@ export class Driver {
 
   #send({ to, frame }: EffectOf<'send'>): void {
     this.#links?.send(to, frame)
-    if (to !== 'all' || frame[0] !== FrameType.block) return
-    this.#ownBlockLeaves = true
+    if (to !== 'all' || frame[0] !== FrameType.block) return this.#flushSoon()
+    this.#links?.flush()
     // An own block left: what the round cost goes into the pace of the next ones.
     this.#inputs.push({ type: 'cost', cpuUs: Math.min(this.#roundUs, ROUND_COST_US_MAX) })
     this.#roundUs = 0
@@ -312,15 +316,10 @@ export class Driver {
     this.#flushing = true
     setImmediate(() => {
       this.#flushing = false
-      this.#flush()
+      const startedUs = cpuUs()
+      this.#links?.flush()
+      this.#roundUs += cpuUs() - startedUs
     })
-  }
-
-  #flush(): void {
-    this.#ownBlockLeaves = false
-    const startedUs = cpuUs()
-    this.#links?.flush()
-    this.#roundUs += cpuUs() - startedUs
   }
 }
 
