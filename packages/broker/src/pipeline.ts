@@ -142,13 +142,15 @@ export class Pipeline {
   }
 
   /**
-   * Whether lent bytes are taken at once, or copied anyway: the straight way to transient subscribers while no hook looks.
-   * What would go to several by reference is copied once for all of them, unless it lies in a slab.
+   * Whether lent bytes are taken at once, or copied anyway: the straight way to transient subscribers while no hook looks, and
+   * the way to kept sessions alone, which get payloads of their own. What would go to several by reference is copied once for
+   * all of them, unless it lies in a slab.
    */
   #takesLent(run: PublishRun, route: Route<Connection>): boolean {
     const { hooks, order } = this.#o
-    if (order !== undefined || run.retain || route.ordered || route.inline || this.#direct(route)) return false
+    if (order !== undefined || run.retain || route.inline || this.#direct(route)) return false
     if (hooks.outgoing || hooks.watchesSent || hooks.watchesDropped) return false
+    if (route.ordered) return route.targets.length === 0
     const bytes = run.end - run.start
     if (route.targets.length < 2 || bytes <= (run.qos === 0 ? COPY_BYTES_MAX : run.count * REFER_BYTES_MIN)) return true
     return bytes > run.count * BORROW_BYTES_MIN && slabOf(run.buf) !== undefined

@@ -168,7 +168,7 @@ export class Machine {
     runDeadlines(this.#state, effects)
   }
 
-  /** What the log does not have yet, as one group of it (`saving/delta.ts`); undefined: nothing. */
+  /** What the log does not have yet, as one group of it (`saving/delta.ts`), valid until the next is taken; undefined: nothing. */
   takeDelta(): Uint8Array | undefined {
     return takeDelta(this.#state)
   }

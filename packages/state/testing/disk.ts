@@ -12,7 +12,8 @@ export class Disk {
   groups: Uint8Array[] = []
 
   log(group: Uint8Array | undefined): void {
-    if (group !== undefined) this.groups.push(group)
+    // It is valid until the next one is taken.
+    if (group !== undefined) this.groups.push(group.slice())
   }
 
   apply({ gone, records, chunksGone, contents, position }: Save): void {

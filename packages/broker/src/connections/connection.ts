@@ -292,8 +292,7 @@ export class Connection
     } catch (error) {
       this.fault(error)
     }
-    // In a slab nothing was copied.
-    if (carriedBytesMax === 0) shared.readMemory.took(chunk.length)
+    shared.readMemory.took(chunk.length)
     this.#arrived(chunk.length - carried)
     this.#slow(now)
     return carried

@@ -39,31 +39,62 @@ test('memory of what was read goes back without the engine marking everything al
   assert.ok(collected <= 1, `${collected} with`)
 })
 
-test('a collection is asked for after every 8 MiB, and the way to it is looked for once', () => {
+test('a collection is asked for when 4 MiB more lie outside the heap, and the way to it is looked for once', () => {
   let found = 0
   let collections = 0
-  const memory = new ReadMemory(() => {
-    found++
-    return () => collections++
-  })
-  for (let i = 0; i < 17; i++) memory.took(MIB)
+  let outside = 30 * MIB
+  const memory = new ReadMemory(
+    () => {
+      found++
+      return () => {
+        collections++
+        outside -= 3 * MIB
+      }
+    },
+    () => outside,
+  )
+  const read = (mebibytes: number, kept: boolean): void => {
+    for (let i = 0; i < mebibytes; i++) {
+      if (kept) outside += MIB
+      memory.took(MIB)
+    }
+  }
+  read(1, false)
+  read(3, true)
+  assert.equal(collections, 0)
+  read(1, true)
+  assert.equal(collections, 1)
+  // What is read and not kept asks for nothing.
+  read(100, false)
+  assert.equal(collections, 1)
+  // The engine frees beside the program: what counts is the least that was seen.
+  outside -= 8 * MIB
+  read(1, false)
+  read(4, true)
   assert.equal(collections, 2)
+  read(4, true)
+  assert.equal(collections, 3)
   assert.equal(found, 1)
 })
 
 test('an engine without such a function is left alone', () => {
   let asked = 0
-  const memory = new ReadMemory(() => {
-    asked++
-    return undefined
-  })
+  let outside = 0
+  const memory = new ReadMemory(
+    () => {
+      asked++
+      return undefined
+    },
+    () => (outside += 8 * MIB),
+  )
   for (let i = 0; i < 32; i++) memory.took(MIB)
   assert.equal(asked, 1)
 })
 
 test('the program around the broker sees nothing of it', () => {
-  const memory = new ReadMemory()
-  memory.took(8 * MIB)
+  let outside = 0
+  const memory = new ReadMemory(undefined, () => (outside += 8 * MIB))
+  for (let i = 0; i < 4; i++) memory.took(MIB)
   assert.equal('gc' in globalThis, false)
   assert.equal(runInContext('typeof gc', createContext()), 'undefined')
 })

@@ -268,7 +268,8 @@ export class DiskJournal implements Journal {
     return new Promise((resolve) => {
       this.#atMark = (group) => {
         this.#atMark = undefined
-        resolve(group)
+        // Until it is written others may take one.
+        resolve({ ...group, delta: group.delta?.slice() })
       }
       shared.mark()
     })
@@ -345,11 +346,10 @@ export class DiskJournal implements Journal {
 const PLACE_BYTES = 8
 
 /** A group: the reservation, and what changed. */
-function payloadOf(reserved: number, delta: Uint8Array | undefined): Uint8Array {
-  const payload = Buffer.allocUnsafe(PLACE_BYTES + (delta?.length ?? 0))
-  payload.writeBigUInt64BE(BigInt(reserved))
-  if (delta !== undefined) payload.set(delta, PLACE_BYTES)
-  return payload
+function payloadOf(reserved: number, delta: Uint8Array | undefined): readonly Uint8Array[] {
+  const place = Buffer.allocUnsafe(PLACE_BYTES)
+  place.writeBigUInt64BE(BigInt(reserved))
+  return delta === undefined ? [place] : [place, delta]
 }
 
 /** Takes a group apart. */

@@ -60,15 +60,13 @@ export function groupBytes(payloadBytes: number): number {
   return Math.ceil((GROUP_HEADER_BYTES + payloadBytes) / ALIGNMENT) * ALIGNMENT
 }
 
-export function encodeGroup(payload: Uint8Array, sequence: number, salt: Uint8Array): Uint8Array {
-  const group = Buffer.allocUnsafe(groupBytes(payload.length))
+/** Completes a group around the payload that lies behind its header: `group` has as many bytes as it takes. */
+export function sealGroup(group: Buffer, payloadBytes: number, sequence: number, salt: Uint8Array): void {
   group.writeUInt32BE(GROUP_MAGIC, 0)
-  group.writeUInt32BE(payload.length, 4)
+  group.writeUInt32BE(payloadBytes, 4)
   group.writeUInt32BE(sequence, 8)
-  group.set(payload, GROUP_HEADER_BYTES)
-  group.fill(0, GROUP_HEADER_BYTES + payload.length)
-  group.writeUInt32BE(checksum(group, payload.length, salt), 12)
-  return group
+  group.fill(0, GROUP_HEADER_BYTES + payloadBytes)
+  group.writeUInt32BE(checksum(group, payloadBytes, salt), 12)
 }
 
 /** Whether something at `at` begins as a group does. */

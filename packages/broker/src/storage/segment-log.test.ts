@@ -48,7 +48,7 @@ test('SegmentLog gives back what it was given, over several segments and several
   let n = 0
   for (let life = 0; life < 4; life++) {
     const { log } = await open(files)
-    for (let i = 0; i < 120; i++) await log.write(payload(n, 1 + ((n * 37) % 900)), n++)
+    for (let i = 0; i < 120; i++) await log.write([payload(n, 1 + ((n * 37) % 900))], n++)
     await log.close()
   }
   const { groups, segments, damage } = await readLog(files, directory)
@@ -61,7 +61,7 @@ test('SegmentLog drops closed segments up to a tag, and uses their files again',
   const files = new MemoryFiles()
   const { log } = await open(files)
   for (let n = 0; n < 500; n++) {
-    await log.write(payload(n, 500), n)
+    await log.write([payload(n, 500)], n)
     if (n % 50 === 49) await log.drop(n - 100)
   }
   const { groups, damage } = await readLog(files, directory)
@@ -81,7 +81,7 @@ test('a segment grows by steps in proportion to its groups, so that a small one 
   const write = async (groups: number, each: number): Promise<void> => {
     for (let n = 0; n < groups; n++) {
       const before = bytes()
-      await log.write(payload(n, each), n)
+      await log.write([payload(n, each)], n)
       if (bytes() > before && before > GROUPS_START) steps.add(bytes() - before)
     }
   }
@@ -97,7 +97,7 @@ test('a segment in a file that was used before, whose header a power cut tore, i
   const files = new MemoryFiles()
   const { log } = await open(files)
   for (let n = 0; n < 200; n++) {
-    await log.write(payload(n, 500), n)
+    await log.write([payload(n, 500)], n)
     if (n % 50 === 49) await log.drop(n - 50)
   }
   const before = new Set(files.files.keys())
@@ -106,7 +106,7 @@ test('a segment in a file that was used before, whose header a power cut tore, i
     [...files.files.keys()].find((path) => !before.has(path) && path.endsWith('.log'))
   files.fault = () => (begun() === undefined ? undefined : 'EIO')
   for (let n = 200; begun() === undefined; n++) {
-    const writing = log.write(payload(n, 500), n).catch(() => {})
+    const writing = log.write([payload(n, 500)], n).catch(() => {})
     await new Promise(setImmediate)
     if (begun() !== undefined) log.stopRetrying()
     await writing
@@ -122,7 +122,7 @@ test('a segment in a file that was used before, whose header a power cut tore, i
 test('a log that is cut anywhere gives back a beginning of what was written, and goes on', async () => {
   const whole = new MemoryFiles()
   const { log } = await open(whole)
-  for (let n = 0; n < 60; n++) await log.write(payload(n, 40), n)
+  for (let n = 0; n < 60; n++) await log.write([payload(n, 40)], n)
   await log.close()
   const [path] = [...whole.files.keys()]
   const { bytes } = whole.files.get(path as string) as { bytes: Buffer }
@@ -139,7 +139,7 @@ test('a log that is cut anywhere gives back a beginning of what was written, and
     longest = groups.length
     for (const name of stillborn) await files.remove(`${directory}/${name}`)
     const again = await open(files)
-    await again.log.write(payload(groups.length), 0)
+    await again.log.write([payload(groups.length)], 0)
     await again.log.close()
     assert.deepEqual(numbers((await readLog(files, directory)).groups), upTo(groups.length + 1))
   }
@@ -149,7 +149,7 @@ test('a log that is cut anywhere gives back a beginning of what was written, and
 test('a byte changed before the last group is refused with its place, never skipped', async () => {
   const whole = new MemoryFiles()
   const { log } = await open(whole)
-  for (let n = 0; n < 300; n++) await log.write(payload(n, 100), n)
+  for (let n = 0; n < 300; n++) await log.write([payload(n, 100)], n)
   await log.close()
   const random = fraction(7)
   let refused = 0
@@ -192,7 +192,7 @@ test('every write and sync failing in turn: what was acknowledged is there after
         assert.equal(read.damage, undefined, `${fault} at ${failing}, group ${n}: ${JSON.stringify(read.damage)}`)
         assert.ok(read.groups.length >= acknowledged)
         assert.deepEqual(numbers(read.groups).slice(0, acknowledged), upTo(acknowledged))
-        await log.write(payload(n, 800), n)
+        await log.write([payload(n, 800)], n)
         acknowledged = n + 1
       }
       await log.close()
@@ -205,9 +205,9 @@ test('every write and sync failing in turn: what was acknowledged is there after
 test('a log that cannot be written says so, tries again, and is done with when it stops', async () => {
   const files = new MemoryFiles()
   const { log, troubles } = await open(files)
-  await log.write(payload(0), 0)
+  await log.write([payload(0)], 0)
   files.fault = () => 'ENOSPC'
-  const stuck = log.write(payload(1), 1)
+  const stuck = log.write([payload(1)], 1)
   while (troubles.length === 0) await new Promise((resolve) => setImmediate(resolve))
   assert.match(troubles[0] ?? '', /planted ENOSPC/)
   assert.ok(log.trouble !== undefined)

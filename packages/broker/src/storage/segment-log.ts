@@ -12,11 +12,11 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Files, LogFile } from '../model/files.ts'
 import {
-  encodeGroup,
   encodeSegmentHeader,
   GROUP_HEADER_BYTES,
   GROUPS_START,
   groupBytes,
+  sealGroup,
   segmentName,
 } from './log-format.ts'
 import type { LogPlace } from './log-reader.ts'
@@ -45,6 +45,8 @@ const AHEAD_BYTES_MAX = 4 * 1024 * 1024
 const RETRY_MS_MIN = 50
 const RETRY_MS_MAX = 2000
 const SPARES_MAX = 1
+/** A group up to so long is put together where the one before was: memory outside the heap costs the engine (`read-memory.ts`). */
+const GROUP_KEPT_BYTES = 1 << 20
 
 /** A segment that is written no more; `tag`: the highest of its groups. */
 export interface ClosedSegment {
@@ -76,6 +78,7 @@ export class SegmentLog {
   #trouble: Error | undefined
   #ended = false
   #wake: (() => void) | undefined
+  #group = Buffer.allocUnsafeSlow(4096)
 
   constructor(options: SegmentLogOptions, segments: readonly ClosedSegment[]) {
     this.#o = options
@@ -89,11 +92,22 @@ export class SegmentLog {
     return this.#trouble
   }
 
-  /** Resolves with its place when the payload is safe. Tags ascend. One call at a time. Rejects only after `stopRetrying`. */
-  async write(payload: Uint8Array, tag: number): Promise<LogPlace> {
+  /**
+   * Resolves with its place when the payload, in parts that the caller may use again at once, is safe. Tags ascend. One call at
+   * a time. Rejects only after `stopRetrying`.
+   */
+  async write(parts: readonly Uint8Array[], tag: number): Promise<LogPlace> {
+    let payloadBytes = 0
+    for (const part of parts) payloadBytes += part.length
+    const group = this.#room(groupBytes(payloadBytes))
+    let at = GROUP_HEADER_BYTES
+    for (const part of parts) {
+      group.set(part, at)
+      at += part.length
+    }
     for (let delayMs = RETRY_MS_MIN; ; delayMs = Math.min(delayMs * 2, RETRY_MS_MAX)) {
       try {
-        const place = await this.#tryToWrite(payload)
+        const place = await this.#tryToWrite(group, payloadBytes)
         this.#tag = tag
         if (this.#trouble !== undefined) this.#setTrouble(undefined)
         return place
@@ -145,14 +159,21 @@ export class SegmentLog {
     for (const spare of this.#spares.splice(0)) await this.#o.files.remove(spare)
   }
 
-  async #tryToWrite(payload: Uint8Array): Promise<LogPlace> {
-    const bytes = groupBytes(payload.length)
+  /** Room for a group: one is written at a time. */
+  #room(bytes: number): Buffer {
+    if (bytes > GROUP_KEPT_BYTES) return Buffer.allocUnsafeSlow(bytes)
+    if (bytes > this.#group.length) this.#group = Buffer.allocUnsafeSlow(Math.min(2 * bytes, GROUP_KEPT_BYTES))
+    return this.#group.subarray(0, bytes)
+  }
+
+  async #tryToWrite(group: Buffer, payloadBytes: number): Promise<LogPlace> {
+    const bytes = group.length
     if (this.#open !== undefined && this.#open.sequence > 0 && this.#open.end + bytes > this.#o.segmentBytes) {
       await this.rotate()
     }
     this.#open ??= await this.#begin()
     const open = this.#open
-    const group = encodeGroup(payload, open.sequence, open.salt)
+    sealGroup(group, payloadBytes, open.sequence, open.salt)
     await this.#allocate(open, bytes)
     try {
       await open.file.write(group, open.end)

@@ -29,7 +29,7 @@ import type { Plan } from './plan.ts'
 import { openReload } from './reload.ts'
 import { whenStopped } from './signals.ts'
 import { watchTokenFiles } from './watch-token-files.ts'
-import { keepYoungGenerationSmall } from './young-generation.ts'
+import { beginInYoungGeneration, keepYoungGenerationSmall } from './young-generation.ts'
 
 export interface RunningNode {
   readonly broker: Broker
@@ -51,6 +51,7 @@ export interface ServeContext {
 
 /** Resolves after a graceful stop. */
 export async function serve(plan: Plan, { log, load, announce, onHangup }: ServeContext): Promise<void> {
+  beginInYoungGeneration()
   const logger = log.logger('concordmq::broker')
   const { settings } = plan.configuration
   const graceMs = () => settings['shutdown.grace-ms']

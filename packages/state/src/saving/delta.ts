@@ -18,7 +18,7 @@ export const How = { gone: 0, whole: 1, entries: 2 } as const
 
 const writer = new Writer()
 
-/** The group, or undefined when the log has everything. */
+/** The group, valid until the next one is taken, of any state; undefined when the log has everything. */
 export function takeDelta(state: State): Uint8Array | undefined {
   const { changes } = state.records
   state.cut.length = 0
@@ -34,7 +34,7 @@ export function takeDelta(state: State): Uint8Array | undefined {
     if (!(record instanceof Session) || record.gone) return
     state.cut.push({ session: record, next: record.queue.next })
   })
-  return writer.length === head ? undefined : writer.take()
+  return writer.length === head ? undefined : writer.view()
 }
 
 /** The same where another thread, whose machine is in the same state, writes the log: sessions that have more in it then. */

@@ -190,7 +190,7 @@ export class Wal {
     const firstMark = records[0]?.mark
     const lastMark = records.at(-1)?.mark
     if (firstMark !== undefined && lastMark !== undefined) {
-      const place = await this.#log.write(payload, lastMark)
+      const place = await this.#log.write([payload], lastMark)
       this.#groups.push({ ...place, bytes: payload.length, firstMark, lastMark })
     }
     this.#leaving = []
