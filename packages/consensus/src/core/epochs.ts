@@ -130,7 +130,11 @@ export class Epochs {
   isBehind(): boolean {
     const { context, catchingUp, agreement } = this.run
     if (context.self < 0 || catchingUp.isBehind || agreement.fetcher.isCollected) return true
-    return this.#peerEpochs.some((epoch, peer) => epoch > context.epoch.number && context.peers.isUp(peer))
+    const { number } = context.epoch
+    for (let peer = 0; peer < this.#peerEpochs.length; peer++) {
+      if ((this.#peerEpochs[peer] as number) > number && context.peers.isUp(peer)) return true
+    }
+    return false
   }
 
   /** The newest certificate, and the chain that leads to its epoch. */

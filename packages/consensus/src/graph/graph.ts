@@ -84,12 +84,13 @@ export class Graph {
     if (versionNamed(first, block) !== undefined || this.#waiting.has(block)) return { type: 'known' }
     this.#noteFork(block, first)
     if (this.#surplus(block, first)) return { type: 'dropped' }
-    const missing = this.#missingParents(block)
+    const parents: Vertex[] = []
+    const missing = this.#missingParents(block, parents)
     if (missing.length > 0) {
       const names = this.#waiting.add(block, missing, (this.forkers & (1 << block.author)) === 0)
       return names === undefined ? { type: 'dropped' } : { type: 'waiting', missing: names }
     }
-    return { type: 'accepted', vertices: this.#acceptAll([block]) }
+    return { type: 'accepted', vertices: this.#acceptAll([block], parents) }
   }
 
   /** Drops rounds up to `round`. Answers the waiting blocks that are accepted by that. */
@@ -161,11 +162,14 @@ export class Graph {
     return this.#last[author] as number
   }
 
-  #missingParents(block: Block): readonly BlockName[] {
+  /** Parents above the collected rounds that are not here; the others go into `found`, in the table's order. */
+  #missingParents(block: Block, found: Vertex[]): readonly BlockName[] {
     let missing = NO_NAMES
     for (const reference of block.references) {
       if (!reference.parent || reference.round <= this.collectedRound) continue
-      if (this.find(reference) === undefined) missing = [...missing, reference]
+      const parent = this.find(reference)
+      if (parent === undefined) missing = [...missing, reference]
+      else found.push(parent)
     }
     return missing
   }
@@ -186,26 +190,27 @@ export class Graph {
     return versions >= versionsMax && !this.#waiting.isNeeded(block)
   }
 
-  #acceptAll(blocks: Block[]): Vertex[] {
+  /** `parents` are those of the first block, if they were looked for already. */
+  #acceptAll(blocks: Block[], parents?: readonly Vertex[]): Vertex[] {
     const vertices: Vertex[] = []
     for (let i = 0; i < blocks.length; i++) {
       const block = blocks[i] as Block
       if (this.#surplus(block, this.first(block.round, block.author))) continue
-      vertices.push(this.#accept(block))
+      vertices.push(this.#accept(block, i === 0 && parents !== undefined ? parents : this.#parentsOf(block)))
       if (this.#waiting.count > 0) blocks.push(...this.#waiting.resolve(block))
     }
     return vertices
   }
 
-  #accept(block: Block): Vertex {
+  #parentsOf(block: Block): readonly Vertex[] {
     const parents: Vertex[] = []
+    this.#missingParents(block, parents)
+    return parents
+  }
+
+  #accept(block: Block, parents: readonly Vertex[]): Vertex {
     const votes: Vertex[] = []
-    for (const reference of block.references) {
-      const parent = reference.parent ? this.find(reference) : undefined
-      if (parent === undefined) continue
-      parents.push(parent)
-      if (parent.round === block.round - 1) votes.push(parent)
-    }
+    for (const parent of parents) if (parent.round === block.round - 1) votes.push(parent)
     const vertex: Vertex = {
       block,
       author: block.author,

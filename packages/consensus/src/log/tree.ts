@@ -12,7 +12,7 @@
  * order they come: `nodePlace` says where each one lies, and `inclusionPath` names the ones it needs.
  */
 import type { Reader } from '../bytes/reader.ts'
-import type { Writer } from '../bytes/writer.ts'
+import { Writer } from '../bytes/writer.ts'
 import type { Cryptography } from '../model/cryptography.ts'
 
 export type Sha256 = Cryptography['sha256']
@@ -71,18 +71,22 @@ export class LogTree {
   }
 }
 
+/** What is hashed, at hand: an array of its own for every hash costs more than the hash. */
+const hashed = new Writer(256)
+
 export function leafHash(sha256: Sha256, leaf: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + leaf.length)
-  bytes.set(leaf, 1)
-  return sha256(bytes)
+  hashed.cut()
+  hashed.u8(0)
+  hashed.raw(leaf)
+  return sha256(hashed.view())
 }
 
 export function nodeHash(sha256: Sha256, left: Uint8Array, right: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(65)
-  bytes[0] = 1
-  bytes.set(left, 1)
-  bytes.set(right, 33)
-  return sha256(bytes)
+  hashed.cut()
+  hashed.u8(1)
+  hashed.raw(left)
+  hashed.raw(right)
+  return sha256(hashed.view())
 }
 
 /** A complete subtree of 2^level leaves that begins with leaf `index` · 2^level. */

@@ -36,7 +36,9 @@ export function components(graph: Graph): number[][] {
     const parent = path.at(-1)
     if (parent !== undefined) low[parent] = Math.min(low[parent] as number, low[node] as number)
     if (low[node] !== index[node]) return
-    const members = stack.splice(stack.lastIndexOf(node))
+    const first = stack.lastIndexOf(node)
+    const members = stack.slice(first)
+    stack.length = first
     for (const member of members) onStack[member] = 0
     found.push(members)
   }

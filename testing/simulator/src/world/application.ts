@@ -22,15 +22,18 @@ export class Application {
   savedPosition = 0
   #state = new Uint8Array(stateBytes)
   #saved = new Uint8Array(stateBytes)
+  /** A cell and a message, before they are hashed. */
+  #mixed = new Uint8Array(256)
   readonly #snapshots = new Map<number, Uint8Array>()
   readonly #incoming = new Map<number, Uint8Array[]>()
 
   apply(message: OrderedMessage): void {
-    const cell = this.#state.subarray(8 + (message.position % cells) * cellBytes).subarray(0, cellBytes)
-    const mixed = new Uint8Array(cellBytes + message.bytes.length)
-    mixed.set(cell)
-    mixed.set(message.bytes, cellBytes)
-    cell.set(fastHash(mixed, message.author))
+    const at = 8 + (message.position % cells) * cellBytes
+    const end = cellBytes + message.bytes.length
+    if (this.#mixed.length < end) this.#mixed = new Uint8Array(2 * end)
+    for (let i = 0; i < cellBytes; i++) this.#mixed[i] = this.#state[at + i] as number
+    this.#mixed.set(message.bytes, cellBytes)
+    this.#state.set(fastHash(this.#mixed.subarray(0, end), message.author), at)
     this.position = message.position + 1
     this.#writePosition()
   }
@@ -90,9 +93,11 @@ export class Application {
   }
 
   #writePosition(): void {
-    const view = new DataView(this.#state.buffer)
-    view.setUint32(0, Math.floor(this.position / 4_294_967_296))
-    view.setUint32(4, this.position % 4_294_967_296)
+    const high = Math.floor(this.position / 4_294_967_296)
+    for (let i = 0; i < 4; i++) {
+      this.#state[i] = high >>> (24 - 8 * i)
+      this.#state[4 + i] = this.position >>> (24 - 8 * i)
+    }
   }
 }
 

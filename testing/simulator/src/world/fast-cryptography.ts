@@ -90,7 +90,7 @@ export function fastHash(bytes: Uint8Array, key: number): Uint8Array {
     a = Math.imul(a ^ word, 0x85eb_ca6b)
     b = (b + Math.imul(word ^ c, 0xc2b2_ae35)) | 0
     c = (a >>> 15) ^ b
-    d = Math.imul(d ^ a, 0x27d4_eb2f) + c
+    d = (Math.imul(d ^ a, 0x27d4_eb2f) + c) | 0
   }
   for (let at = whole; at < length; at++) a = Math.imul(a ^ (bytes[at] as number), 0x0100_0193) ^ (b >>> 7)
   if (used === slabHashes) {

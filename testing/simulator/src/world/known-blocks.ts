@@ -27,8 +27,11 @@ export class BlocksBySignature {
   /** The block that has the bytes from `start` on. */
   find(bytes: Uint8Array, start: number): Block | undefined {
     const known = this.#blocks.get(signatureKey(bytes, start))
-    if (known === undefined || known.bytes.compare(bytes, start) !== 0) return undefined
-    return known.block
+    if (known === undefined) return undefined
+    const { bytes: own, block } = known
+    // A frame to all peers is one array.
+    const isSame = own.buffer === bytes.buffer && own.byteOffset === bytes.byteOffset + start
+    return (isSame && own.length === bytes.length - start) || own.compare(bytes, start) === 0 ? block : undefined
   }
 
   add(bytes: Uint8Array, block: Block): void {

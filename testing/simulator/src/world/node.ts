@@ -84,6 +84,8 @@ export class SimulatedNode {
   crashes = 0
   readonly #o: NodeOptions
   #engine: Engine | undefined
+  /** Of the engine behind its last step, once somebody asked. */
+  #status: Status | undefined
   /** Counts up with each start and crash: answers to an earlier life are dropped. */
   #life = 0
   #submitted = 0
@@ -123,7 +125,8 @@ export class SimulatedNode {
 
   /** How its engine stands; undefined while it is down. */
   get status(): Status | undefined {
-    return this.#engine?.status
+    this.#status ??= this.#engine?.status
+    return this.#status
   }
 
   start({ amnesia }: { readonly amnesia: boolean | 'unlessNew' }): void {
@@ -131,6 +134,7 @@ export class SimulatedNode {
     this.#life++
     this.#enter(genesis)
     this.application.restart()
+    this.#status = undefined
     this.#engine = engines.open(
       {
         genesis,
@@ -225,6 +229,7 @@ export class SimulatedNode {
   }
 
   #step(input: Input): void {
+    this.#status = undefined
     for (const effect of this.#engine?.step(input) ?? []) {
       if (this.#crashIn !== undefined && this.#crashIn-- <= 0) {
         this.#crash()
@@ -238,6 +243,7 @@ export class SimulatedNode {
   #crash(): void {
     this.#crashIn = undefined
     this.#engine = undefined
+    this.#status = undefined
     this.#life++
     this.#inputs.length = 0
     this.#checks = 0
