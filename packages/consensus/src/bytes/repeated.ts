@@ -3,10 +3,12 @@
  * cost its receivers more than a correct one.
  */
 
+import { sortFew } from './order.ts'
+
 /** `compare` orders all values; equal ones are the same. */
 export function hasRepeated<T>(values: readonly T[], compare: (a: T, b: T) => number): boolean {
   if (values.length < 2) return false
-  const sorted = values.slice().sort(compare)
+  const sorted = sortFew(values.slice(), compare)
   for (let i = 1; i < sorted.length; i++) if (compare(sorted[i - 1] as T, sorted[i] as T) === 0) return true
   return false
 }

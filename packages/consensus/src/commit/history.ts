@@ -2,7 +2,7 @@
  * What lies below a block (consensus.md section 7). Anchors of neighbouring rounds are often the same, so one walk is kept and
  * goes on from the round where it stopped.
  */
-import { compareBytes } from '../bytes/order.ts'
+import { compareBytes, sortFew } from '../bytes/order.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Vertex } from '../graph/vertex.ts'
 
@@ -43,7 +43,7 @@ export class History {
         found.push(parent)
       }
     }
-    return found.sort(compareVertices)
+    return sortFew(found, compareVertices)
   }
 
   #markDownTo(anchor: Vertex, round: number): void {

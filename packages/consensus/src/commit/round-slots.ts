@@ -71,9 +71,12 @@ function slotOrder(round: number, n: number, domain: Domain): readonly number[] 
   for (let author = 0; author < n; author++) {
     const hash = domain.slotHash(round, author)
     let place = author
-    while (place > 0 && compareBytes(hash, hashes[place - 1] as Uint8Array) < 0) place--
-    authors.splice(place, 0, author)
-    hashes.splice(place, 0, hash)
+    for (; place > 0 && compareBytes(hash, hashes[place - 1] as Uint8Array) < 0; place--) {
+      authors[place] = authors[place - 1] as number
+      hashes[place] = hashes[place - 1] as Uint8Array
+    }
+    authors[place] = author
+    hashes[place] = hash
   }
   return authors
 }

@@ -365,6 +365,7 @@ export class Agreement {
 
   /** Units of this round that are not solid are void now. */
   #expire(round: number): void {
+    if (round < 1) return
     for (const known of this.table.ofRound(round)) {
       if (!known.settled && this.#fair.fate(known) !== 'open') this.#void(known)
     }

@@ -5,6 +5,7 @@
  * The own history is marked vertex by vertex, so that each is walked over once in its life.
  */
 
+import { sortFew } from '../bytes/order.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Vertex } from '../graph/vertex.ts'
 import { authorCount } from '../graph/vertex.ts'
@@ -106,7 +107,7 @@ export function referenceTable(parents: readonly Vertex[], reports: readonly Que
     if (parent !== undefined) rest.delete(parent)
     table.push({ parent: parent !== undefined, report: true, author, round, digest, recvUs })
   }
-  const others = [...rest].sort((a, b) => b.round - a.round || a.author - b.author)
+  const others = sortFew([...rest], (a, b) => b.round - a.round || a.author - b.author)
   for (const { author, round, block } of others) {
     table.push({ parent: true, report: false, author, round, digest: block.digest, recvUs: 0 })
   }

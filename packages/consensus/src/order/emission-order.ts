@@ -3,6 +3,7 @@
  * come before it, directly or through others, is not solid; patience bounds that. What remains is ordered by components:
  * predecessors first, then time, and inside a component time alone.
  */
+import { sortFew } from '../bytes/order.ts'
 import { components, type Graph } from './components.ts'
 import { Heap } from './heap.ts'
 import type { Predecessors } from './predecessors.ts'
@@ -16,6 +17,8 @@ export interface EmissionOrder {
 
 /** Of `waiting`, all of them solid, at the end of `step`. `patience` is K. */
 export function emissionOrder(waiting: readonly Unit[], step: number, patience: number): EmissionOrder {
+  const [only] = waiting
+  if (only !== undefined && waiting.length === 1) return orderOfOne(only, step, patience)
   for (const [index, unit] of waiting.entries()) unit.mark = index
   const edges = new Edges(waiting)
   const all = components(edges)
@@ -26,7 +29,7 @@ export function emissionOrder(waiting: readonly Unit[], step: number, patience: 
     edges.keep((index) => blocked[index] === 0 || step - (waiting[index] as Unit).solidStep >= 4 * patience)
     ready = components(edges)
   }
-  for (const members of ready) members.sort((a, b) => compareKeys(waiting[a] as Unit, waiting[b] as Unit))
+  for (const members of ready) sortFew(members, (a, b) => compareKeys(waiting[a] as Unit, waiting[b] as Unit))
   const order = inOrder(ready, edges)
   const emitted = new Uint8Array(waiting.length)
   for (const index of order) emitted[index] = 1
@@ -36,6 +39,14 @@ export function emissionOrder(waiting: readonly Unit[], step: number, patience: 
     if (step - unit.solidStep >= patience && leavesBehind(unit, emitted)) cuts++
   }
   return { units: order.map((index) => waiting[index] as Unit), cuts }
+}
+
+/** Nothing solid can stand before it. */
+function orderOfOne(unit: Unit, step: number, patience: number): EmissionOrder {
+  const isOverdue = step - unit.solidStep >= patience
+  const waits = waitsForOpen(unit)
+  if (waits && !isOverdue) return { units: [], cuts: 0 }
+  return { units: [unit], cuts: waits ? 1 : 0 }
 }
 
 /** Edges of the waiting units to other waiting units, which are their predecessors. */

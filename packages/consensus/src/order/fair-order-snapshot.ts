@@ -5,6 +5,7 @@
  *
  *     step | cUs | jailed | lastT per author | units | list per author | solid units
  */
+import { sortFew } from '../bytes/order.ts'
 import type { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
 import { popcount } from './popcount.ts'
@@ -54,7 +55,7 @@ export function encodeRound(table: UnitTable, round: number): Uint8Array | undef
   const units = table.ofRound(round)
   if (units.some((unit) => unit.state !== 'emitted')) return undefined
   const writer = new Writer(units.length * UNIT_BYTES)
-  for (const unit of units.sort(compareNames)) writeUnit(writer, unit)
+  for (const unit of sortFew(units, compareNames)) writeUnit(writer, unit)
   const bytes = writer.take()
   table.encoded.set(round, bytes)
   return bytes

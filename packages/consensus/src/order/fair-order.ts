@@ -9,6 +9,7 @@
  * first, and this set is frozen then. Deliberately absent: bodies (the caller holds output back until they are here), messages
  * and their positions (`positions.ts`).
  */
+import { sortFew } from '../bytes/order.ts'
 import type { Reader } from '../bytes/reader.ts'
 import type { Writer } from '../bytes/writer.ts'
 import type { Block, BlockName } from '../model/block.ts'
@@ -174,7 +175,8 @@ export class FairOrder {
   #solidify(step: number): void {
     if (this.#fresh.length === 0) return
     const candidates = this.#candidates.slice()
-    const reporters = Int32Array.from(candidates, (unit) => unit.reporters)
+    const reporters = new Int32Array(candidates.length)
+    for (let i = 0; i < candidates.length; i++) reporters[i] = (candidates[i] as Unit).reporters
     for (const unit of this.#fresh) {
       unit.before = this.#predecessors(unit, candidates, reporters)
       unit.keyUs = this.#key(unit)
@@ -206,7 +208,7 @@ export class FairOrder {
     for (let reporter = 0; reporter < this.#epoch.n; reporter++) {
       if (((unit.reporters >>> reporter) & 1) === 1) times.push(this.#table.timeOf(unit, reporter))
     }
-    times.sort((a, b) => a - b)
+    sortFew(times, ascending)
     return times[(times.length - 1) >>> 1] as number
   }
 
@@ -264,6 +266,10 @@ export class FairOrder {
       for (; unit !== undefined; unit = unit.next) if (unit !== emitted) unit.superseded = true
     }
   }
+}
+
+function ascending(a: number, b: number): number {
+  return a - b
 }
 
 function waits(unit: Unit): boolean {
