@@ -5,6 +5,7 @@
 import type { KnownBlocks } from '../../../packages/consensus/src/bytes/block-codec.ts'
 import { Domain } from '../../../packages/consensus/src/bytes/domain.ts'
 import { makeEpoch } from '../../../packages/consensus/src/bytes/epoch-record.ts'
+import { Engine } from '../../../packages/consensus/src/engine.ts'
 import { type Block, MessageKind } from '../../../packages/consensus/src/model/block.ts'
 import { constantsFor } from '../../../packages/consensus/src/model/constants.ts'
 import type { Epoch } from '../../../packages/consensus/src/model/epoch.ts'
@@ -74,8 +75,11 @@ export class Cluster {
     this.#keyring = options.keyring ?? fastKeyring(n)
     this.genesis = this.#makeGenesis()
     this.domain = new Domain(this.genesis.hash, this.#keyring.cryptography(0))
-    this.#reader = new BlockReader(this.genesis, this.domain, this.#keyring)
-    this.#knownBlocks = knownBlocks({ frozen: options.frozenBlocks ?? false })
+    const frozen = options.frozenBlocks ?? false
+    const reader = new BlockReader(this.genesis, this.domain, this.#keyring, { frozen })
+    this.#reader = reader
+    const isProduct = options.engines === Engine
+    this.#knownBlocks = knownBlocks({ frozen }, isProduct ? (bytes) => reader.find(bytes) : undefined)
     const { delays: shape, baseUs, farTimes } = scenario
     this.delays = delaysOf({ n, shape, baseUs, farTimes, draws: this.draws.stream('delays') })
     this.network = new Network({

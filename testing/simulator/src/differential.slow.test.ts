@@ -16,7 +16,7 @@ function compare(seed: number, engines: EngineSource): number {
   const scenario = withoutForks(scenarioOf({ seed, n: seed % 5 === 0 ? 7 : 4, rounds: 20, faults: allFaults }))
   let cluster: Cluster | undefined
   try {
-    run({ scenario, engines }, (made) => {
+    run({ scenario, engines, frozenBlocks: true }, (made) => {
       cluster = made
     })
     const { genesis, domain, watch } = cluster as Cluster

@@ -27,14 +27,18 @@ async function main(): Promise<number> {
   const options = parseOptions({ ...values, seed: values.seed ?? String(Date.now() % 1_000_000_000) })
   if (options.seeds === 1) return runAlone(options)
   const begun = performance.now()
-  const { runs, failure, figures } = await runMany(options, {
+  const { runs, failure, figures, byN } = await runMany(options, {
     workers: Math.min(availableParallelism(), options.seeds),
-    say: (done) => console.error(`${done} of ${options.seeds}, none failed`),
+    say: ({ runs: done, perSecond, cpuMsPerSeed }) =>
+      console.error(
+        `${done} of ${options.seeds}, ${perSecond.toFixed(1)} a second, ${cpuMsPerSeed.toFixed(0)} ms of CPU each`,
+      ),
   })
   const seconds = (performance.now() - begun) / 1_000
   console.log(
     `${runs} seeds from ${options.seed} on in ${seconds.toFixed(1)} s, ${(runs / seconds).toFixed(1)} a second`,
   )
+  if (byN.size > 1) console.table(Object.fromEntries([...byN].map(([n, sums]) => [`n = ${n}`, sums])))
   console.log(figures)
   if (failure === undefined) return 0
   console.error(failure)

@@ -13,8 +13,18 @@ const seed = 1
 
 test('Clusters keep every promise under every kind of trouble, seed by seed', { timeout: 200_000 }, async () => {
   const options = { seeds, ns: [4, 5, 7, 10], rounds: 40, faults: allFaults, trace: false, realCryptography: false }
-  const { runs, failure, figures } = await runMany({ ...options, seed }, { workers: 2, secondsMax })
+  const { runs, failure, figures, byN } = await runMany({ ...options, seed }, { workers: 2, secondsMax })
   assert.equal(failure, undefined)
+  const sums = [...byN.values()]
+  assert.deepEqual([...byN.keys()], [4, 5, 7, 10])
+  assert.ok(
+    sums.every((sum) => sum.runs > 0 && sum.cpuMsPerSeed > 0 && sum.latencyP50 > 0),
+    JSON.stringify(sums),
+  )
+  assert.equal(
+    sums.reduce((messages, sum) => messages + sum.messages, 0),
+    figures.messages,
+  )
   assert.ok(runs >= seedsMin, `${runs} seeds in ${secondsMax} s`)
   assert.ok(figures.messages > runs, JSON.stringify(figures))
 })

@@ -22,9 +22,10 @@ export class BlockReader {
   readonly #keyring: Keyring
   /** Of BLOCKS frames, which one node may send several times. */
   readonly #ofFrames = new WeakMap<Uint8Array, readonly Block[]>()
-  readonly #known = new BlocksBySignature()
+  readonly #known: BlocksBySignature
 
-  constructor(epoch: Epoch, domain: Domain, keyring: Keyring) {
+  constructor(epoch: Epoch, domain: Domain, keyring: Keyring, { frozen }: { readonly frozen: boolean }) {
+    this.#known = new BlocksBySignature({ frozen })
     this.#epoch = epoch
     this.#domain = domain
     this.#keyring = keyring
@@ -48,6 +49,11 @@ export class BlockReader {
    */
   ofRecord({ bytes }: WalRecord): Block | undefined {
     return this.#known.named(bytes, recordHeadBytes) ?? this.#read(readBlockRecord(bytes).block, 0)
+  }
+
+  /** A block that was read before, and its signature found good. */
+  find(bytes: Uint8Array): Block | undefined {
+    return this.#known.find(bytes, 0)
   }
 
   /** All blocks read so far. */

@@ -18,6 +18,12 @@ interface Read {
 
 export class BlocksBySignature {
   readonly #blocks = new Map<number, Read>()
+  readonly #frozen: boolean
+
+  /** `frozen`: whoever changes a block that others hold is found out. */
+  constructor({ frozen }: { readonly frozen: boolean }) {
+    this.#frozen = frozen
+  }
 
   /** The block whose signature the bytes from `start` on have, whatever else they are. */
   named(bytes: Uint8Array, start: number): Block | undefined {
@@ -35,6 +41,7 @@ export class BlocksBySignature {
   }
 
   add(bytes: Uint8Array, block: Block): void {
+    if (this.#frozen) freeze(block)
     const own = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#blocks.set(signatureKey(bytes, 0), { bytes: own, block })
   }
@@ -45,19 +52,25 @@ export class BlocksBySignature {
   }
 }
 
-/** For the engines of one cluster. `frozen`: whoever changes a block that others hold is found out. */
-export function knownBlocks({ frozen }: { readonly frozen: boolean }): KnownBlocks {
-  const blocks = new BlocksBySignature()
+/**
+ * For the engines of one cluster. `read`: what somebody else has read by the same rules, if anybody has; not to be given where the engines'
+ * rules are under suspicion.
+ */
+export function knownBlocks(
+  { frozen }: { readonly frozen: boolean },
+  read: (bytes: Uint8Array) => Block | undefined = () => undefined,
+): KnownBlocks {
+  const blocks = new BlocksBySignature({ frozen })
   return {
-    find: (bytes) => blocks.find(bytes, 0),
-    add: (bytes, block) => blocks.add(bytes, frozen ? frozenBlock(block) : block),
+    find: (bytes) => read(bytes) ?? blocks.find(bytes, 0),
+    add: (bytes, block) => blocks.add(bytes, block),
   }
 }
 
-function frozenBlock(block: Block): Block {
+function freeze(block: Block): void {
   for (const reference of block.references) Object.freeze(reference)
   Object.freeze(block.references)
-  return Object.freeze(block)
+  Object.freeze(block)
 }
 
 /** Six bytes of a block's signature as a number: behind a table of references that are of two lengths. */
