@@ -66,7 +66,7 @@ export const plantedFaults: readonly Planted[] = [
     edits: [
       {
         file: 'commit/history.ts',
-        find: 'return found.sort(compareVertices)',
+        find: 'return sortFew(found, compareVertices)',
         replace: 'return found.sort((a, b) => a.round - b.round || a.index - b.index || compareVertices(a, b))',
       },
       {
@@ -97,6 +97,11 @@ export const plantedFaults: readonly Planted[] = [
         file: 'order/emission-order.ts',
         find: 'if (step - unit.solidStep < patience && waitsForOpen(unit)) return true',
         replace: 'if (step - unit.solidStep < 0 && waitsForOpen(unit)) return true',
+      },
+      {
+        file: 'order/emission-order.ts',
+        find: 'if (waits && !isOverdue) return { units: [], cuts: 0 }',
+        replace: '',
       },
     ],
     under: ['delay', 'byzantine'],
