@@ -100,8 +100,8 @@ export const plantedFaults: readonly Planted[] = [
       },
       {
         file: 'order/emission-order.ts',
-        find: 'if (waits && !isOverdue) return { units: [], cuts: 0 }',
-        replace: '',
+        find: 'const waits = waitsForOpen(unit)',
+        replace: 'const waits = isOverdue && waitsForOpen(unit)',
       },
     ],
     under: ['delay', 'byzantine'],

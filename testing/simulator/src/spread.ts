@@ -116,11 +116,12 @@ async function ask(worker: Worker, seed: number, options: SimOptions): Promise<D
   const n = sizeOf(options, seed)
   const hung = `Seed ${seed}: not at an end after ${seedCpuSecondsMax} s of CPU\nRepeat: ${commandFor(options, seed, n)}`
   const before = await worker.cpuUsage()
-  const timer = setInterval(async () => {
+  const look = async (): Promise<void> => {
     const { user, system } = await worker.cpuUsage(before)
     if (user + system < seedCpuSecondsMax * 1_000_000) return
     resolve({ seed, n, failure: hung, cpuMs: (user + system) / 1_000, figures: undefined, latencies: [] })
-  }, lookAgainMs)
+  }
+  const timer = setInterval(() => void look().catch(reject), lookAgainMs)
   worker.postMessage(seed)
   try {
     return await promise
