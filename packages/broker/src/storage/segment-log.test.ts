@@ -77,19 +77,21 @@ test('a segment grows by steps in proportion to its groups, so that a small one 
   const files = new MemoryFiles()
   const { log } = await open(files, 64 * MIB)
   const bytes = (): number => Math.max(...[...files.files.values()].map((file) => file.bytes.length))
-  const steps = new Set<number>()
+  const steps: number[] = []
   const write = async (groups: number, each: number): Promise<void> => {
     for (let n = 0; n < groups; n++) {
       const before = bytes()
       await log.write([payload(n, each)], n)
-      if (bytes() > before && before > GROUPS_START) steps.add(bytes() - before)
+      if (bytes() > before && before > GROUPS_START) steps.push(bytes() - before)
     }
   }
   await write(600, 1000)
-  assert.deepEqual([...steps], [MIB / 4])
-  steps.clear()
+  assert.deepEqual(new Set(steps), new Set([MIB / 4]))
+  await write(1, 300_000)
+  await write(300, 1000)
+  assert.ok(Math.max(...steps) < MIB / 2, 'one that is large now and then changes little')
   await write(60, 200_000)
-  assert.deepEqual([...steps], [4 * MIB])
+  assert.equal(steps.at(-1), 4 * MIB)
   await log.close()
 })
 

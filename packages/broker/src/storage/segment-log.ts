@@ -36,8 +36,8 @@ export interface SegmentLogOptions {
 }
 
 /**
- * A file grows by zeros, ahead of what is written: by so many groups like the one that needs the room, within these bounds. Whoever
- * waits for that group waits for the zeros, too: 4 MiB of them are 30 to 60 ms, 256 KiB are 3.
+ * A file grows by zeros, ahead of what is written: by so many groups as they were since it grew last, on the average, within these
+ * bounds. Whoever waits for the next group waits for the zeros, too: 4 MiB of them are 30 to 60 ms, 256 KiB are 3.
  */
 const AHEAD_GROUPS = 64
 const AHEAD_BYTES_MIN = 256 * 1024
@@ -63,6 +63,8 @@ interface Open {
   /** Where the next group goes; all before it is safe. */
   end: number
   allocated: number
+  /** The sequence and the end when it grew last. */
+  grown: { readonly sequence: number; readonly end: number }
 }
 
 export class SegmentLog {
@@ -201,7 +203,8 @@ export class SegmentLog {
       await file.write(encodeSegmentHeader({ number, previousEnd: this.#lastEnd, salt }), 0)
       if (sync) await files.syncDirectory(directory)
       const allocated = spare === undefined ? GROUPS_START : this.#o.segmentBytes
-      return { number, path, file, salt, sequence: 0, end: GROUPS_START, allocated }
+      const grown = { sequence: 0, end: GROUPS_START }
+      return { number, path, file, salt, sequence: 0, end: GROUPS_START, allocated, grown }
     } catch (error) {
       await file.close().catch(() => {})
       throw error
@@ -227,11 +230,13 @@ export class SegmentLog {
   async #allocate(open: Open, bytes: number): Promise<void> {
     const end = open.end + bytes
     if (end <= open.allocated) return
-    const from = open.allocated
-    const ahead = Math.min(AHEAD_BYTES_MAX, Math.max(AHEAD_BYTES_MIN, AHEAD_GROUPS * bytes))
+    const { allocated: from, grown, sequence } = open
+    const usual = (end - grown.end) / (sequence + 1 - grown.sequence)
+    const ahead = Math.min(AHEAD_BYTES_MAX, Math.max(AHEAD_BYTES_MIN, Math.ceil(AHEAD_GROUPS * usual)))
     const to = Math.max(end, Math.min(from + ahead, this.#o.segmentBytes))
     await open.file.write(new Uint8Array(to - from), from)
     open.allocated = to
+    open.grown = { sequence: sequence + 1, end }
   }
 
   #setTrouble(trouble: Error | undefined): void {

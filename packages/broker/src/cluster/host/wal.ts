@@ -18,12 +18,9 @@ import type { Logger } from '../../telemetry/logger.ts'
 
 const SEGMENT_BYTES = 64 * 1024 * 1024
 const RECORD_HEAD_BYTES = 13
-/**
- * Records without a barrier wait so long for one, or until there are so many bytes of them. A checkpoint has more: it is on its way
- * to the disk before the next own block is made, which would else wait for both.
- */
+/** Records without a barrier wait so long for one, or until there are so many bytes of them. */
 const LAZY_MS = 50
-const LAZY_BYTES_MAX = 64 * 1024
+const LAZY_BYTES_MAX = 4 * 1024 * 1024
 
 export interface WalOptions {
   readonly files: Files

@@ -23,6 +23,8 @@ export class SendQueue {
   readonly #stream: Duplex
   readonly #lines: readonly [Line, Line, Line, Line] = [new Line(), new Line(), new Line(), new Line()]
   readonly #overflow: () => void
+  /** Frames in all lines. */
+  #waiting = 0
   /** Bytes that went out of the line of relayed messages, less those of bulk, while there was something in both. */
   #relayAhead = 0
   /** Bulk frames that found no room. */
@@ -55,11 +57,13 @@ export class SendQueue {
       return
     }
     line.push(frame)
+    this.#waiting++
   }
 
   /** Gives the stream what it may take now, in one write. */
   flush(): void {
-    if (this.#stream.destroyed || !this.#stream.writable) return
+    // Links are flushed after whatever might have led to a frame, which most things do not.
+    if (this.#waiting === 0 || this.#stream.destroyed || !this.#stream.writable) return
     let room = IN_FLIGHT_BYTES - this.#stream.writableLength
     const joined: Uint8Array[] = []
     let joinedBytes = 0
@@ -67,6 +71,7 @@ export class SendQueue {
       const frame = this.#next()?.shift()
       if (frame === undefined) break
       room -= frame.length
+      this.#waiting--
       this.sentFrames++
       if (joinedBytes + frame.length > JOIN_BYTES_MAX) {
         this.#write(joined, joinedBytes)
