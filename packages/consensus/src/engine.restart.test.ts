@@ -3,7 +3,9 @@ import { describe, it } from 'node:test'
 import { Cluster, cryptographyOf, keyOf, type TestNode } from '../testing/cluster.ts'
 import { assertOrdered, assertSilent, forbidForks } from '../testing/expectations.ts'
 import { FrameType } from './bytes/frames.ts'
+import { RecordKind, readDoubtRecord } from './core/records.ts'
 import { Engine } from './engine.ts'
+import type { WalRecord } from './model/effect.ts'
 
 /** Windows so small that checkpoints come and rounds are collected within a test. */
 const small = { keepRounds: 64, voidRounds: 48, reportAgeRounds: 32, checkpointSteps: 32 }
@@ -213,6 +215,24 @@ describe('Engine that lost its log', () => {
         ['second', 2 + 2 * seqWindow],
       ],
     )
+  })
+
+  it('does not number anew what it submits if it crashes before it has said anything again', () => {
+    const nodes = cluster(67)
+    traffic(nodes, 60, [0, 1, 2, 3])
+    assertOrdered(nodes, 60)
+    nodes.crash(1, { loseDisk: true })
+    nodes.run(3000)
+    nodes.restart(1, { amnesia: true })
+    const isOver = ({ kind, bytes, mark }: WalRecord): boolean =>
+      kind === RecordKind.doubt && readDoubtRecord(bytes).round > 0 && mark <= (nodes.nodes[1]?.syncedMark ?? 0)
+    assert.ok(nodes.runUntil(() => nodes.nodes[1]?.wal.some(isOver) ?? false, 10_000_000))
+    nodes.crash(1)
+    assert.ok(nodes.nodes[1]?.wal.every(({ kind }) => kind !== RecordKind.own))
+    nodes.restart(1)
+    const id = nodes.submit(1, 'after')
+    assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('after')), 10_000_000))
+    assert.equal(nodes.nodes[1]?.placed.get(id), nodes.texts(1).indexOf('after'))
   })
 
   it('is not heard before it knows, and remembers over another crash that it does not know', () => {

@@ -183,12 +183,13 @@ export class Epochs {
    */
   #remembered(round: number): void {
     const { context, agreement } = this.run
-    this.#node.journal.doubt({ epoch: context.epoch.number, round })
     agreement.maker.roundMin = round
-    if (round === 1) return
-    for (const id of this.#node.submissions.abandon()) this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
-    const highest = this.#node.output.positions.highestSeq(context.self)
-    this.#node.submissions.reserve(highest + 1 + 2 * context.epoch.constants.seqWindow)
+    if (round > 1) {
+      for (const id of this.#node.submissions.abandon()) this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
+      const highest = this.#node.output.positions.highestSeq(context.self)
+      this.#node.submissions.reserve(highest + 1 + 2 * context.epoch.constants.seqWindow)
+    }
+    this.#node.journal.doubt({ epoch: context.epoch.number, round })
   }
 
   #tellEpoch(): void {

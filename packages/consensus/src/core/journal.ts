@@ -65,7 +65,12 @@ export class Journal {
   /** An earlier log is lost or in doubt, or no more: then own blocks of the epoch begin with `round`. */
   doubt(record: DoubtRecord): void {
     this.restoreDoubt(record.round)
-    this.#outbox.persistThen([this.#outbox.record(RecordKind.doubt, doubtRecord(record))])
+    const records: WalRecord[] = []
+    const { reserved } = this.#submissions
+    // In front of the end of a doubt: numbers of the life that was lost must not be given again, whatever a crash leaves of the log.
+    if (!this.inDoubt && reserved > 0) records.push(this.#outbox.record(RecordKind.seq, seqRecord(reserved)))
+    records.push(this.#outbox.record(RecordKind.doubt, doubtRecord(record)))
+    this.#outbox.persistThen(records)
   }
 
   /** What a record of `doubt` says. */
