@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { decodePublish, isRefusal, type QoS } from '@concordmq/protocol'
-import { OutboundWindow } from '@concordmq/state'
+import { type Message, OutboundWindow } from '@concordmq/state'
 import fc from 'fast-check'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { Counters } from '../telemetry/counters.ts'
@@ -382,6 +382,7 @@ test('Outbox sends a series in its place, encoded when it can leave, whatever th
   const encoded: number[] = []
   const series = {
     count: 10,
+    plain: undefined,
     form: (i: number) => {
       encoded.push(i)
       // Message 4 has expired.
@@ -417,18 +418,55 @@ test('Outbox makes room for QoS 1 by dropping the QoS 0 that waits, under dropQo
   assert.deepEqual(client.payloads(), ['d', 'e'])
 })
 
+test('Outbox sends the plain ones of a series without a form, in their places and within the window', () => {
+  const client = new Client({ receiveMaximum: 2 })
+  const message = (i: number): Message => ({
+    ...{ topic: 't', payload: Buffer.from(`s${i}`), qos: i === 2 ? 0 : 1, retain: true, publisher: '' },
+  })
+  const encoded: number[] = []
+  client.outbox.giveSeries(
+    {
+      count: 6,
+      plain: { qosMax: 1, v5: true, message: (i) => (i === 1 ? undefined : message(i)) },
+      form: (i) => {
+        encoded.push(i)
+        return messageForm(
+          { message: message(i), position: 1, index: 0, timeUs: 0 },
+          true,
+          { qos: 1, retain: true, dup: false, subscriptionIds: [] },
+          { us: 0, ms: 0 },
+        )
+      },
+    },
+    0,
+  )
+  assert.deepEqual(client.payloads(), ['s0', 's1', 's2'])
+  // The window is full: the next is encoded, and waits.
+  assert.deepEqual(encoded, [1, 3])
+  client.outbox.puback(1, 0)
+  client.outbox.puback(2, 0)
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['s3', 's4'])
+  client.outbox.puback(3, 0)
+  client.outbox.pump(0)
+  assert.deepEqual(client.payloads(), ['s5'])
+  assert.equal(client.outbox.waiting, 0)
+})
+
 test('Outbox.putPlain() writes what a form would, and counts it', () => {
   const topics = fc.oneof(fc.string({ minLength: 1, maxLength: 300 }), fc.constantFrom('a', 'ä/€/𝄞', 'x'.repeat(120)))
   fc.assert(
     fc.property(
       topics.filter((topic) => !/[+#\0\ud800-\udfff]/.test(topic)),
       fc.uint8Array({ maxLength: 2100 }),
-      fc.constantFrom<QoS>(1, 2),
-      fc.record({ retain: fc.boolean(), dup: fc.boolean(), v5: fc.boolean() }),
+      fc.constantFrom<QoS>(0, 1, 2),
+      fc.record({ retain: fc.boolean(), again: fc.boolean(), v5: fc.boolean() }),
       fc.integer({ min: 64, max: 4096 }),
-      (topic, payload, qos, { retain, dup, v5 }, packetBytesMax) => {
+      (topic, payload, qos, { retain, again, v5 }, packetBytesMax) => {
         const message = { topic, payload, qos, retain, publisher: '' }
         const placed = { message, position: 1, index: 0, timeUs: 0 }
+        // [MQTT-3.3.1-2] DUP is 0 for QoS 0.
+        const dup = qos > 0 && again
         const terms = { qos, retain, dup, subscriptionIds: [] }
         const form = messageForm(placed, v5, terms, { us: 0, ms: 0 })
         const plain = new Client({ packetBytesMax })
@@ -441,7 +479,8 @@ test('Outbox.putPlain() writes what a form would, and counts it', () => {
         whole.outbox.put(form)
         assert.deepEqual(plain.raw(), whole.raw())
         assert.equal(plain.counters.publishSent, whole.counters.publishSent)
-        assert.deepEqual([plain.outbox.window.inflight, plain.outbox.window.next], [1, 1])
+        const taken = qos > 0 ? 1 : 0
+        assert.deepEqual([plain.outbox.window.inflight, plain.outbox.window.next], [taken, taken])
       },
     ),
     { numRuns: 500 },

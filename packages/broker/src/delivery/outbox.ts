@@ -76,6 +76,15 @@ export interface LazyForms {
   readonly count: number
   /** Message `i`, encoded now; undefined: it has expired. */
   form(i: number): Form | undefined
+  /** What most of them need, who carry nothing but a topic and a payload. */
+  readonly plain: PlainTerms | undefined
+}
+
+export interface PlainTerms {
+  readonly qosMax: QoS
+  readonly v5: boolean
+  /** Message `i` if it can go as it is, retained; undefined: see `form`. */
+  message(i: number): Message | undefined
 }
 
 interface Series {
@@ -224,24 +233,35 @@ export class Outbox {
   /** False when window or socket allow no more; true when the series has left. */
   #pumpSeries(series: Series): boolean {
     const { lazy } = series
+    const plain = this.#hooks?.outgoing === true ? undefined : lazy.plain
     while (series.next < lazy.count) {
       if (this.output.congested) return false
-      const whole = lazy.form(series.next)
-      if (whole !== undefined && whole.qos > 0 && this.window.room() <= 0) {
-        // Hooks are asked once, when the message can leave.
-        this.windowFull()
-        return false
+      if (plain === undefined || !this.#sendPlain(plain, series.next)) {
+        const whole = lazy.form(series.next)
+        if (whole !== undefined && whole.qos > 0 && this.window.room() <= 0) {
+          // Hooks are asked once, when the message can leave.
+          this.windowFull()
+          return false
+        }
+        const screens = this.#hooks?.outgoing === true && whole !== undefined
+        const form = screens ? this.#owner.screen?.(whole, 0) : whole
+        if (screens && form === undefined) this.drop(whole, 0, 1)
+        if (form !== undefined && this.#send(form, 0, NO_SHARED) < form.count) return false
       }
-      const screens = this.#hooks?.outgoing === true && whole !== undefined
-      const form = screens ? this.#owner.screen?.(whole, 0) : whole
-      if (screens && form === undefined) this.drop(whole, 0, 1)
-      if (form !== undefined && this.#send(form, 0, NO_SHARED) < form.count) return false
       series.next++
       this.#seriesLeft--
       if (this.output.full) this.output.flush()
     }
     this.#line.shift()
     return true
+  }
+
+  #sendPlain(plain: PlainTerms, i: number): boolean {
+    const message = plain.message(i)
+    if (message === undefined) return false
+    const qos = message.qos < plain.qosMax ? message.qos : plain.qosMax
+    if (qos > 0 && this.window.room() <= 0) return false
+    return this.putPlain(message, { qos, retain: true, dup: false, v5: plain.v5 })
   }
 
   /** A message waits for the window: told once until there is room again. */
@@ -366,8 +386,8 @@ export class Outbox {
   }
 
   /**
-   * Sends one small message without properties at QoS 1 or 2 straight into the output: most of what a kept session is sent.
-   * The window must have room. False: it is not of that kind, and nothing was done. Half the CPU of a form.
+   * Sends one small message without properties straight into the output: most of what a kept session is sent, or is retained.
+   * At QoS 1 and 2 the window must have room. False: it is not of that kind, and nothing was done. Half the CPU of a form.
    */
   putPlain(
     { topic, payload }: Message,
@@ -379,11 +399,10 @@ export class Outbox {
     }: { readonly qos: QoS; readonly retain: boolean; readonly dup: boolean; readonly v5: boolean },
   ): boolean {
     const topicBytes = utf8Length(topic)
-    const body = topicBytes + payload.length + (v5 ? 5 : 4)
+    const body = topicBytes + payload.length + (qos > 0 ? 4 : 2) + (v5 ? 1 : 0)
     if (body > PLAIN_BYTES_MAX || body + 3 > this.#packetBytesMax || this.#overflowed) return false
     if (this.#hooks?.watchesSent === true) return false
     const { output } = this
-    const id = packetIdOf(this.window.take(1, qos))
     let at = output.room(body + (body < 128 ? 2 : 3))
     const chunk = output.chunk as Buffer
     chunk[at++] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
@@ -392,8 +411,11 @@ export class Outbox {
     chunk[at++] = topicBytes >> 8
     chunk[at++] = topicBytes & 255
     at = utf8Write(topic, chunk, at)
-    chunk[at++] = id >> 8
-    chunk[at++] = id & 255
+    if (qos > 0) {
+      const id = packetIdOf(this.window.take(1, qos))
+      chunk[at++] = id >> 8
+      chunk[at++] = id & 255
+    }
     if (v5) chunk[at++] = 0
     if (payload.length > 24) chunk.set(payload, at)
     else for (let i = 0; i < payload.length; i++) chunk[at + i] = payload[i] as number

@@ -138,8 +138,10 @@ export class RouteTable<S> {
         return route
       }
     }
-    // Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive.
-    const bytes = new Uint8Array(buf.subarray(from, to))
+    // Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive. By hand: a view costs
+    // more than copying the bytes of a topic.
+    const bytes = new Uint8Array(to - from)
+    for (let i = from, j = 0; i < to; i++, j++) bytes[j] = buf[i] as number
     const topic = utf8Decode(bytes, 0, bytes.length)
     const route: Route<S> = {
       bytes,

@@ -535,9 +535,13 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const subscriptionIds = order.subscriptionId > 0 ? [order.subscriptionId] : NO_IDS
     const timestamps = order.timestamps === true
     const positions = order.positions === true
+    const isBare = !v5 || (subscriptionIds === NO_IDS && !timestamps && !positions)
     connection.outbox.giveSeries(
       {
         count: retained.length,
+        plain: isBare
+          ? { qosMax: order.qos, v5, message: (i) => this.#plain(connection, order, retained, i) }
+          : undefined,
         form: (i) => {
           const placed = retained[i] as PlacedMessage
           const now = this.now()
@@ -552,6 +556,16 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
       },
       this.#o.nowMs(),
     )
+  }
+
+  /** A retained message that goes to this client as it is, without a look at the clock. */
+  #plain(connection: C, order: SubscriptionOrder, retained: readonly PlacedMessage[], i: number): Message | undefined {
+    const { message } = retained[i] as PlacedMessage
+    if (message.expirySeconds !== undefined || (connection.v5 && message.properties !== undefined)) return undefined
+    if (order.noLocal && message.publisher === connection.clientId) return undefined
+    // One that may not be sent is looked at again, and counted there.
+    if (this.#o.guard.asked !== undefined) return undefined
+    return message
   }
 
   /** Oldest first. An index of the program's own says which topics; the messages are the machine's. */

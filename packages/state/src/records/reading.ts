@@ -313,7 +313,7 @@ function readRetained({ state, bodies }: Restoring, reader: Reader): StateRecord
   if (problem !== undefined) return failed(reader, problem)
   if (state.retained.entry(topic) !== undefined) return failed(reader, 'retained message is there twice')
   const entry = new RetainedEntry(body)
-  state.retained.add(entry)
+  state.retained.put(entry)
   state.records.add(entry)
   state.deadlines.set(entry, body.expiresUs)
   return entry

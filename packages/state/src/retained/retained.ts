@@ -4,7 +4,7 @@
  */
 import { type Deadlined, NEVER } from '../deadlines/deadlines.ts'
 import type { Writer } from '../encoding/writer.ts'
-import { type Body, comparePlaces } from '../messages/body.ts'
+import { type Body, sortByPlace } from '../messages/body.ts'
 import type { PlacedMessage } from '../messages/message.ts'
 import { RecordKind } from '../records/kinds.ts'
 import { StateRecord } from '../records/state-record.ts'
@@ -65,17 +65,18 @@ export class Retained implements RetainedView {
   inOrder(filter: string, nowUs: number): Body[] {
     const found: Body[] = []
     this.match(filter, nowUs, (body) => found.push(body))
-    return found.sort(comparePlaces)
+    return sortByPlace(found)
   }
 
   entry(topic: string): RetainedEntry | undefined {
     return this.#tree.get(topic)
   }
 
-  add(entry: RetainedEntry): void {
-    this.#tree.set(entry.dueKey, entry)
-    this.count++
-    this.bytes += entry.body.bytes
+  /** In the place of the one before, if there is one. */
+  put(entry: RetainedEntry): void {
+    const before = this.#tree.set(entry.dueKey, entry)
+    if (before === undefined) this.count++
+    this.bytes += entry.body.bytes - (before?.body.bytes ?? 0)
   }
 
   delete(entry: RetainedEntry): void {

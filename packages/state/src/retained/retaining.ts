@@ -15,34 +15,36 @@ import { RetainedEntry } from './retained.ts'
 export function keepRetained(state: State, body: Body): void {
   const { retained, settings } = state
   const before = retained.entry(body.message.topic)
-  if (before !== undefined) forgetRetained(state, before)
-  if (body.message.payload.length === 0) return
-  if (!fits(retained, settings, body.bytes)) {
-    state.counters.retainedFull++
-    return
+  const isEmpty = body.message.payload.length === 0
+  const isKept = !isEmpty && fits(heldBut(retained, before), settings, body.bytes)
+  if (!isKept && !isEmpty) state.counters.retainedFull++
+  if (before !== undefined) {
+    if (isKept) end(state, before)
+    else forgetRetained(state, before)
   }
+  if (!isKept) return
   const entry = new RetainedEntry(body)
-  retained.add(entry)
+  retained.put(entry)
   state.records.add(entry)
   state.deadlines.set(entry, body.expiresUs)
 }
 
 /** Whether a message could be retained in the place of the one before. */
 export function hasRoomToRetain({ retained, settings }: State, message: Message): boolean {
-  const before = retained.entry(message.topic)?.body
-  const freed = { count: before === undefined ? 0 : 1, bytes: before?.bytes ?? 0 }
-  return fits(
-    { count: retained.count - freed.count, bytes: retained.bytes - freed.bytes },
-    settings,
-    messageBytes(message),
-  )
+  return fits(heldBut(retained, retained.entry(message.topic)), settings, messageBytes(message))
 }
 
-function fits(
-  held: { readonly count: number; readonly bytes: number },
-  settings: MachineSettings,
-  bytes: number,
-): boolean {
+interface Held {
+  readonly count: number
+  readonly bytes: number
+}
+
+/** What is held without the one that is to be replaced. */
+function heldBut({ count, bytes }: Held, before: RetainedEntry | undefined): Held {
+  return before === undefined ? { count, bytes } : { count: count - 1, bytes: bytes - before.body.bytes }
+}
+
+function fits(held: Held, settings: MachineSettings, bytes: number): boolean {
   return (
     held.count < settings.retainedMessagesMax &&
     held.bytes + bytes <= settings.retainedBytesMax &&
@@ -50,9 +52,13 @@ function fits(
   )
 }
 
-/** Takes a retained message away: replaced, cleared or expired. */
+/** Takes a retained message away: cleared or expired. */
 export function forgetRetained(state: State, entry: RetainedEntry): void {
-  state.deadlines.set(entry, NEVER)
   state.retained.delete(entry)
+  end(state, entry)
+}
+
+function end(state: State, entry: RetainedEntry): void {
+  state.deadlines.set(entry, NEVER)
   state.records.remove(entry)
 }
