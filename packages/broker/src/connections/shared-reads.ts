@@ -65,9 +65,11 @@ export function shareReads(socket: Socket, take: (buffer: Uint8Array, bytes: num
   if (places === undefined || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false
   const buffer = sharedBuffer()
   Reflect.set(socket, places.buffer, buffer)
-  Reflect.set(socket, places.following, followingBuffer)
+  const { following: place } = places
   Reflect.set(socket, places.callback, (bytes: number, from: Uint8Array) => {
     following = take(from, bytes)
+    // Asked for from then on: most sockets never need it.
+    if (following !== from) Reflect.set(socket, place, followingBuffer)
     return true
   })
   handle.useUserBuffer(buffer)
