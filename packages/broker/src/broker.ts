@@ -211,10 +211,13 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       bans,
       total: worker?.connections ?? new OwnTally(),
       denies: (address) => this.#access.addressVerdict(address) === 'deny',
-      addresses: new AddressTable({ ...shared, limits, windowMs: () => this.#settings.bans.failuresWindowMs }),
+      addresses: new AddressTable({
+        ...{ ...shared, limits, shared: worker?.tallies },
+        windowMs: () => this.#settings.bans.failuresWindowMs,
+      }),
       silent: () => this.#silent,
     })
-    this.#gate = new Gate({ ...shared, limits, bans })
+    this.#gate = new Gate({ ...shared, limits, bans, shared: worker?.tallies })
     const backlog = new Backlog(
       () => this.#settings.delivery.backlogBytesMax,
       (shed, bytes) => {

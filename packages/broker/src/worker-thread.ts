@@ -21,6 +21,7 @@ import type { Hooks } from './hooks/hooks.ts'
 import type { ClientInfo } from './model/client-info.ts'
 import type { Storage } from './storage/open-storage.ts'
 import type { Logger } from './telemetry/logger.ts'
+import { SharedTallies } from './workers/shared-tallies.ts'
 import { SharedTally } from './workers/shared-tally.ts'
 import { WorkerLog } from './workers/worker-log.ts'
 import type { WorkerPlace } from './workers/worker-place.ts'
@@ -80,13 +81,14 @@ function directory(): Hooks {
 }
 
 function place(storage: Storage): WorkerPlace {
-  const { memory, worker, firstPosition, tally } = start
+  const { memory, worker, firstPosition, tally, tallies } = start
   return {
     log: new WorkerLog({ memory, worker, firstPosition, nowUs: () => Date.now() * 1000 }),
     storage,
     others: () => [],
     tellSys() {},
     connections: new SharedTally(tally),
+    tallies: new SharedTallies(tallies),
     banned: (ban, reason) => say({ type: 'banned', ban, reason }),
     async lastSubmitted(settle) {
       await settle()

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { connect, deadlineMs, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
+import { makePasswordRecord } from './access/password-record.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
 import { kept, received } from './cluster-brokers.testkit.ts'
@@ -173,6 +174,47 @@ test('limits.connectionsMax counts the connections of all workers', async () => 
   await assert.rejects(connect(target, 4))
   for (const client of clients) client[Symbol.dispose]()
 })
+
+test('connections of one address are counted at all workers, and make room when they end', async () => {
+  const { target } = await start({ limits: { connectionsPerAddressMax: 4 } })
+  const open = await Promise.all([1, 2, 3, 4].map(() => connect(target, 5)))
+  for (let i = 0; i < 12; i++) await assert.rejects(connect(target, 5))
+  for (const client of open.splice(0, 2)) await client.disconnect()
+  for (let i = 0; i < 2; i++) open.push(await eventually(() => connect(target, 5)))
+  await assert.rejects(connect(target, 5))
+  for (const client of open) client[Symbol.dispose]()
+})
+
+test('connections of one user are counted at all workers; who takes over its own session is no further one', async () => {
+  const { target } = await start({
+    access: { allowAnonymous: true, users: new Map([['sensor', await makePasswordRecord('secret')]]) },
+    limits: { connectionsPerUserMax: 3 },
+  })
+  const login = { username: 'sensor', password: 'secret' }
+  const open = await Promise.all([0, 1, 2].map((i) => connect(target, 5, { ...login, clientId: `u${i}` })))
+  for (let i = 0; i < 9; i++) await assert.rejects(connect(target, 5, { ...login, clientId: `more${i}` }))
+  for (let i = 0; i < 9; i++) {
+    const [before] = open
+    open[0] = await connect(target, 5, { ...login, clientId: 'u0' })
+    await before?.expectRefusal(0x8e)
+  }
+  await open.pop()?.disconnect()
+  open.push(await eventually(() => connect(target, 5, { ...login, clientId: 'room' })))
+  await assert.rejects(connect(target, 5, { ...login, clientId: 'again' }))
+  for (const client of open) client[Symbol.dispose]()
+})
+
+/** Tries until it is so: another thread counts an end a moment later than a client hears of it. */
+async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
+  const end = performance.now() + deadlineMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (performance.now() > end) throw error
+    }
+  }
+}
 
 test('a ban is in force at all workers, and is lifted at all', async () => {
   const { broker, at, target } = await start()

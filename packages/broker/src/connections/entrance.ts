@@ -25,7 +25,7 @@ import { type Entering, type SessionDriver, willMessage } from '../sessions/sess
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Connection } from './connection.ts'
-import type { Gate } from './gate.ts'
+import type { Entrant, Gate } from './gate.ts'
 
 export interface EntranceOptions {
   readonly driver: SessionDriver<Connection>
@@ -415,7 +415,7 @@ export class Entrance {
       )
       return
     }
-    const full = this.#o.gate.refusesUser({ clientId, principal }, driver.byClient(clientId))
+    const full = this.#o.gate.refusesUser({ clientId, principal }, this.#replaced(clientId))
     if (full !== undefined) {
       this.#refuse(connection, packet, full.reasonCode, full.why)
       return
@@ -469,6 +469,14 @@ export class Entrance {
     driver.enter(connection, command, { entered, kept, provisional: stalled || behind })
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
+  }
+
+  /** Who has the session now: here, or at another thread of this broker. */
+  #replaced(clientId: string): Entrant | undefined {
+    const { driver } = this.#o
+    const { settings } = driver.ordered
+    const session = settings.threads ? driver.ordered.session(clientId) : undefined
+    return session?.connection === undefined ? driver.byClient(clientId) : session
   }
 
   #refuse(connection: Connection, packet: ConnectPacket, reasonCode: number, why: string): void {

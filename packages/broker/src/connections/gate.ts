@@ -7,6 +7,7 @@
 import { ReasonCode } from '@concordmq/protocol'
 import type { Bans } from '../access/limits/bans.ts'
 import { TokenBucket } from '../access/limits/token-bucket.ts'
+import { OwnTallies, type Tallies } from '../model/tally.ts'
 import type { LimitCounters } from '../telemetry/limit-counters.ts'
 import type { Arrival } from './arrival.ts'
 import { ClientRate, type RateLimits } from './client-rate.ts'
@@ -21,6 +22,8 @@ export interface GateOptions {
   readonly bans: Bans
   readonly counters: LimitCounters
   readonly nowMs: () => number
+  /** Where other threads of the broker count theirs. */
+  readonly shared?: Tallies | undefined
 }
 
 /** Why a CONNECT is refused. */
@@ -62,11 +65,12 @@ const FAILURES: ReadonlySet<number> = new Set([
 export class Gate {
   readonly #o: GateOptions
   /** Clients connected, by user name. */
-  readonly #users = new Map<string, number>()
+  readonly #users: Tallies
   #rate: TokenBucket | undefined
 
   constructor(options: GateOptions) {
     this.#o = options
+    this.#users = options.shared ?? new OwnTallies()
   }
 
   /** A CONNECT came, and nobody knows yet whose. */
@@ -98,13 +102,13 @@ export class Gate {
   refusesUser({ principal }: Entrant, replaced: Entrant | undefined): GateRefusal | undefined {
     const { connectionsPerUserMax } = this.#o.limits()
     if (connectionsPerUserMax === 0 || principal === '' || replaced?.principal === principal) return undefined
-    if ((this.#users.get(principal) ?? 0) < connectionsPerUserMax) return undefined
+    if (this.#users.count(nameOf(principal)) < connectionsPerUserMax) return undefined
     this.#o.counters.userFull++
     return USER_FULL
   }
 
   entered({ clientId, principal }: Entrant, arrival: Arrival | undefined): void {
-    if (principal !== '') this.#users.set(principal, (this.#users.get(principal) ?? 0) + 1)
+    if (principal !== '') this.#users.add(nameOf(principal), 1)
     if (arrival !== undefined && !arrival.exempt) this.#o.bans.entered(clientId)
   }
 
@@ -115,10 +119,7 @@ export class Gate {
 
   /** The session's connection is over. */
   left({ principal }: Entrant): void {
-    const count = this.#users.get(principal)
-    if (count === undefined) return
-    if (count > 1) this.#users.set(principal, count - 1)
-    else this.#users.delete(principal)
+    if (principal !== '') this.#users.add(nameOf(principal), -1)
   }
 
   refused(
@@ -136,4 +137,9 @@ export class Gate {
     if (this.#rate?.perSecond !== perSecond) this.#rate = new TokenBucket(perSecond, perSecond, now)
     return this.#rate.take(now)
   }
+}
+
+/** Addresses are counted in the same table. */
+function nameOf(principal: string): string {
+  return `user ${principal}`
 }

@@ -47,7 +47,7 @@ export class Crew {
   }
 
   /** What the first worker needs of the others. */
-  get place(): Omit<WorkerPlace, 'log' | 'storage' | 'connections'> {
+  get place(): Omit<WorkerPlace, 'log' | 'storage' | 'connections' | 'tallies'> {
     return {
       others: () => this.#hands.flatMap(({ figures }) => figures ?? []),
       tellSys: (values) => this.#tellSys(values),

@@ -20,6 +20,8 @@ export interface WorkerStart {
   readonly memory: SharedMemory
   /** One word: network connections of all workers. */
   readonly tally: SharedArrayBuffer
+  /** Of `SharedTallies`: the same by address and by user. */
+  readonly tallies: SharedArrayBuffer
   readonly firstPosition: number
   /** Undefined: all is in memory. */
   readonly storage: FollowedStorage | undefined

@@ -14,6 +14,7 @@ import { openStorage, type Storage } from '../storage/open-storage.ts'
 import { type Logger, silentLogger } from '../telemetry/logger.ts'
 import { DiskWriter, shareDisk } from '../workers/shared-disk.ts'
 import { shareMemory } from '../workers/shared-order.ts'
+import { SharedTallies } from '../workers/shared-tallies.ts'
 import { SharedTally } from '../workers/shared-tally.ts'
 import { WorkerLog } from '../workers/worker-log.ts'
 import type { FollowedStorage } from '../workers/worker-storage.ts'
@@ -42,8 +43,6 @@ const ALONE: readonly (readonly [of: (options: BrokerOptions) => unknown, what: 
   [({ sessionStore }) => sessionStore, 'sessionStore'],
   [({ commandLog }) => commandLog, 'commandLog'],
   [({ cluster }) => cluster, 'cluster'],
-  [({ limits }) => limits?.connectionsPerAddressMax, 'limits.connectionsPerAddressMax'],
-  [({ limits }) => limits?.connectionsPerUserMax, 'limits.connectionsPerUserMax'],
 ]
 
 /** Rejects with `CMQ_WORKERS` for options that several threads cannot serve, else as `createBroker` does. */
@@ -55,20 +54,22 @@ export async function openCrew(options: BrokerOptions, workers: number, open: Op
   const { logger = silentLogger, providers: _named, workers: _count, storage: _here, ...plain } = options
   const memory = shareMemory(workers)
   const tally = SharedTally.share()
+  const tallies = SharedTallies.share()
   const nowUs = (): number => Date.now() * 1000
   const { storage, followed, marks } = await openShared(options, workers, logger)
   const firstPosition = storage.position === 0 ? 0 : storage.position + 1
   const log = new WorkerLog({ memory, worker: 0, firstPosition, nowUs })
   marks.log = log
   const start = {
-    ...{ memory, tally, firstPosition, debugEnabled: logger.debugEnabled },
+    ...{ memory, tally, tallies, firstPosition, debugEnabled: logger.debugEnabled },
     options: { ...shareOf(plain, workers), sys: { intervalSeconds: 0 } },
   } satisfies Omit<WorkerStart, 'worker' | 'storage'>
   const crew = new Crew(workers, logger)
   try {
     // Before anything is written: they read what is there.
     await crew.start(start, followed)
-    const place = { ...crew.place, log, storage, connections: new SharedTally(tally) }
+    const counts = { connections: new SharedTally(tally), tallies: new SharedTallies(tallies) }
+    const place = { ...crew.place, log, storage, ...counts }
     const first = await open({ ...shareOf(plain, workers), logger }, place)
     crew.first = first
     return new CrewBroker(first, crew)

@@ -163,7 +163,7 @@ export class Admission {
       counters.banned++
       return ReasonCode.banned
     }
-    if (connectionsPerAddressMax > 0 && entry.open > connectionsPerAddressMax) {
+    if (connectionsPerAddressMax > 0 && entry.total > connectionsPerAddressMax) {
       counters.addressFull++
       return ReasonCode.quotaExceeded
     }

@@ -14,3 +14,26 @@ export class OwnTally implements Tally {
     return before
   }
 }
+
+/** Counts by name, kept by one thread or by several. */
+export interface Tallies {
+  /** Changes one, and returns what it was. Below 0 nothing goes. */
+  add(name: string, by: 1 | -1): number
+  count(name: string): number
+}
+
+export class OwnTallies implements Tallies {
+  readonly #counts = new Map<string, number>()
+
+  add(name: string, by: 1 | -1): number {
+    const before = this.count(name)
+    const after = before + by
+    if (after > 0) this.#counts.set(name, after)
+    else this.#counts.delete(name)
+    return before
+  }
+
+  count(name: string): number {
+    return this.#counts.get(name) ?? 0
+  }
+}

@@ -2,7 +2,7 @@
 import type { Ban, BanRequest } from '../access/limits/bans.ts'
 import type { OrderedLog } from '../model/ordered-log.ts'
 import type { SysValue } from '../model/sys-value.ts'
-import type { Tally } from '../model/tally.ts'
+import type { Tallies, Tally } from '../model/tally.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import type { Counters } from '../telemetry/counters.ts'
 
@@ -30,6 +30,8 @@ export interface WorkerPlace {
   readonly tellSys: (topics: readonly SysValue[]) => void
   /** Network connections of all workers; counted together, since they have one maximum. */
   readonly connections: Tally
+  /** The same by address and by user. */
+  readonly tallies: Tallies
   /** Kept out by what happened here, and so by all. */
   readonly banned: (ban: BanRequest, reason: Ban['reason']) => void
   /**

@@ -8,6 +8,7 @@
  * An attacker with more addresses than that can make the broker forget; what it then gains is one address's allowance for
  * each address it has, which it had before.
  */
+import type { Tallies } from '../../model/tally.ts'
 import type { LimitCounters } from '../../telemetry/limit-counters.ts'
 import { EventWindow } from './event-window.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -21,6 +22,8 @@ export class AddressEntry {
   readonly key: string
   /** Network connections open now. */
   open = 0
+  /** The same at all threads of the broker, when one was last counted here. */
+  total = 0
   /** Those without CONNECT, oldest first; made when they are counted. */
   halfOpen: Set<HalfOpen> | undefined
   rate: TokenBucket | undefined
@@ -42,6 +45,7 @@ export class AddressTable {
   readonly #windowMs: () => number
   readonly #counters: LimitCounters
   readonly #nowMs: () => number
+  readonly #shared: Tallies | undefined
   readonly #open = new Map<string, AddressEntry>()
   readonly #past = new Map<string, AddressEntry>()
 
@@ -51,22 +55,27 @@ export class AddressTable {
     readonly windowMs: () => number
     readonly counters: LimitCounters
     readonly nowMs: () => number
+    /** Where other threads count theirs. */
+    readonly shared?: Tallies | undefined
   }) {
     this.#limits = options.limits
     this.#windowMs = options.windowMs
     this.#counters = options.counters
     this.#nowMs = options.nowMs
+    this.#shared = options.shared
   }
 
   /** One more connection from there. */
   enter(key: string): AddressEntry {
     const entry = this.#open.get(key) ?? this.#back(key) ?? new AddressEntry(key)
     if (entry.open++ === 0) this.#open.set(key, entry)
+    entry.total = this.#shared === undefined ? entry.open : this.#shared.add(nameOf(key), 1) + 1
     return entry
   }
 
   /** One fewer. */
   leave(entry: AddressEntry): void {
+    this.#shared?.add(nameOf(entry.key), -1)
     if (--entry.open > 0) return
     this.#open.delete(entry.key)
     const now = this.#nowMs()
@@ -123,4 +132,9 @@ export class AddressTable {
       this.#past.delete(key)
     }
   }
+}
+
+/** Users are counted in the same table. */
+function nameOf(key: string): string {
+  return `address ${key}`
 }
