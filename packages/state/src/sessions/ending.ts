@@ -94,10 +94,12 @@ export function withdrawWill(state: State, { clientId, dueUs }: WithdrawWillComm
 
 function publishWill(state: State, session: Session, effects: Effects): void {
   const { will } = session
-  if (will === undefined) return
+  if (will === undefined && session.willDueUs === NEVER) return
   state.records.touch(session)
-  session.replaceWill(state.records, undefined)
   session.willDueUs = NEVER
+  // Damaged data may have the time of a will that they have lost.
+  if (will === undefined) return
+  session.replaceWill(state.records, undefined)
   publishMessage(state, will.message, undefined, effects)
   effects.willPublished?.(session.clientId, will.message)
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { Player, settingsOf, steps } from '../../testing/command-sequences.ts'
 import { Harness, hex, tracingEffects } from '../../testing/harness.ts'
 import { Machine } from '../machine.ts'
+import { RecordKind } from '../records/kinds.ts'
 import { machineSettings } from '../settings.ts'
 import { SLICE_BYTES_MAX } from './snapshot.ts'
 
@@ -46,14 +47,36 @@ test('Machine.restore() refuses a snapshot that was cut, and what is none', () =
   assert.deepEqual(Machine.restore([], settings), { malformed: 'not a snapshot of this version' })
 })
 
-test('Machine.restore() never throws when records are lost, doubled or exchanged and the hash is made to fit nothing', () => {
-  const settings = machineSettings({ hashing: false })
-  const snapshot = join(full().machine.snapshot())
+/** With their lengths in front. */
+function recordsOf(snapshot: Uint8Array): readonly Uint8Array[] {
   const view = new DataView(snapshot.buffer, snapshot.byteOffset)
   const records: Uint8Array[] = []
   for (let at = 36; view.getUint32(at) > 0; at += 4 + view.getUint32(at)) {
     records.push(snapshot.slice(at, at + 4 + view.getUint32(at)))
   }
+  return records
+}
+
+test('a session that has the time of a will and has lost the will goes on without it', () => {
+  const h = new Harness()
+  h.connect('a', { expiry: 100, will: { topic: 'gone', delay: 5 } })
+  h.disconnect('a', { will: 'publish' })
+  const snapshot = join(h.machine.snapshot())
+  const kept = recordsOf(snapshot).filter((record) => record[4] !== RecordKind.will)
+  const bytes = Buffer.concat([snapshot.subarray(0, 36), ...kept, Uint8Array.of(0, 0, 0, 0)])
+  const machine = Machine.restore([bytes], machineSettings({ hashing: false }))
+  assert.ok(machine instanceof Machine)
+  const lines: string[] = []
+  machine.apply({ type: 'tick' }, machine.position + 1, machine.timeUs + 50_000_000, tracingEffects(lines))
+  assert.deepEqual(lines, [])
+  machine.apply({ type: 'tick' }, machine.position + 1, machine.timeUs + 60_000_000, tracingEffects(lines))
+  assert.deepEqual(lines, ['sessionEnded a expired'])
+})
+
+test('Machine.restore() never throws when records are lost, doubled or exchanged and the hash is made to fit nothing', () => {
+  const settings = machineSettings({ hashing: false })
+  const snapshot = join(full().machine.snapshot())
+  const records = recordsOf(snapshot)
   // Without hashing the hash is not looked at: every check of the content stands alone.
   const change = fc.record({ at: fc.nat(), to: fc.nat({ max: 255 }) })
   fc.assert(
