@@ -99,6 +99,7 @@ export class Cluster {
       genesis: this.genesis,
       correct: this.correct,
       forgetful: this.forgetful,
+      untold: scenario.untold,
       reader: this.#reader,
       nowUs: () => this.agenda.nowUs,
       nodeOf: (node) => this.node(node),

@@ -2,6 +2,9 @@
  * What must hold when an own block of a correct node leaves: it is on disk, with every block that it names, and no other block of
  * its round ever left, before a crash or behind it. A block that leaves before is equivocation after the next crash, or a promise
  * to serve units that the node has forgotten.
+ *
+ * A node that lost its disk, and is not told so, is free of what at most f others have: it cannot know of it, and counts as new
+ * (docs/internals/consensus.md). It may be jailed for that.
  */
 import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
 import type { Block } from '../../../../packages/consensus/src/model/block.ts'
@@ -16,8 +19,21 @@ export class OwnBlocks {
   /** By node: blocks on its disk for sure. */
   readonly #durable: Set<number>[]
 
-  constructor(n: number, blockOfRecord: (record: WalRecord) => Block | undefined) {
+  readonly #wasLost: boolean[]
+  readonly #f: number
+  readonly #untold: boolean
+
+  constructor(
+    n: number,
+    {
+      untold,
+      blockOfRecord,
+    }: { readonly untold: boolean; readonly blockOfRecord: (record: WalRecord) => Block | undefined },
+  ) {
     this.#blockOfRecord = blockOfRecord
+    this.#untold = untold
+    this.#f = Math.floor((n - 1) / 3)
+    this.#wasLost = Array.from({ length: n }, () => false)
     this.#left = Array.from({ length: n }, () => new Map())
     this.#durable = Array.from({ length: n }, () => new Set())
   }
@@ -33,6 +49,7 @@ export class OwnBlocks {
   /** A disk was lost, and the promises with it; what left before stays known. */
   lost(node: number): void {
     this.#durable[node]?.clear()
+    this.#wasLost[node] = true
   }
 
   /** An own block leaves the node; `floor`: rounds at or below are presumed, not held. */
@@ -40,8 +57,9 @@ export class OwnBlocks {
     const key = roundKey(block.epoch, block.round)
     const before = this.#left[node]?.get(key)
     if (before !== undefined) {
-      if (!sameBytes(before.digest, block.digest)) violated(`Two blocks of round ${block.round} left node ${node}`)
-      return
+      if (sameBytes(before.digest, block.digest)) return
+      const isUnknown = this.#untold && this.#wasLost[node] === true && this.#holders(before) <= this.#f
+      if (!isUnknown) violated(`Two blocks of round ${block.round} left node ${node}`)
     }
     this.#left[node]?.set(key, block)
     const durable = this.#durable[node] as Set<number>
@@ -51,5 +69,11 @@ export class OwnBlocks {
         violated(`Block ${block.round} left node ${node} before ${author}/${round}, which it names, was durable`)
       }
     }
+  }
+
+  /** How many nodes have a block on disk. */
+  #holders({ digest }: Block): number {
+    const key = digestKey(digest)
+    return this.#durable.filter((durable) => durable.has(key)).length
   }
 }

@@ -21,6 +21,8 @@ interface WatchOptions {
   readonly correct: readonly number[]
   /** A node whose disk is lost during the run: counted among the faulty where reports matter. */
   readonly forgetful: number | undefined
+  /** It is not told that its disk was lost. */
+  readonly untold: boolean
   readonly reader: BlockReader
   /** Virtual time. */
   readonly nowUs: () => number
@@ -55,7 +57,7 @@ export class Watch implements NodeObserver {
   readonly #versions = new Map<string, Uint8Array>()
 
   constructor(options: WatchOptions) {
-    const { genesis, correct, forgetful, reader } = options
+    const { genesis, correct, forgetful, untold, reader } = options
     const { n } = genesis
     this.#o = options
     this.#isCorrect = Array.from({ length: n }, (_, node) => correct.includes(node))
@@ -64,7 +66,7 @@ export class Watch implements NodeObserver {
       n,
       correct.filter((node) => node !== forgetful),
     )
-    this.#ownBlocks = new OwnBlocks(n, (record) => reader.ofRecord(record))
+    this.#ownBlocks = new OwnBlocks(n, { untold, blockOfRecord: (record) => reader.ofRecord(record) })
     this.lastRounds = new Float64Array(n)
     this.#submittedAt = Array.from({ length: n }, () => new Map())
   }
