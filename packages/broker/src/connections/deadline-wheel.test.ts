@@ -125,6 +125,28 @@ test('an item that is due may end, move or bring in others of its slot', (t) => 
   assert.equal(moved.dueAt.length, 1)
 })
 
+test('a crowd whose deadlines pass together is told in slices, between which others have their turn', async (t) => {
+  const { wheel, pass } = setUp(t)
+  const crowd = Array.from({ length: 100 }, () => new Item(11_000))
+  for (const item of crowd) wheel.watch(item)
+  const told = (): number => crowd.filter(({ dueAt }) => dueAt.length > 0).length
+  pass(1_000)
+  assert.equal(told(), 16)
+  // One comes to the slot that is being told, and one leaves it.
+  const late = new Item(10_500)
+  wheel.watch(late)
+  wheel.remove(crowd[99] as Item)
+  const seen: number[] = []
+  while (told() < 99) {
+    await new Promise(setImmediate)
+    seen.push(told())
+  }
+  assert.ok(seen.length >= 5 && seen.every((count, i) => count - (seen[i - 1] ?? 16) <= 16), `${seen}`)
+  pass(500)
+  assert.deepEqual([late.dueAt.length, crowd[99]?.dueAt.length], [1, 0])
+  assert.ok(crowd.every(({ dueAt }) => dueAt.length <= 1))
+})
+
 test('an idle wheel has no timer', (t) => {
   const setInterval = t.mock.method(globalThis, 'setInterval')
   const clearInterval = t.mock.method(globalThis, 'clearInterval')
