@@ -141,7 +141,7 @@ test('a crowd whose deadlines pass together is told in slices, between which oth
     await new Promise(setImmediate)
     seen.push(told())
   }
-  assert.ok(seen.length >= 5 && seen.every((count, i) => count - (seen[i - 1] ?? 16) <= 16), `${seen}`)
+  assert.ok(seen.length >= 5 && seen.every((count, i) => count - (seen[i - 1] ?? 16) <= 16), seen.join(' '))
   pass(500)
   assert.deepEqual([late.dueAt.length, crowd[99]?.dueAt.length], [1, 0])
   assert.ok(crowd.every(({ dueAt }) => dueAt.length <= 1))
