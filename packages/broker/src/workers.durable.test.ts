@@ -1,6 +1,6 @@
 /** Several workers with one data directory: what one thread promises, whichever of them makes the promise. */
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -11,6 +11,7 @@ import { createBroker } from './broker.ts'
 import { kept } from './cluster-brokers.testkit.ts'
 import type { Files, LogFile } from './model/files.ts'
 import { storeFile } from './storage/data-directory.ts'
+import { killed, publishAcknowledged } from './storage/durable.testkit.ts'
 import { nodeFiles } from './storage/files.ts'
 import { openWorkers, until, WORKERS, type Workers, workerOf } from './worker-brokers.testkit.ts'
 
@@ -31,18 +32,6 @@ async function start(
   const opened = await openWorkers({ workers, storage: { directory, ...(files !== undefined && { files }) } })
   brokers.push(opened.broker)
   return opened
-}
-
-/** What a process leaves that is killed now: a copy of its files, taken while it runs. */
-function killed(directory: string): string {
-  const copy = fresh()
-  cpSync(directory, copy, { recursive: true })
-  return copy
-}
-
-async function publishAcknowledged(client: RawClient, topic: string, payload: string, id: number): Promise<void> {
-  client.send(publish(5, topic, payload, { qos: 1, id }))
-  await client.expectPacket('PUBACK', { id })
 }
 
 for (const then of [WORKERS, 2, 1]) {
@@ -70,7 +59,7 @@ for (const then of [WORKERS, 2, 1]) {
       })
     }
     await publishAcknowledged(publisher, 'none', 'barrier', 8)
-    const copy = killed(directory)
+    const copy = killed(directory, fresh())
     await first.broker.close({ graceMs: 0 })
 
     const second = await start(copy, { workers: then })
@@ -112,7 +101,7 @@ test('workers take over what one thread has left', async () => {
   const publisher = await connect({ host: '127.0.0.1', port }, 5)
   await publishAcknowledged(publisher, 'a', 'before', 1)
   await subscriber.expectPacket('PUBLISH', { payload: 'before', id: 1 })
-  const copy = killed(directory)
+  const copy = killed(directory, fresh())
   await alone.close({ graceMs: 0 })
   const { broker, at } = await start(copy)
   assert.equal([...broker.clients()].length, 0)

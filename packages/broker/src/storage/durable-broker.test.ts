@@ -1,16 +1,17 @@
 /** Brokers with a data directory: what they keep, seen through real sockets. */
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { connect, type RawClient } from '../../../../testing/testkit/src/raw-client.ts'
+import { connect } from '../../../../testing/testkit/src/raw-client.ts'
 import { publish } from '../../../../testing/testkit/src/wire.ts'
 import type { Broker } from '../api.ts'
 import { createBroker } from '../broker.ts'
 import { ConcordError } from '../errors.ts'
 import type { Files, LogFile } from '../model/files.ts'
 import { logDirectory, SEGMENTS_RECOVERED_MAX, storeFile } from './data-directory.ts'
+import { killed, publishAcknowledged } from './durable.testkit.ts'
 import { nodeFiles } from './files.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'concordmq-durable-'))
@@ -41,18 +42,6 @@ async function start(directory: string, files?: Files): Promise<Node> {
 const kept = (clientId: string) =>
   ({ clientId, cleanStart: false, properties: [['sessionExpiryInterval', 1000]] }) as const
 
-/** What a process leaves that is killed now: a copy of its files, taken while it runs. */
-function killed(directory: string): string {
-  const copy = fresh()
-  cpSync(directory, copy, { recursive: true })
-  return copy
-}
-
-async function publishAcknowledged(client: RawClient, topic: string, payload: string, id: number): Promise<void> {
-  client.send(publish(5, topic, payload, { qos: 1, id }))
-  await client.expectPacket('PUBACK', { id })
-}
-
 for (const how of ['killed', 'closed'] as const) {
   test(`a broker that was ${how} comes back with sessions, queues, retained messages and receipts`, async () => {
     const directory = fresh()
@@ -66,7 +55,7 @@ for (const how of ['killed', 'closed'] as const) {
     await publisher.expectPacket('PUBREC', { id: 77 })
     publisher.send(publish(5, 'r', 'retained', { qos: 1, id: 9, retain: true }))
     await publisher.expectPacket('PUBACK', { id: 9 })
-    const next = how === 'killed' ? killed(directory) : directory
+    const next = how === 'killed' ? killed(directory, fresh()) : directory
     await first.broker.close({ graceMs: 0 })
 
     const second = await start(next)
@@ -102,9 +91,9 @@ test('wills of clients whose broker was killed are published once when it comes 
   // Acknowledged when the disk has it, and all before it: nobody waits for a DISCONNECT.
   watcher.send(publish(5, 'none', 'barrier', { qos: 1, id: 1, retain: true }))
   await watcher.expectPacket('PUBACK', { id: 1 })
-  const copy = killed(directory)
+  const copy = killed(directory, fresh())
   await first.broker.close({ graceMs: 0 })
-  for (const directory of [copy, killed(copy)]) {
+  for (const directory of [copy, killed(copy, fresh())]) {
     const again = await start(directory)
     const back = await connect(again.target, 5, kept('watcher'))
     await back.expectPacket('PUBLISH', { topic: 'will/t', payload: 'lost' })
@@ -120,7 +109,7 @@ test('a broker that is killed again and again before it saves does not gather lo
     const client = await connect(target, 5, kept('sub'))
     assert.equal(client.connack?.sessionPresent, n > 0)
     await client.subscribe(`a/${n}`, 1)
-    const copy = killed(directory)
+    const copy = killed(directory, fresh())
     await broker.close({ graceMs: 0 })
     directory = copy
   }
@@ -205,7 +194,7 @@ test('a newer and a foreign database are refused, and a damaged log names its pl
     client.send(publish(5, `x/${n}`, 'y'.repeat(100), { qos: 1, id: n, retain: true }))
     await client.expectPacket('PUBACK', { id: n })
   }
-  const copy = killed(damaged)
+  const copy = killed(damaged, fresh())
   await running.broker.close({ graceMs: 0 })
   const segment = join(copy, logDirectory, '00000001.log')
   const bytes = readFileSync(segment)

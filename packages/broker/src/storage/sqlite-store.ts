@@ -50,7 +50,7 @@ export class SqliteStore implements Store {
     return this.#calls.content(chunk)
   }
 
-  /** A way for another thread to read from this store (`store-reader.ts`). */
+  /** A way for another thread to read from this store (`copied-storage.ts`). */
   share(): MessagePort {
     const { port1, port2 } = new MessageChannel()
     this.#worker.postMessage({ id: 0, op: 'share', port: port1 } satisfies Request, [port1])

@@ -9,7 +9,7 @@
  * order sorts. A tree is as deep as its deepest topic; the owner bounds that (`topicLevelsMax`).
  */
 
-import type { Leveled } from '../topics/level-table.ts'
+import { isSlice, type Leveled } from '../topics/level-table.ts'
 import {
   addLiteralChild,
   forEachLiteralChild,
@@ -33,7 +33,7 @@ class TopicNode<V> implements LiteralChildren<TopicNode<V>>, Leveled {
   }
 
   isLevel(text: string, start: number, end: number): boolean {
-    return this.levelText.length === end - start && text.startsWith(this.levelText, start)
+    return isSlice(this.levelText, text, start, end)
   }
 }
 

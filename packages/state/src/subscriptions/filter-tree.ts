@@ -14,7 +14,7 @@
  * its deepest filter; the owner bounds that (`topicLevelsMax`). Filters are taken as they are: validity is checked before.
  */
 
-import type { Leveled } from '../topics/level-table.ts'
+import { isSlice, type Leveled } from '../topics/level-table.ts'
 import {
   addLiteralChild,
   forEachLiteralChild,
@@ -48,7 +48,7 @@ class FilterNode<V> implements LiteralChildren<Below<V>>, Leveled {
   }
 
   isLevel(text: string, start: number, end: number): boolean {
-    return this.levelText.length === end - start && text.startsWith(this.levelText, start)
+    return isSlice(this.levelText, text, start, end)
   }
 }
 

@@ -19,6 +19,11 @@ export interface Leveled {
   isLevel(text: string, start: number, end: number): boolean
 }
 
+/** Whether a level is `text` from `start` to `end`. */
+export function isSlice(level: string, text: string, start: number, end: number): boolean {
+  return level.length === end - start && text.startsWith(level, start)
+}
+
 /** A power of two. */
 const PLACES_MIN = 128
 const PROBES_MAX = 128

@@ -3,7 +3,7 @@
  * stands in plain fields; the second makes a `Map`, and many a table of their own (`level-table.ts`). A `Map` goes when one is left
  * again.
  */
-import { type Leveled, LevelTable } from './level-table.ts'
+import { isSlice, type Leveled, LevelTable } from './level-table.ts'
 
 /** A `Map` becomes a table when it would have more. */
 const MAP_MAX = 64
@@ -24,7 +24,7 @@ export function literalChild<N extends Leveled>(
   end: number,
 ): N | undefined {
   const { level, children } = node
-  if (level !== undefined) return level.length === end - start && text.startsWith(level, start) ? node.child : undefined
+  if (level !== undefined) return isSlice(level, text, start, end) ? node.child : undefined
   if (children === undefined) return undefined
   if (children instanceof LevelTable) return children.get(text, start, end)
   return children.get(text.slice(start, end))
