@@ -7,8 +7,8 @@
  *
  * `--power-cut` also takes from the files what was written and not yet synchronised, in whole or torn (`power-cut.ts`).
  * `--failing` lets one write or synchronisation of each life fail: in the first cycle the first, and so on; EIO, ENOSPC and
- * short writes in turn. `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage. `--workers` gives the threads of each life in turn, so that one
- * number takes over what another left.
+ * short writes in turn. `--connections-only` cuts the connections and leaves the broker alone: what holds without any storage.
+ * `--workers` gives the threads of each life in turn, so that one number takes over what another left.
  *
  * One seed stands for the same decisions: who comes, who leaves, what is sent, and when the kill comes after readiness. What
  * the broker has done by then depends on the machine, so a violation may need some runs of its seed to show again. The data
@@ -246,7 +246,8 @@ async function main(): Promise<number> {
   const workers = values.workers.split(',').map(Number)
   const seed = Number(values.seed)
   const cycles = Number(values.cycles)
-  if (!Number.isInteger(seed) || !Number.isInteger(cycles) || cycles < 1) {
+  const areThreads = workers.every((threads) => Number.isInteger(threads) && threads >= 1)
+  if (!Number.isInteger(seed) || !Number.isInteger(cycles) || cycles < 1 || !areThreads) {
     console.error(
       'Usage: crash.ts [--seed N] [--cycles N] [--durability fsync|os|none] [--power-cut] [--failing] [--workers N,N…]',
     )
