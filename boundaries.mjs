@@ -39,7 +39,7 @@ export const brokerLevels = [
   ['access', 'routing', 'delivery'],
   ['sessions', 'ordering'],
   ['connections', 'cluster', 'workers'],
-  ['listeners', 'admin', 'publishing'],
+  ['listeners', 'admin', 'publishing', 'subscribing'],
   ['pipeline.ts'],
   ['api.ts'],
   ['embedding'],

@@ -18,20 +18,18 @@ import {
   disconnectReasonCodes,
   PacketType,
   PublishRun,
-  parseShare,
   ReasonCode,
   type ServerSettings,
   type SubscribePacket,
-  type SubscriptionRequest,
   type UnsubscribePacket,
 } from '@concordmq/protocol'
-import { DIRECT_PREFIX, Machine, type PlacedMessage } from '@concordmq/state'
+import { Machine, type PlacedMessage } from '@concordmq/state'
 import { Access } from './access/access.ts'
 import { AddressTable } from './access/limits/address-table.ts'
 import { type Ban, type BanRequest, Bans } from './access/limits/bans.ts'
-import type { Guard, Work } from './access/permissions.ts'
 import { Administration } from './admin/administration.ts'
 import { type DrainOptions, endSpread } from './admin/drain.ts'
+import { gaugesOf, outgoingOf } from './admin/figures.ts'
 import { type Inspection, inspectionOf } from './admin/inspection.ts'
 import { SysDriver, type SysGauges } from './admin/sys-driver.ts'
 import type {
@@ -47,6 +45,7 @@ import { resolveOptions, type Settings } from './config/check.ts'
 import { localMachineSettings, orderedMachineSettings } from './config/machine-settings.ts'
 import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } from './config/options.ts'
 import { authenticatorOf, factoryOf, storeOf } from './config/providers.ts'
+import { serverSettingsOf } from './config/server-settings.ts'
 import type { Arrival } from './connections/arrival.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
@@ -59,10 +58,8 @@ import { Turns } from './connections/turns.ts'
 import type { LocalBroker } from './crew/local-broker.ts'
 import { openCrew, workersOf } from './crew/open-crew.ts'
 import { Backlog } from './delivery/backlog.ts'
-import { asksForTimestamps } from './delivery/broker-timestamps.ts'
 import { TurnFlushQueue } from './delivery/flush-queue.ts'
 import { messageForm } from './delivery/message-form.ts'
-import { asksForPositions } from './delivery/order-positions.ts'
 import type { OutboxLimits } from './delivery/outbox.ts'
 import { Pressure } from './delivery/pressure.ts'
 import { Incoming } from './embedding/incoming.ts'
@@ -82,28 +79,25 @@ import type { Sequencer } from './model/sequencer.ts'
 import type { SysValue } from './model/sys-value.ts'
 import { OwnTally } from './model/tally.ts'
 import { isAmong } from './model/topic-filters.ts'
-import type { TopicSubscription } from './model/topic-store.ts'
 import { BftSequencer } from './ordering/bft-sequencer.ts'
 import { LocalSequencer } from './ordering/local-sequencer.ts'
 import { Relay } from './ordering/relay.ts'
 import { Replica } from './ordering/replica.ts'
 import { Pipeline } from './pipeline.ts'
-import { type Match, RouteTable, type Way } from './routing/route-table.ts'
+import type { RouteTable, Way } from './routing/route-table.ts'
 import { TopicIndex } from './routing/topic-index.ts'
-import { type MachineWatcher, orderOf, SessionDriver } from './sessions/session-driver.ts'
+import { watcherOf } from './sessions/hook-watcher.ts'
+import { SessionDriver } from './sessions/session-driver.ts'
+import { ROUTES_MAX, routesOf } from './sessions/topic-routes.ts'
 import { UnorderedDelivery } from './sessions/unordered-delivery.ts'
-import { endWithdrawnRights } from './sessions/withdrawn-rights.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
+import { Subscribing } from './subscribing/subscribing.ts'
 import { Counters, sumOf } from './telemetry/counters.ts'
 import { LimitedLogger } from './telemetry/limited-logger.ts'
 import { silentLogger } from './telemetry/logger.ts'
 import type { WorkerFigures, WorkerPlace } from './workers/worker-place.ts'
 
-/** Topics whose subscriber lists are cached. */
-const ROUTES_MAX = 65536
 const GRACE_MS = 5000
-/** Steps through the rules that the wildcards of one SUBSCRIBE may cost, some tens of milliseconds; the rest is refused 0x97. */
-const SUBSCRIBE_STEPS_MAX = 1_000_000
 /** In a cluster: largest packet that is taken, bytes. A block of the order is 1 MiB. */
 const ORDERED_PACKET_BYTES_MAX = 960 * 1024
 /** A broker that is alone never stalls. */
@@ -186,6 +180,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
   readonly #sweeper: NodeJS.Timeout
   readonly #outboxLimits: { -readonly [P in keyof OutboxLimits]: OutboxLimits[P] }
   readonly #inline: InlineSubscriptions
+  readonly #subscribing: Subscribing
   readonly #injector: Injector
   readonly #incarnation: number
   #accepted = 0
@@ -308,7 +303,11 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       retained: (filter) => this.#retainedFor(filter).map((placed) => placed.message),
       changed: (filter) => routes.changed(filter),
     })
-    const routes = routesOf(this.#driver, this.#access.guard, this.#inline, { topics: this.#topics, way })
+    const routes = routesOf(this.#driver, this.#access.guard, {
+      topics: this.#topics,
+      inline: (topic) => this.#inline.wants(topic),
+      way,
+    })
     this.#routes = routes
     this.#sweeper = setInterval(() => routes.sweep(SWEEP_PLACES), SWEEP_MS)
     this.#sweeper.unref()
@@ -337,6 +336,16 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       counters: this.counters,
       groupsWanting: (topic) => ordered.groupsWanting(topic),
     })
+    this.#subscribing = new Subscribing({
+      driver: this.#driver,
+      guard: this.#access.guard,
+      hooks: this.#hooks,
+      counters: this.counters,
+      order: this.#bft,
+      amongWorkers: worker !== undefined,
+      positions: this.#relay !== undefined,
+      told: (reasonCode) => this.#told(reasonCode),
+    })
     this.#injector = new Injector({
       driver: this.#driver,
       pipeline: this.#pipeline,
@@ -344,8 +353,8 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       hooks: this.#hooks,
       messageExpiryMax: () => this.#settings.limits.messageExpiryMax,
       subscribe: (connection, subscriptions, denied, answer) =>
-        this.#subscribe(connection, { subscriptions }, denied, answer),
-      unsubscribe: (connection, filters, answer) => this.#unsubscribe(connection, filters, answer),
+        this.#subscribing.subscribe(connection, { subscriptions }, denied, answer),
+      unsubscribe: (connection, filters, answer) => this.#subscribing.unsubscribe(connection, filters, answer),
     })
     this.#entrance = new Entrance({
       driver: this.#driver,
@@ -700,103 +709,25 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
     const answer = (reasonCodes: readonly number[]): void => {
       connection.conversation.send({ type: PacketType.suback, packetId: packet.packetId, reasonCodes })
     }
-    if (!this.#hooks.incoming) this.#subscribe(connection, packet, NONE_DENIED, answer)
+    if (!this.#hooks.incoming) this.#subscribing.subscribe(connection, packet, NONE_DENIED, answer)
     else
       this.#incoming.subscribe(connection, packet, (judged, denied) =>
-        this.#subscribe(connection, judged, denied, answer),
+        this.#subscribing.subscribe(connection, judged, denied, answer),
       )
     // A wide filter may match hundreds of thousands of retained messages.
     this.#turns.spend(monotonicMs() - begun, connection)
-  }
-
-  /** `denied`: for each filter 0, or the code for which it is refused already; empty: none. */
-  #subscribe(
-    connection: Connection,
-    packet: Pick<SubscribePacket, 'subscriptions' | 'properties'>,
-    denied: readonly number[],
-    answer: (reasonCodes: readonly number[]) => void,
-  ): void {
-    const { settings: limits } = connection
-    const id = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
-    const timestamps = asksForTimestamps(packet.properties)
-    // Who asks for times is told the place in the order as well, where there is one.
-    const positions = this.#relay !== undefined && (timestamps || asksForPositions(packet.properties))
-    const work: Work = { left: SUBSCRIBE_STEPS_MAX }
-    const problems = packet.subscriptions.map(
-      (request, i) =>
-        (denied[i] ?? 0) ||
-        subscriptionProblem(request.filter, limits) ||
-        this.#subscriptionDenied(connection, request.filter, work),
-    )
-    const orders = packet.subscriptions
-      .filter((_request, i) => problems[i] === 0)
-      .map((request) => orderOf(request, limits.maximumQoS, id, { timestamps, positions }))
-    const finish = (codes: readonly number[]): void => {
-      let granted = 0
-      for (const code of codes) if (code === ReasonCode.quotaExceeded) this.counters.limits.subscriptionsFull++
-      const reasonCodes = problems.map((problem) => (problem === 0 ? (codes[granted++] as number) : problem))
-      // [MQTT3-3.9.3-2] before 5.0 every refusal is 0x80
-      answer(reasonCodes.map((code) => (connection.v5 ? this.#told(code) : code > 2 ? 0x80 : code)))
-      this.#tellSubscriptions('subscribed', connection, packet.subscriptions, reasonCodes)
-    }
-    if (orders.length === 0) finish([])
-    else this.#inTurn(connection, () => this.#driver.subscribe(connection, orders, finish))
   }
 
   unsubscribeRequest(connection: Connection, packet: UnsubscribePacket): void {
     const answer = (reasonCodes: readonly number[]): void => {
       connection.conversation.send({ type: PacketType.unsuback, packetId: packet.packetId, reasonCodes })
     }
-    if (!this.#hooks.incoming) this.#unsubscribe(connection, packet.filters, answer)
+    if (!this.#hooks.incoming) this.#subscribing.unsubscribe(connection, packet.filters, answer)
     else
       this.#incoming.unsubscribe(connection, packet, (judged, denied) => {
         if (denied > 0) answer(judged.filters.map(() => denied))
-        else this.#unsubscribe(connection, judged.filters, answer)
+        else this.#subscribing.unsubscribe(connection, judged.filters, answer)
       })
-  }
-
-  #unsubscribe(
-    connection: Connection,
-    filters: readonly string[],
-    answer: (reasonCodes: readonly number[]) => void,
-  ): void {
-    this.#inTurn(connection, () =>
-      this.#driver.unsubscribe(connection, filters, (reasonCodes) => {
-        answer(reasonCodes)
-        this.#tellSubscriptions('unsubscribed', connection, filters, reasonCodes)
-      }),
-    )
-  }
-
-  /**
-   * Behind what the client published before: a transient session's subscriptions are no commands that the order keeps in line. Among
-   * workers behind all that any client was told before, as if there were one thread: a command that does nothing takes a place.
-   */
-  #inTurn(connection: Connection, act: () => void): void {
-    if (this.#bft === undefined || connection.kept) {
-      act()
-      return
-    }
-    if (this.#worker !== undefined) {
-      connection.submitted()
-      this.#bft.submit({ type: 'tick' }, undefined, () => connection.ordered())
-    }
-    connection.afterOrdered(act)
-  }
-
-  #tellSubscriptions(
-    point: 'subscribed' | 'unsubscribed',
-    connection: Connection,
-    what: readonly (SubscriptionRequest | string)[],
-    reasonCodes: readonly number[],
-  ): void {
-    if (!this.#hooks.uses(point)) return
-    const { ordered, local } = this.#driver
-    const subscribers = what.map((one) => {
-      const filter = typeof one === 'string' ? one : one.filter
-      return ordered.subscribersOf(filter) + local.subscribersOf(filter)
-    })
-    this.#hooks.observe(point, connection.client, what, { reasonCodes, subscribers })
   }
 
   sharedSettled(
@@ -853,16 +784,6 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
     return connection.number
   }
 
-  /** 0, or the reason code for which the client may not subscribe. */
-  #subscriptionDenied(connection: Connection, filter: string, work: Work): number {
-    const { asked } = this.#access.guard
-    if (asked === undefined) return 0
-    const exhausted = work.left <= 0
-    if (!exhausted && asked.maySubscribe(connection, parseShare(filter)?.filter ?? filter, work)) return 0
-    this.counters.subscribeDenied++
-    return exhausted ? ReasonCode.quotaExceeded : ReasonCode.notAuthorized
-  }
-
   /** A message of this node alone (`$SYS`): QoS 0, outside the order. */
   #deliverHere(placed: PlacedMessage): void {
     this.#pipeline.fanOut.placed(placed, undefined)
@@ -896,20 +817,9 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
   /** What this thread counts of its own clients. */
   figures(): WorkerFigures {
     const { local, connected } = this.#driver
-    let inflightMessages = 0
-    let outPackets = 0
-    let outBytes = 0
-    for (const connection of this.#driver.connections()) {
-      const { hasOutbox, output } = connection
-      outBytes += output.pending
-      if (!hasOutbox) continue
-      const { outbox } = connection
-      inflightMessages += outbox.window.inflight
-      outPackets += outbox.waiting
-      outBytes += outbox.waitingBytes
-    }
     return {
-      ...{ counters: this.counters, inflightMessages, outPackets, outBytes },
+      counters: this.counters,
+      ...outgoingOf(this.#driver.connections()),
       clientsConnected: connected,
       connections: this.#connections.size,
       subscriptions: local.subscriptions.size,
@@ -919,30 +829,10 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
   }
 
   #gauges(): SysGauges {
-    const { ordered } = this.#driver
-    const all = [this.figures(), ...this.#others()]
-    const sum = (of: (figures: WorkerFigures) => number): number => all.reduce((total, one) => total + of(one), 0)
-    const clientsConnected = sum((one) => one.clientsConnected)
-    return {
-      clientsConnected,
-      // A session without connection is a kept one.
-      clientsDisconnected: Math.max(0, ordered.sessions.size - clientsConnected),
-      inflightMessages: sum((one) => one.inflightMessages),
-      outPackets: sum((one) => one.outPackets),
-      outBytes: sum((one) => one.outBytes),
-      sessions: ordered.sessions.size,
-      connections: sum((one) => one.connections),
-      subscriptions: ordered.subscriptions.size + sum((one) => one.subscriptions),
-      sharedSubscriptions: ordered.sharedSubscriptions,
-      retainedMessages: ordered.retained.count,
-      storedMessages: ordered.queuesMessages + ordered.retained.count,
-      storedBytes: ordered.queuesBytes + ordered.retained.bytes,
-      machine: ordered.counters,
-      halfOpen: sum((one) => one.halfOpen),
-      backlogBytes: sum((one) => one.backlogBytes),
+    return gaugesOf(this.#driver.ordered, [this.figures(), ...this.#others()], {
       storageTrouble: this.#journal.trouble ? 1 : 0,
       bans: this.#bans.list().length,
-    }
+    })
   }
 
   /** `$SYS` of the first worker. */
@@ -967,24 +857,10 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
   }
 
   #serverSettings(): ServerSettings {
-    const { limits, features } = this.#settings
-    return {
-      packetBytesMax: limits.packetBytesMax,
-      connectBytesMax: limits.connectBytesMax,
-      protocolVersionMin: limits.protocolVersionMin,
-      receiveMaximum: limits.receiveMaximum,
-      topicAliasMaximum: limits.topicAliasMaximum,
-      keepAliveMax: limits.keepAliveMax,
-      maximumQoS: limits.maximumQoS,
-      retainAvailable: limits.retainAvailable,
-      wildcardSubscriptionAvailable: limits.wildcardSubscriptionAvailable,
-      subscriptionIdentifierAvailable: limits.subscriptionIdentifierAvailable,
-      sharedSubscriptionAvailable: limits.sharedSubscriptionAvailable,
-      ...(features.responseInformation !== '' && { responseInformation: features.responseInformation }),
-      alwaysReturnResponse: features.alwaysReturnResponse,
+    return serverSettingsOf(this.#settings, {
       silent: () => this.#silent,
       refusedLoginCode: () => this.#access.refusedLoginCode,
-    }
+    })
   }
 }
 
@@ -1019,78 +895,4 @@ function fitForCluster(settings: Settings): Settings {
 
 function closed(what: string): ConcordError {
   return new ConcordError('CMQ_CLOSED', `Cannot ${what}: the broker is closed`)
-}
-
-/** What hooks want to know of the machine. */
-function watcherOf(hooks: HookPoints): MachineWatcher {
-  return {
-    sessionEnded: (clientId, reason) => hooks.observe('sessionEnded', clientId, reason),
-    dropped: (clientId, reason) => hooks.observe('qosDropped', clientId, reason),
-    retainedExpired: (topic) => hooks.observe('retainedExpired', topic),
-    willPublished(clientId, { topic, payload, qos, retain, properties }) {
-      const will = {
-        topic,
-        payload,
-        qos,
-        retain,
-        dup: false,
-        packetId: 0,
-        ...(properties !== undefined && { properties }),
-      }
-      if (retain) hooks.observe('retainedStored', will)
-      hooks.observe('willSent', clientId, will)
-    },
-  }
-}
-
-/**
- * Routes over the local machine's subscriptions; any subscription change, in either machine, reaches them. Who may not
- * receive a topic is not in its route, so that no message asks.
- */
-function routesOf(
-  driver: SessionDriver<Connection>,
-  guard: Guard,
-  inline: InlineSubscriptions,
-  { topics, way }: { readonly topics: TopicIndex | undefined; readonly way: (topic: string) => Way },
-): RouteTable<Connection> {
-  const { ordered, local } = driver
-  const routes = new RouteTable<Connection>(
-    {
-      matches(topic: string, visit: (match: Match<Connection>) => void) {
-        const match = (
-          { qos, noLocal, retainAsPublished, subscriptionId, timestamps = false, positions = false }: TopicSubscription,
-          clientId: string,
-        ): void => {
-          const subscriber = driver.byClient(clientId)
-          if (subscriber === undefined || guard.asked?.mayReceive(subscriber, topic) === false) return
-          visit({ subscriber, qos, noLocal, retainAsPublished, subscriptionId, timestamps, positions })
-        }
-        const indexed = topics?.subscribers(topic)
-        if (indexed === undefined) local.subscriptions.match(topic, match)
-        else for (const one of indexed) match(one, one.clientId)
-      },
-      ordered: (topic) => ordered.wants(topic),
-      inline: (topic) => inline.wants(topic),
-      way,
-    },
-    ROUTES_MAX,
-  )
-  const changed = (filter: string): void => routes.changed(filter)
-  ordered.onSubscriptionChange(changed)
-  local.onSubscriptionChange(changed)
-  guard.onChange((before) => {
-    routes.changedAll()
-    endWithdrawnRights(driver, guard, before)
-  })
-  return routes
-}
-
-/** 0, or the reason code that refuses a filter. Its syntax was checked by the codec; the machine checks its depth. */
-function subscriptionProblem(filter: string, limits: ServerSettings): number {
-  const share = parseShare(filter)
-  if (share !== undefined && !limits.sharedSubscriptionAvailable) return ReasonCode.sharedSubscriptionsNotSupported
-  // What is addressed to one client is nobody else's to hear.
-  if (`${share?.filter ?? filter}/`.startsWith(DIRECT_PREFIX)) return ReasonCode.notAuthorized
-  if (!limits.wildcardSubscriptionAvailable && /[+#]/.test(filter)) return ReasonCode.wildcardSubscriptionsNotSupported
-  return 0
 }
