@@ -174,11 +174,6 @@ export class Link {
     this.#waitToRead(nowUs + pauseMs * 1000)
   }
 
-  /** Whether something was heard from the peer after this time. */
-  heardAfter(us: number): boolean {
-    return this.#heardUs > us
-  }
-
   /** Says why this node ends the link, and ends it when that is on its way. */
   refuse(refusal: GreetingRefusal): void {
     if (this.#ended) return

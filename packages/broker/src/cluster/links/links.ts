@@ -13,6 +13,7 @@ import { keyIdOfPoint } from '../identity/node-keys.ts'
 import { BackOff } from './back-off.ts'
 import type { GreetingRefusal } from './hello.ts'
 import { Link, type LinkEnd, type LinkEvents } from './link.ts'
+import { askForLife } from './link-life.ts'
 import { RefusalLog } from './refusal-log.ts'
 import type { Channel, Stranger, Transport, TransportEvents, TransportKind } from './transport.ts'
 
@@ -26,13 +27,6 @@ const BAR_MS_MIN = 1000
 const BAR_MS_MAX = 60_000
 /** Links of one peer that have not greeted. */
 const GREETING_LINKS_MAX = 4
-/**
- * How long an old link of a peer has to show that it lives, when another process comes with the peer's key: so many of its round
- * trips, within these bounds, ms. Over UDP nothing tells that a process was killed, and its successor waits for this long.
- */
-const PROBE_RTTS = 8
-const PROBE_MS_MIN = 200
-const PROBE_MS_MAX = 1000
 const TICK_MS = 1000
 /** How long someone who was a node has to read that it is none, ms. */
 const DISMISSAL_MS = 3000
@@ -377,20 +371,14 @@ export class Links {
    * link is asked; if it lives, the newcomer is refused.
    */
   #probe(peer: Peer, existing: Link, link: Link): void {
-    const askedUs = this.#o.nowUs()
-    existing.tick(askedUs)
-    const probeMs = Math.min(Math.max((PROBE_RTTS * existing.rttUs) / 1000, PROBE_MS_MIN), PROBE_MS_MAX)
-    // What came while this process was busy is read before it is decided.
-    setTimeout(() => setImmediate(() => this.#decide(peer, existing, link, askedUs)), probeMs)
-  }
-
-  #decide(peer: Peer, existing: Link, link: Link, askedUs: number): void {
-    if (!link.isUp || this.#closed) return
-    if (peer.link === undefined) return this.#install(peer, link)
-    if (peer.link === existing && !existing.heardAfter(askedUs)) return this.#replace(peer, existing, link)
-    link.refuse({
-      event: 'twin',
-      detail: 'another process with the same key is connected: two nodes must not share one key',
+    askForLife(existing, this.#o.nowUs(), (lives) => {
+      if (!link.isUp || this.#closed) return
+      if (peer.link === undefined) return this.#install(peer, link)
+      if (peer.link === existing && !lives) return this.#replace(peer, existing, link)
+      link.refuse({
+        event: 'twin',
+        detail: 'another process with the same key is connected: two nodes must not share one key',
+      })
     })
   }
 
