@@ -221,7 +221,7 @@ export class Cluster {
       keyring: this.#keyring,
       agenda,
       draws,
-      disk: new Disk(agenda, draws.stream('disk'), { syncUs }),
+      disk: new Disk(agenda, draws.stream('disk'), { syncUs, checkpointLag: scenario.checkpointLag ?? 0 }),
       clock: new WallClock(() => agenda.nowUs, {
         offsetUs: scenario.clockOffsetsUs[index] as number,
         driftPpm: scenario.clockDriftsPpm[index] as number,

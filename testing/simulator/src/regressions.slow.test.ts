@@ -63,6 +63,14 @@ test('A forker whose second version is nobody’s parent is convicted by evidenc
   for (const { jailed } of runs({ seeds: 6, n: 4, rounds: 60, change })) assert.equal(jailed, 1)
 })
 
+test('Nodes whose checkpoints come late into their logs, or never before a crash, lose nothing', () => {
+  for (const checkpointLag of [3, 30, 300]) {
+    const change = { crashEvery: 40, checkpointSteps: 16, checkpointLag, traffic: 'steady', keepRounds: 64 } as const
+    const results = runs({ seeds: 10, n: 4, rounds: 200, change })
+    assert.ok(results.some(({ crashes }) => crashes > 3))
+  }
+})
+
 test('One slow node costs its own latency and not that of the others', () => {
   const syncUs = [200, 200, 200, 8_000]
   const results = runs({ seeds: 6, n: 4, rounds: 150, change: { delays: 'jitter', traffic: 'steady', syncUs } })

@@ -82,6 +82,8 @@ export interface Scenario {
   readonly untold: boolean
   /** µs of a synchronisation, by node. */
   readonly syncUs: readonly number[]
+  /** How many records come in front of a checkpoint that was taken before them (`world/disk.ts`). Default: none. */
+  readonly checkpointLag?: number
   readonly clockOffsetsUs: readonly number[]
   readonly clockDriftsPpm: readonly number[]
   /** µs until a signature is checked, by node; 0: at once, before the next input. */

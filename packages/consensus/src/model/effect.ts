@@ -82,7 +82,7 @@ export type Effect =
 
 /** A record of the write-ahead log (`core/records.ts`); `mark` ascends, and `read` and `forget` refer to it. */
 export interface WalRecord {
-  /** 1 to 255. */
+  /** 1 to 254; 255 is the host's. */
   readonly kind: number
   readonly mark: number
   readonly bytes: Uint8Array

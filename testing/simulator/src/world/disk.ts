@@ -5,7 +5,11 @@
  *
  *     ├── durable ──┤├── written, not synchronised ──┤
  *                          ▲ a crash cuts here
+ *
+ * A checkpoint may follow later, as the broker's log writes it in parts: it is in the log when so many records came behind it, and
+ * nothing that it allows to forget goes before.
  */
+import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
 import type { WalRecord } from '../../../../packages/consensus/src/model/effect.ts'
 import type { Agenda } from './agenda.ts'
 import type { Draws } from './draws.ts'
@@ -13,6 +17,8 @@ import type { Draws } from './draws.ts'
 export interface DiskFaults {
   /** What a synchronisation takes, µs: from about half of it to twice. */
   readonly syncUs: number
+  /** Records that come in front of a checkpoint that was appended before them. Default: 0. */
+  readonly checkpointLag?: number
 }
 
 export class Disk {
@@ -26,6 +32,10 @@ export class Disk {
   /** Counts up with each crash: a synchronisation that was under way answers nobody. */
   #life = 0
   #isSyncing = false
+  /** A checkpoint that follows. */
+  #late: { readonly record: WalRecord; left: number } | undefined
+  /** What is forgotten when this checkpoint is durable. */
+  #forgets: { readonly below: number; readonly after: WalRecord }[] = []
   /** Who waits for the next synchronisation. */
   #asked: ((fresh: readonly WalRecord[]) => void)[] = []
 
@@ -39,8 +49,23 @@ export class Disk {
     return this.#records.length
   }
 
-  append(records: readonly WalRecord[]): void {
-    for (const record of records) this.#records.push(record)
+  /** `checkpointNow`: nothing that is here already leads to the checkpoint among them. */
+  append(records: readonly WalRecord[], { checkpointNow = false } = {}): void {
+    const { checkpointLag = 0 } = this.#faults
+    for (const record of records) {
+      const isCheckpoint = record.kind === RecordKind.checkpoint
+      if (isCheckpoint) this.#endLate()
+      if (isCheckpoint && checkpointLag > 0 && !checkpointNow) this.#late = { record, left: checkpointLag }
+      else {
+        this.#records.push(record)
+        if (this.#late !== undefined && --this.#late.left <= 0) this.#endLate()
+      }
+    }
+  }
+
+  #endLate(): void {
+    if (this.#late !== undefined) this.#records.push(this.#late.record)
+    this.#late = undefined
   }
 
   /**
@@ -80,6 +105,19 @@ export class Disk {
 
   /** Drops what lies below the mark, as far as it is durable. */
   forget(below: number): void {
+    const isLate = (this.#faults.checkpointLag ?? 0) > 0
+    const newest = isLate ? this.#records.findLast(({ kind }) => kind === RecordKind.checkpoint) : undefined
+    const after = this.#late?.record ?? newest
+    if (after === undefined || this.#isDurable(after)) this.#drop(below)
+    else this.#forgets.push({ below, after })
+  }
+
+  #isDurable(record: WalRecord): boolean {
+    const at = this.#records.indexOf(record)
+    return at >= 0 && at < this.#durable
+  }
+
+  #drop(below: number): void {
     let end = 0
     while (end < this.#durable && (this.#records[end] as WalRecord).mark < below) end++
     this.#records.splice(0, end)
@@ -99,6 +137,9 @@ export class Disk {
       const fresh = this.#records.slice(this.#durable, end)
       this.#durable = Math.max(this.#durable, end)
       if (end > 0) this.wasUsed = true
+      while (this.#forgets[0] !== undefined && this.#isDurable(this.#forgets[0].after)) {
+        this.#drop((this.#forgets.shift() as { readonly below: number }).below)
+      }
       this.#isSyncing = false
       if (this.#asked.length > 0) this.#begin()
       for (const [i, answer] of done.entries()) answer(i === 0 ? fresh : [])
@@ -107,6 +148,8 @@ export class Disk {
 
   #stop(): void {
     this.#life++
+    this.#late = undefined
+    this.#forgets = []
     this.#isSyncing = false
     this.#asked = []
   }

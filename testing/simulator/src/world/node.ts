@@ -92,6 +92,8 @@ export class SimulatedNode {
   /** Effects until the crash, or undefined. */
   #crashIn: number | undefined
   #onCrash: () => void = () => undefined
+  /** The step that is being carried out takes a snapshot of others. */
+  #installs = false
   readonly #inputs: Input[] = []
   #stepping = false
   #frameUs: number
@@ -230,7 +232,9 @@ export class SimulatedNode {
 
   #step(input: Input): void {
     this.#status = undefined
-    for (const effect of this.#engine?.step(input) ?? []) {
+    const effects = this.#engine?.step(input) ?? []
+    this.#installs = effects.some(({ type }) => type === 'install')
+    for (const effect of effects) {
       if (this.#crashIn !== undefined && this.#crashIn-- <= 0) {
         this.#crash()
         return
@@ -266,7 +270,7 @@ export class SimulatedNode {
         this.#send(effect.to, effect.frame)
         break
       case 'persist':
-        disk.append(effect.records)
+        disk.append(effect.records, { checkpointNow: this.#installs })
         observer.appended(index, effect.records)
         if (effect.barrier !== undefined) this.#sync(effect.barrier)
         break

@@ -142,7 +142,11 @@ export class Driver {
    */
   #carryOutAll(effects: readonly Effect[]): void {
     if (this.#stopped) return
-    for (const effect of effects) if (effect.type === 'persist') this.#o.wal.append(effect.records, effect.barrier)
+    // A snapshot of others is where the log begins anew: nothing before leads to its checkpoint.
+    const checkpointLater = !effects.some(({ type }) => type === 'install')
+    for (const effect of effects) {
+      if (effect.type === 'persist') this.#o.wal.append(effect.records, effect.barrier, { checkpointLater })
+    }
     let startedUs = 0
     for (const effect of effects) {
       const isApplication = effect.type === 'emit' || effect.type === 'placed' || effect.type === 'opened'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { WalRecord } from '@concordmq/consensus'
+import { RecordKind, type WalRecord } from '@concordmq/consensus'
 import { randomFrom } from '../../../../../testing/testkit/src/random.ts'
 import { MemoryFiles } from '../../storage/memory-files.testkit.ts'
 import { type LogLine, recordingLogger } from '../cluster.testkit.ts'
@@ -13,7 +13,7 @@ interface Opened extends OpenedWal {
   readonly until: (barrier: number) => Promise<void>
 }
 
-async function open(files: MemoryFiles): Promise<Opened> {
+async function open(files: MemoryFiles, segmentBytes = 64 * 1024 * 1024): Promise<Opened> {
   const durable: number[] = []
   const lines: LogLine[] = []
   let look = (): void => {}
@@ -21,6 +21,7 @@ async function open(files: MemoryFiles): Promise<Opened> {
     files,
     directory: '/wal',
     sync: true,
+    segmentBytes,
     logger: recordingLogger(lines),
     onDurable(barrier) {
       durable.push(barrier)
@@ -38,7 +39,7 @@ async function open(files: MemoryFiles): Promise<Opened> {
 }
 
 const record = (mark: number, bytes = 50): WalRecord => ({
-  kind: 1 + (mark % 8),
+  kind: mark % 2 === 0 ? RecordKind.block : RecordKind.own,
   mark,
   bytes: Buffer.alloc(bytes, mark % 251),
 })
@@ -57,7 +58,7 @@ test('Wal gives back its records in order, and more than once', async () => {
   assert.deepEqual(marksOf(again.records), upTo(100))
   assert.deepEqual(
     [...again.records].map(({ kind, bytes }) => [kind, bytes.length, bytes[0]]),
-    upTo(100).map((mark) => [1 + (mark % 8), mark * 7, mark % 251]),
+    upTo(100).map((mark) => [record(mark).kind, mark * 7, mark % 251]),
   )
   await again.wal.close()
 })
@@ -168,5 +169,136 @@ test('a barrier that comes while records without one are written is not forgotte
     for (let turn = 0; turn < 100 && !durable; turn++) await new Promise((resolve) => setImmediate(resolve))
     assert.ok(durable, `after ${turns} turns`)
   }
+  await wal.close()
+})
+
+const checkpointBytes = 50_000
+const checkpoint = (mark: number): WalRecord => ({
+  kind: RecordKind.checkpoint,
+  mark,
+  bytes: Buffer.from(Uint8Array.from({ length: checkpointBytes }, (_, at) => (at * mark) % 251)),
+})
+const checkpointsOf = (records: Iterable<WalRecord>): WalRecord[] =>
+  [...records].filter(({ kind }) => kind === RecordKind.checkpoint)
+
+/** Groups of one block each, with a checkpoint among them, and what is on disk after each. */
+async function withCheckpointInParts(): Promise<{ readonly disks: MemoryFiles[]; readonly groupBytes: number[] }> {
+  const files = new MemoryFiles()
+  const { wal, until } = await open(files)
+  const disks: MemoryFiles[] = []
+  const groupBytes: number[] = []
+  let barrier = 0
+  const end = (): number =>
+    Math.max(0, ...[...files.files.values()].map(({ bytes }) => bytes.findLastIndex((b) => b !== 0)))
+  let before = end()
+  const group = async (...records: WalRecord[]): Promise<void> => {
+    wal.append(records, ++barrier, { checkpointLater: true })
+    await until(barrier)
+    disks.push(files.afterPowerLoss(() => 0))
+    groupBytes.push(end() - before)
+    before = end()
+  }
+  await group(record(1))
+  await group(record(2), checkpoint(3), record(4))
+  for (let mark = 5; mark < 30; mark++) await group(record(mark))
+  await wal.close()
+  return { disks, groupBytes }
+}
+
+test('a long checkpoint goes in parts: no block that is made meanwhile waits for all of it', async () => {
+  const { groupBytes } = await withCheckpointInParts()
+  const total = groupBytes.slice(1).reduce((sum, bytes) => sum + bytes, 0)
+  assert.ok(total > checkpointBytes, `${total} bytes in all`)
+  assert.ok(Math.max(...groupBytes.slice(1)) < 6000, `groups of ${groupBytes.join()} bytes`)
+})
+
+test('a crash between two parts of a checkpoint takes nothing but the checkpoint, and none behind the last one does', async () => {
+  const { disks } = await withCheckpointInParts()
+  let incomplete = 0
+  for (const [i, disk] of disks.entries()) {
+    const { wal, records, damaged } = await open(disk)
+    assert.equal(damaged, false)
+    const others = [...records].filter(({ kind }) => kind !== RecordKind.checkpoint)
+    const appended = i === 0 ? [1] : [1, 2, ...upTo(i + 3).slice(3)]
+    assert.deepEqual(marksOf(others), appended, `after group ${i}`)
+    const [whole] = checkpointsOf(records)
+    if (whole === undefined) incomplete++
+    else assert.deepEqual({ ...whole, bytes: Buffer.from(whole.bytes) }, checkpoint(3))
+    if (i > 1 && whole === undefined) assert.ok(incomplete === i + 1, 'once it is there it stays')
+    for (const mark of appended) assert.deepEqual(await wal.read(mark), record(mark).bytes)
+    assert.equal(await wal.read(3), undefined)
+    await wal.close()
+  }
+  assert.equal(incomplete, 1 + Math.ceil(checkpointBytes / 4096) - 1, 'it was whole with its last part')
+})
+
+test('a log that goes on behind parts that lead to nothing takes the next checkpoint as if they were not there', async () => {
+  const { disks } = await withCheckpointInParts()
+  const { wal, until } = await open(disks[5] as MemoryFiles)
+  wal.append([checkpoint(3), record(9)], 1, { checkpointLater: true })
+  await until(1)
+  await wal.close()
+  const again = await open(disks[5] as MemoryFiles)
+  assert.deepEqual(
+    checkpointsOf(again.records).map(({ bytes }) => Buffer.from(bytes)),
+    [checkpoint(3).bytes],
+  )
+  await again.wal.close()
+})
+
+test('a checkpoint that the log does not lead to is on disk when its barrier is', async () => {
+  const files = new MemoryFiles()
+  const { wal, until } = await open(files)
+  wal.append([checkpoint(1)], 1, { checkpointLater: false })
+  await until(1)
+  const again = await open(files.afterPowerLoss(() => 0))
+  assert.equal(checkpointsOf(again.records).length, 1)
+  await again.wal.close()
+  await wal.close()
+})
+
+test('checkpoints are whole in the order in which they were taken', async () => {
+  const files = new MemoryFiles()
+  const { wal, until } = await open(files)
+  wal.append([checkpoint(1), record(2)], 1, { checkpointLater: true })
+  await until(1)
+  wal.append([checkpoint(3), record(4)], 2, { checkpointLater: true })
+  await until(2)
+  wal.append([checkpoint(5), record(6)], 3, { checkpointLater: false })
+  await until(3)
+  const again = await open(files.afterPowerLoss(() => 0))
+  assert.deepEqual(marksOf(checkpointsOf(again.records)), [1, 3, 5])
+  await again.wal.close()
+  await wal.close()
+})
+
+test('what a checkpoint allows to forget stays until its last part is on disk', async () => {
+  const files = new MemoryFiles()
+  const { wal, until } = await open(files, 30_000)
+  let barrier = 0
+  const group = async (...records: WalRecord[]): Promise<void> => {
+    wal.append(records, ++barrier, { checkpointLater: true })
+    await until(barrier)
+  }
+  const isWhole = async (): Promise<{ readonly checkpoints: number; readonly first: number | undefined }> => {
+    const again = await open(files.afterPowerLoss(() => 0))
+    const records = [...again.records]
+    await again.wal.close()
+    return { checkpoints: checkpointsOf(records).length, first: records[0]?.mark }
+  }
+  let mark = 0
+  while (mark < 20) await group(record(++mark, 4000))
+  const base = ++mark
+  await group(record(base), checkpoint(++mark), record(++mark))
+  wal.forget(base)
+  for (let groups = 0; groups < 30; groups++) {
+    const { checkpoints, first } = await isWhole()
+    if (checkpoints === 0) assert.equal(first, 1, `nothing is gone after ${groups} groups`)
+    // The next one is on its way before this one is whole: it must not put off for ever what may go.
+    if (groups === 5) await group(checkpoint(++mark))
+    await group(record(++mark))
+  }
+  assert.equal((await isWhole()).checkpoints, 2)
+  assert.ok(((await isWhole()).first ?? 0) > 1, 'what lay before is gone')
   await wal.close()
 })

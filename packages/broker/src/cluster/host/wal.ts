@@ -4,17 +4,23 @@
  * is a row of records.
  *
  *   append(records, barrier) ─▶ pending ─▶ one group: write, sync ─▶ durable(barrier), …
+ *                └ a long checkpoint ─▶ a part of it in each group (`record-parts.ts`)
+ *
+ * All nodes come to a checkpoint at the same step, and its record is a hundred times as long as a block: none would make a block while
+ * all of them write it. So it follows in parts, and its barrier does not mean it. A log without it leads to the same state from an
+ * older one, and `forget`, which is what a checkpoint allows, waits for its last part.
  *
  * A torn tail is cut: nothing that depended on it had left. Damage before the tail means that blocks may have left which are not
  * known any more; the log is then put aside, and the node begins as after the loss of its disk.
  */
 import { join } from 'node:path'
-import type { WalRecord } from '@concordmq/consensus'
+import { RecordKind, type WalRecord } from '@concordmq/consensus'
 import type { Files } from '../../model/files.ts'
 import { GROUP_HEADER_BYTES } from '../../storage/log-format.ts'
 import { readLog } from '../../storage/log-reader.ts'
-import { SegmentLog } from '../../storage/segment-log.ts'
+import { type ClosedSegment, SegmentLog } from '../../storage/segment-log.ts'
 import type { Logger } from '../../telemetry/logger.ts'
+import { PART_BYTES_MIN, PART_KIND, PartsGathered, PartsOfRecord } from './record-parts.ts'
 
 const SEGMENT_BYTES = 64 * 1024 * 1024
 const RECORD_HEAD_BYTES = 13
@@ -29,6 +35,16 @@ export interface WalOptions {
   readonly sync: boolean
   readonly logger: Logger
   readonly onDurable: (barrier: number) => void
+  /** Default: 64 MiB. */
+  readonly segmentBytes?: number
+}
+
+export interface AppendOptions {
+  /**
+   * What is in the log already leads to the checkpoint among these records. It may follow later, then, and is not among what the
+   * barrier says to be on disk.
+   */
+  readonly checkpointLater?: boolean
 }
 
 export interface OpenedWal {
@@ -62,6 +78,14 @@ export class Wal {
   #barriers: number[] = []
   #writing = false
   #timer: NodeJS.Timeout | undefined
+  /** The record that is being written in parts; those so far, and those of which the last part is on disk. */
+  #parts: PartsOfRecord | undefined
+  #partsBegun = 0
+  #partsDone = 0
+  /** What may be forgotten when so many records in parts are on disk. */
+  #forgets: { readonly below: number; readonly after: number }[] = []
+  /** The highest so far. */
+  #lastMark = 0
   #closed = false
   #idle: (() => void) | undefined
 
@@ -69,6 +93,7 @@ export class Wal {
     this.#o = options
     this.#log = log
     this.#groups = groups
+    this.#lastMark = groups.at(-1)?.lastMark ?? 0
   }
 
   static async open(options: WalOptions): Promise<OpenedWal> {
@@ -85,22 +110,22 @@ export class Wal {
       return { ...(await Wal.open(options)), damaged: true }
     }
     for (const name of found.stillborn) await files.remove(join(directory, name))
-    const groups = found.groups.map((payload, i) => {
+    const groups = found.groups.flatMap((payload, i) => {
       const place = found.places[i] ?? { file: '', offset: 0 }
-      const { firstMark, lastMark } = marksOf(payload)
-      return { ...place, bytes: payload.length, firstMark, lastMark }
+      const marks = marksOf(recordsIn(payload))
+      return marks === undefined ? [] : [{ ...place, bytes: payload.length, ...marks }]
     })
     const log = new SegmentLog(
       {
         files,
         directory,
-        segmentBytes: SEGMENT_BYTES,
+        segmentBytes: options.segmentBytes ?? SEGMENT_BYTES,
         sync: options.sync,
         lastNumber: found.lastNumber,
         lastEnd: found.lastEnd,
         onTrouble: (trouble) => reportTrouble(logger, trouble),
       },
-      found.segments.map((name) => ({ name, tag: lastMarkOf(groups, name) })),
+      tagsOf(found.segments, groups),
     )
     const wal = new Wal(options, log, groups)
     return { wal, records: recordsOf(found.groups), damaged: false, empty: found.groups.length === 0 }
@@ -112,35 +137,60 @@ export class Wal {
   }
 
   /** Takes records; with a barrier, `onDurable` is called with it when they and all before are on disk. */
-  append(records: readonly WalRecord[], barrier: number | undefined): void {
+  append(
+    records: readonly WalRecord[],
+    barrier: number | undefined,
+    { checkpointLater = false }: AppendOptions = {},
+  ): void {
     if (this.#closed) return
     for (const record of records) {
-      this.#pending.push(record)
-      this.#pendingBytes += RECORD_HEAD_BYTES + record.bytes.length
+      const isCheckpoint = record.kind === RecordKind.checkpoint
+      // They have to be whole in the order in which they were taken: a replay begins at the last one that it may.
+      if (isCheckpoint) this.#endParts()
+      if (isCheckpoint && checkpointLater && record.bytes.length > PART_BYTES_MIN) this.#beginParts(record)
+      else this.#add(record)
     }
     if (barrier !== undefined) this.#barriers.push(barrier)
     if (barrier !== undefined || this.#pendingBytes > LAZY_BYTES_MAX) void this.#write()
-    else this.#timer ??= setTimeout(() => void this.#write(), LAZY_MS)
+    else this.#writeLater()
   }
 
-  /** The bytes of a record; undefined: it is not there any more. */
+  /** The bytes of a record; undefined: it is not there any more, or went in parts. */
   async read(mark: number): Promise<Uint8Array | undefined> {
-    const waiting = [...this.#leaving, ...this.#pending].find((record) => record.mark === mark)
+    const waiting = find(mark, [...this.#leaving, ...this.#pending])
     if (waiting !== undefined) return waiting.bytes
     const group = this.#groupOf(mark)
     if (group === undefined) return undefined
     try {
       const { files, directory } = this.#o
       const payload = await files.readPart(join(directory, group.file), group.offset + GROUP_HEADER_BYTES, group.bytes)
-      for (const record of recordsIn(payload)) if (record.mark === mark) return record.bytes
+      return find(mark, recordsIn(payload))?.bytes
     } catch {
       // Its segment was dropped meanwhile, or cannot be read: for who asks that is the same.
     }
     return undefined
   }
 
-  /** Segments that hold only marks below this one may go. */
+  /** Segments that hold only marks below this one may go, as soon as the checkpoints so far are on disk. */
   forget(below: number): void {
+    const after = this.#partsBegun
+    if (this.#forgets.at(-1)?.after === after) this.#forgets.pop()
+    this.#forgets.push({ below, after })
+    this.#forgetReady()
+  }
+
+  #forgetReady(): void {
+    for (
+      let first = this.#forgets[0];
+      first !== undefined && first.after <= this.#partsDone;
+      first = this.#forgets[0]
+    ) {
+      this.#forgets.shift()
+      this.#drop(first.below)
+    }
+  }
+
+  #drop(below: number): void {
     this.#groups = this.#groups.filter(({ lastMark }) => lastMark >= below)
     this.#log.drop(below - 1).catch((error: unknown) => {
       this.#o.logger.warn({ event: 'cluster.wal.drop', error: String(error) }, 'Cannot remove an old consensus log')
@@ -153,8 +203,37 @@ export class Wal {
     clearTimeout(this.#timer)
     this.#log.stopRetrying()
     if (this.#writing) await new Promise<void>((resolve) => (this.#idle = resolve))
+    this.#endParts()
     if (this.#pending.length > 0) await this.#write()
     await this.#log.close()
+  }
+
+  #add(record: WalRecord): void {
+    this.#pending.push(record)
+    this.#pendingBytes += RECORD_HEAD_BYTES + record.bytes.length
+  }
+
+  #beginParts(record: WalRecord): void {
+    this.#parts = new PartsOfRecord(record)
+    this.#partsBegun++
+  }
+
+  /** What is left of them goes at once. */
+  #endParts(): void {
+    while (this.#parts !== undefined) this.#addPart()
+  }
+
+  #addPart(): void {
+    if (this.#parts === undefined) return
+    this.#add(this.#parts.next())
+    if (this.#parts.isOver) this.#parts = undefined
+  }
+
+  #writeLater(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      void this.#write()
+    }, LAZY_MS)
   }
 
   async #write(): Promise<void> {
@@ -164,7 +243,8 @@ export class Wal {
     this.#writing = true
     try {
       // What comes while a group is written, barriers above all, is the next group.
-      while (this.#barriers.length > 0 || this.#pending.length > 0) await this.#writeGroup()
+      do await this.#writeGroup()
+      while (this.#barriers.length > 0 || this.#pending.length > 0)
     } catch (error) {
       this.#o.logger.warn(
         { event: 'cluster.wal.lost', error: String(error) },
@@ -172,26 +252,32 @@ export class Wal {
       )
     } finally {
       this.#writing = false
+      if (this.#parts !== undefined && !this.#closed) this.#writeLater()
       this.#idle?.()
     }
   }
 
   async #writeGroup(): Promise<void> {
+    this.#addPart()
     const records = this.#pending
     this.#leaving = records
     const barriers = this.#barriers
+    // Those begun meanwhile are not in this group.
+    const partsDone = this.#partsBegun - (this.#parts === undefined ? 0 : 1)
     const payload = encodeRecords(records, this.#pendingBytes)
     this.#pending = []
     this.#pendingBytes = 0
     this.#barriers = []
-    const firstMark = records[0]?.mark
-    const lastMark = records.at(-1)?.mark
-    if (firstMark !== undefined && lastMark !== undefined) {
-      const place = await this.#log.write([payload], lastMark)
-      this.#groups.push({ ...place, bytes: payload.length, firstMark, lastMark })
+    if (records.length > 0) {
+      const marks = marksOf(records)
+      this.#lastMark = marks?.lastMark ?? this.#lastMark
+      const place = await this.#log.write([payload], this.#lastMark)
+      if (marks !== undefined) this.#groups.push({ ...place, bytes: payload.length, ...marks })
     }
     this.#leaving = []
     for (const barrier of barriers) this.#o.onDurable(barrier)
+    this.#partsDone = partsDone
+    this.#forgetReady()
   }
 
   #groupOf(mark: number): Group | undefined {
@@ -207,6 +293,12 @@ export class Wal {
     }
     return undefined
   }
+}
+
+/** The whole record with this mark. */
+function find(mark: number, records: Iterable<WalRecord>): WalRecord | undefined {
+  for (const record of records) if (record.mark === mark && record.kind !== PART_KIND) return record
+  return undefined
 }
 
 function encodeRecords(records: readonly WalRecord[], bytes: number): Uint8Array {
@@ -235,29 +327,41 @@ function* recordsIn(payload: Uint8Array): Generator<WalRecord> {
   }
 }
 
-/** May be gone through more than once. */
+/** May be gone through more than once. A record in parts is where its last part is. */
 function recordsOf(groups: readonly Uint8Array[]): Iterable<WalRecord> {
   return {
     *[Symbol.iterator]() {
-      for (const group of groups) yield* recordsIn(group)
+      const parts = new PartsGathered()
+      for (const group of groups) {
+        for (const record of recordsIn(group)) {
+          const whole = record.kind === PART_KIND ? parts.take(record) : record
+          if (whole !== undefined) yield whole
+        }
+      }
     },
   }
 }
 
-function marksOf(payload: Uint8Array): { readonly firstMark: number; readonly lastMark: number } {
-  let firstMark = -1
-  let lastMark = -1
-  for (const { mark } of recordsIn(payload)) {
-    if (firstMark < 0) firstMark = mark
+/** Of the records that are whole; undefined: there are none. */
+function marksOf(records: Iterable<WalRecord>): { readonly firstMark: number; readonly lastMark: number } | undefined {
+  let firstMark: number | undefined
+  let lastMark = 0
+  for (const { kind, mark } of records) {
+    if (kind === PART_KIND) continue
+    firstMark ??= mark
     lastMark = mark
   }
-  return { firstMark, lastMark }
+  return firstMark === undefined ? undefined : { firstMark, lastMark }
 }
 
-function lastMarkOf(groups: readonly Group[], file: string): number {
-  let last = 0
-  for (const group of groups) if (group.file === file) last = Math.max(last, group.lastMark)
-  return last
+/** The highest mark in each segment or before it: parts have the marks of groups before. */
+function tagsOf(segments: readonly string[], groups: readonly Group[]): ClosedSegment[] {
+  let tag = 0
+  let at = 0
+  return segments.map((name) => {
+    for (; groups[at]?.file === name; at++) tag = Math.max(tag, groups[at]?.lastMark ?? 0)
+    return { name, tag }
+  })
 }
 
 function reportTrouble(logger: Logger, trouble: Error | undefined): void {
