@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect, open, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
-import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
+import type { NodeLog, SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
@@ -379,6 +379,33 @@ test('while nothing is ordered, no session is resumed or kept, and a transient o
   client.send(wire.publish(5, 't', 'all', { qos: 0 }))
   await client.receive({ payload: 'all' })
 })
+
+for (const gone of [true, false]) {
+  test(`a client that comes again while nothing is ordered stays connected when its first CONNECT gets its place, ${gone ? 'gone by then' : 'and the first connection ends'}`, async () => {
+    const { targets, log } = await cluster(4, {}, { seed: 53 })
+    const [first, second] = targets as [Target, Target]
+    using publisher = await connect(second, 5)
+    const [node] = log.nodes as [NodeLog]
+    // The order has the first CONNECT, and this node has not got so far.
+    node.heldAt = log.entries.length
+    using early = await open(first, 5)
+    early.send(wire.connect(5, { clientId: 'a' }))
+    await until(() => log.entries.length > (node.heldAt ?? 0))
+    log.stall()
+    if (gone) await early.drop()
+    using client = await connect(first, 5, { clientId: 'a' })
+    await client.subscribe('t', 1)
+    node.heldAt = undefined
+    node.wake()
+    log.heal()
+    await until(() => log.nodes.every(({ position }) => position === log.entries.length))
+    await publisher.publish('t', 'one', { qos: 1 })
+    await client.receive({ payload: 'one' })
+    if (gone) return
+    await early.expectPacket('CONNACK')
+    await early.expectPacket('DISCONNECT', { reason: 0x8e })
+  })
+}
 
 test('onStall queue lets messages wait; refuse answers 0x97, and closes before 5.0', async () => {
   for (const onStall of ['queue', 'refuse'] as const) {

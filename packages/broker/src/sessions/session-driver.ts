@@ -172,8 +172,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     this.#applyLocal({ type: 'start', node, incarnation })
   }
 
-  /** Takes the session over. */
-  /** `entered` is called as soon as the order has decided, `kept` when the client may be told. */
+  /** Takes the session over. `entered` is called as soon as the order has decided, `kept` when the client may be told. */
   enter(
     connection: C,
     command: ConnectCommand,
@@ -203,7 +202,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
         if (outcome.type === 'connected') {
           // What the order does to this connection from now on concerns it, told or not.
           this.#byCounter.set(command.connection.counter, connection)
-          this.#byClient.set(command.clientId, connection)
+          if (!this.#cameLater(command)) this.#byClient.set(command.clientId, connection)
           how = outcome
         } else {
           this.#o.counters.commandsIgnored++
@@ -212,6 +211,12 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
         entered(how)
       },
     )
+  }
+
+  /** The client has come again since, and was let in while nothing was ordered: its own CONNECT is behind this one. */
+  #cameLater({ clientId, connection }: ConnectCommand): boolean {
+    const id = this.#byClient.get(clientId)?.id
+    return id !== undefined && id.incarnation === connection.incarnation && id.counter > connection.counter
   }
 
   #enterProvisionally(connection: C, command: ConnectCommand): void {
