@@ -78,18 +78,20 @@ export function parseAddressBook(text: string, path: string): Book {
     if (!bookKeys.includes(name)) problems.push(`"${name}" is no key of an address book${didYouMean(name, bookKeys)}`)
   }
   const list = document.addresses
-  if (list === undefined) problems.push('it has no [[addresses]] entry')
+  if (list === undefined) problems.push(noEntry)
   else if (!Array.isArray(list)) problems.push('"addresses" must be an array of tables, written as [[addresses]]')
   const entries = Array.isArray(list) ? list.map((entry, index) => readEntry(entry, index, problems)) : []
-  if (Array.isArray(list) && list.length === 0) problems.push('it has no [[addresses]] entry')
+  if (Array.isArray(list) && list.length === 0) problems.push(noEntry)
   const complete = entries.filter((entry) => entry !== undefined)
-  reportDuplicates(complete, problems)
+  reportDuplicates(entries, problems)
   const operators = document.operators === undefined ? noOperators : readOperators(document.operators, problems)
   if (problems.length > 0) throw configurationErrors(`Cannot use the address book ${path}`, problems)
   return { nodes: complete, operators }
 }
 
 const bookKeys = ['addresses', 'operators']
+const noEntry =
+  'it has no [[addresses]] entry; `concordmq address-book from-list HOST:PORT…` writes one for each node, with its key'
 
 function readOperators(table: unknown, problems: string[]): OperatorList {
   if (!isTable(table)) {
@@ -142,7 +144,9 @@ function readKey(value: unknown, name: string, problems: string[]): KeyObject | 
       `${name}: key is of kind ${key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType}, it must be P-256`,
     )
   } catch {
-    problems.push(`${name}: key is not a public key in PEM`)
+    problems.push(
+      `${name}: key is not a public key in PEM; \`openssl pkey -in key_N.pem -pubout\` prints that of a node`,
+    )
   }
   return undefined
 }
@@ -158,13 +162,16 @@ function readAddress(value: unknown, name: string, problems: string[]): string |
   return undefined
 }
 
-function reportDuplicates(entries: readonly BookEntry[], problems: string[]): void {
-  for (const field of ['keyId', 'address'] as const) {
-    const seen = new Set<string>()
-    for (const entry of entries) {
-      if (seen.has(entry[field]))
-        problems.push(`two entries have the same ${field === 'keyId' ? 'key' : 'addr'} ${entry[field]}`)
-      seen.add(entry[field])
+/** Of entries that cannot be read nothing is known. */
+function reportDuplicates(entries: readonly (BookEntry | undefined)[], problems: string[]): void {
+  for (const [field, name] of [['keyId', 'key'] as const, ['address', 'addr'] as const]) {
+    const seen = new Map<string, number>()
+    for (const [index, entry] of entries.entries()) {
+      if (entry === undefined) continue
+      const value = entry[field]
+      const first = seen.get(value)
+      if (first === undefined) seen.set(value, index)
+      else problems.push(`entries ${first} and ${index} have the same ${name} ${value}; each node has its own`)
     }
   }
 }

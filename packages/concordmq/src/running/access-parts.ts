@@ -68,7 +68,7 @@ function readAddresses({ directory }: Configuration): AccessOptions {
 /** What the `jwt.…` keys name. */
 function readTokens(configuration: Configuration, logger: Logger): AccessOptions {
   const tokens = readTokenOptions(configuration, (file) =>
-    logger.warn({ event: 'secret.exposed', file }, 'Others can read the secret of tokens; run: chmod 600 on the file'),
+    logger.warn({ event: 'secret.exposed', file }, `Others can read the secret of tokens; run: chmod 600 ${file}`),
   )
   const problem = tokens === undefined ? undefined : tokenProblem(tokens)
   if (problem !== undefined) throw configurationError(problem)

@@ -67,7 +67,13 @@ export function prepareCluster(configuration: Configuration, key: NodeKey, logge
     directory,
     mayJoin: settings['cluster.join'] || admission.chain !== undefined || wasHere(configuration, key),
   })
-  if (entries.length === 1 && index !== undefined && mode !== 'bft') return undefined
+  if (entries.length === 1 && index !== undefined && mode !== 'bft') {
+    logger.info(
+      { event: 'node.single', address_book: path },
+      'the address book names this node alone, running as a single node',
+    )
+    return undefined
+  }
   if (entries.length > nodesMax) {
     throw configurationError(
       `The address book ${path} has ${entries.length} nodes, a cluster has at most ${nodesMax}`,

@@ -38,7 +38,7 @@ test('an address book that cannot be read, is empty or contradicts itself is ref
     ['addresses = 7\n', /"addresses" must be an array of tables/],
     [Uint8Array.of(0xff, 0xfe, 0x00), /is not UTF-8 text/],
     [whole.slice(0, 150), /address-book\.toml/],
-    [whole + whole, /two entries have the same key .*two entries have the same addr/s],
+    [whole + whole, /entries 0 and 3 have the same key .*entries 2 and 5 have the same addr/s],
     [`${whole}\n[operators]\nthreshold = 2\nkeys = []\n`, /keys must be 1 to 31 public keys/],
   ]
   for (const [text, reason] of cases) {
@@ -63,6 +63,12 @@ test('a key that is not in the book, none, or one mode too few is refused', { ti
   await refuses(/durability is "memory"/, ['-f', key(0), '--durability', 'memory'])
 })
 
+test('a node that a book of one entry leaves alone says so', { timeout: 120_000 }, async () => {
+  await makeBook(1)
+  const node = start(['run', '-L', '127.0.0.1:0', '--http-addr', 'off', '-f', key(0), '--allow-anonymous-login'])
+  await node.until(/the address book names this node alone, running as a single node[\s\S]*node is ready/)
+})
+
 test('a second node with the key of one that runs is refused', { timeout: 120_000 }, async () => {
   await makeBook(1)
   const env = { CONCORDMQ_CLUSTER_MODE: 'bft' }
@@ -70,11 +76,7 @@ test('a second node with the key of one that runs is refused', { timeout: 120_00
     env,
   })
   await first.until(/This node takes clients/)
-  await refuses(
-    /another broker has it open|Another node answers on the control socket|address is taken/i,
-    ['-f', key(0)],
-    env,
-  )
+  await refuses(/another broker has it open.*\nTwo nodes must not share one key/, ['-f', key(0)], env)
 })
 
 test('data of another node, another network, another book, a newer version or a node alone are refused', {

@@ -111,7 +111,7 @@ export function prepareKey({ settings, origins }: Configuration, logger: Logger)
   if (file !== undefined) {
     const key = loadKeyFile(file)
     if (key.exposed) {
-      logger.warn({ event: 'key.exposed', file }, 'Others can read the secret key; run: chmod 600 on the file')
+      logger.warn({ event: 'key.exposed', file }, `Others can read the secret key; run: chmod 600 ${file}`)
     }
     return key
   }
@@ -161,10 +161,7 @@ export function prepareUsers(
 ): AccessOptions {
   const { path, file, read } = readUsersFile(directory, ordered)
   if (((file?.mode ?? 0) & 0o077) !== 0) {
-    logger.warn(
-      { event: 'users.exposed', file: path },
-      'Others can read the password records; run: chmod 600 on the file',
-    )
+    logger.warn({ event: 'users.exposed', file: path }, `Others can read the password records; run: chmod 600 ${path}`)
   }
   const allowAnonymous = settings['auth.allow-anonymous-login'] || read.allowAnonymous
   const others = settings['auth.certificate-user'] !== 'off' || tokenFiles(settings).length > 0

@@ -195,7 +195,11 @@ function listenError(error: unknown, options: ListenerOptions): Error {
 /** What the library refuses is a matter of configuration; anything else is a defect and passes through. */
 function startError(error: unknown): Error {
   if (errorCode(error) === 'CMQ_DATA_LOCKED' && error instanceof Error) {
-    return new CommandError(ExitCode.unavailable, error.message, { cause: error })
+    return new CommandError(ExitCode.unavailable, error.message, {
+      remedy:
+        'Two nodes must not share one key: each is started with its own --secret-key-file, and has its own folder by it',
+      cause: error,
+    })
   }
   if (errorCode(error) === 'CMQ_DATA_UNUSABLE' && error instanceof Error) {
     return configurationError(

@@ -11,7 +11,7 @@ import type { Logger } from '../../telemetry/logger.ts'
 import { type NodeCertificate, ownCertificate } from '../identity/certificates.ts'
 import { describeMember, type Member, type Members, samePoint } from '../identity/members.ts'
 import { bodyOf, encodeFrame, FrameReader } from '../links/frames.ts'
-import { bookDigest } from '../links/hello.ts'
+import { bookDigest, networkName } from '../links/hello.ts'
 import { pointOfPeer } from '../links/tls-transport.ts'
 import { ADMISSION_ALPN, HANDSHAKE_TIMEOUT_MS, splitAddress } from '../links/transport.ts'
 import {
@@ -193,7 +193,7 @@ export class Applicant {
     const { members } = this.#o
     const own = members()
     if (Buffer.compare(networkId, own.epoch.networkId) !== 0)
-      return `it is in network ${hex(networkId)}, this node in ${hex(own.epoch.networkId)}`
+      return `it is in network ${networkName(networkId)}, this node in ${networkName(own.epoch.networkId)}`
     if (epoch.number === own.epoch.number && Buffer.compare(epochHash, own.epoch.hash) !== 0)
       return `its address book or its root certificate differs: digest ${bookDigest(epochHash)}, here ${bookDigest(own.epoch.hash)}`
     if (Buffer.compare(settingsDigest, own.settingsDigest) !== 0)
@@ -220,8 +220,4 @@ function explained(error: NodeJS.ErrnoException): Error {
   return /no application protocol/i.test(error.message) || error.code === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL'
     ? new Error('it takes no nodes in by certificate (--cluster-accept-peer-with-cert)')
     : error
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
 }

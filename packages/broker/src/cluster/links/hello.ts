@@ -135,7 +135,7 @@ export function checkHello(
   if (Buffer.compare(hello.networkId, epoch.networkId) !== 0)
     return {
       event: 'network',
-      detail: `it is in network ${hex(hello.networkId)}, this node in ${hex(epoch.networkId)}`,
+      detail: `it is in network ${networkName(hello.networkId)}, this node in ${networkName(epoch.networkId)}`,
     }
   const sameEpoch = hello.epoch === epoch.number
   if (sameEpoch && Buffer.compare(hello.epochHash, epoch.hash) !== 0) {
@@ -172,6 +172,7 @@ function uint32(value: number): Uint8Array {
   return bytes
 }
 
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex').slice(0, 16)
+/** A network as people write it. */
+export function networkName(networkId: Uint8Array): string {
+  return `"${printable(networkId)}"`
 }

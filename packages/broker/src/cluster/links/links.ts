@@ -28,6 +28,8 @@ const BAR_MS_MAX = 60_000
 /** Links of one peer that have not greeted. */
 const GREETING_LINKS_MAX = 4
 const TICK_MS = 1000
+/** A link with a peer that refused this node before is told once it has lasted for so long, ms: the peer may refuse it again. */
+const TRIAL_MS = 2000
 /** How long someone who was a node has to read that it is none, ms. */
 const DISMISSAL_MS = 3000
 /** How often it is tried to listen anew, and after which pause, ms. */
@@ -72,6 +74,8 @@ interface Peer {
   barMs: number
   /** The transport that last worked, tried first. */
   lastKind: TransportKind | undefined
+  /** The link has not been told yet. */
+  onTrial: boolean
 }
 
 export interface LinkFigures {
@@ -243,6 +247,7 @@ export class Links {
       barredUntilUs: 0,
       barMs: BAR_MS_MIN,
       lastKind: undefined,
+      onTrial: false,
     }
   }
 
@@ -339,10 +344,18 @@ export class Links {
   #install(peer: Peer, link: Link): void {
     peer.greeting.delete(link)
     peer.link = link
-    peer.backOff.reset()
     peer.lastKind = link.channel.kind
     clearTimeout(peer.timer)
     peer.timer = undefined
+    peer.onTrial = this.#refusals.isUnwanted(peer.member.keyId)
+    if (!peer.onTrial) this.#tellUp(peer, link)
+    this.#o.events.link(peer.member.index, true)
+    link.tick(this.#o.nowUs())
+  }
+
+  #tellUp(peer: Peer, link: Link): void {
+    peer.onTrial = false
+    peer.backOff.reset()
     this.#refusals.forget(peer.member.keyId)
     const { channel, peerVersion } = link
     this.#o.logger.info(
@@ -355,8 +368,6 @@ export class Links {
       },
       `Linked with ${describeMember(peer.member)} over ${channel.kind.toUpperCase()}`,
     )
-    this.#o.events.link(peer.member.index, true)
-    link.tick(this.#o.nowUs())
   }
 
   #replace(peer: Peer, existing: Link, link: Link): void {
@@ -393,7 +404,7 @@ export class Links {
       peer.backOff.punish(REFUSED_MS_MAX / 4)
     }
     if (wasUp) {
-      if (end.type !== 'stopped' && end.type !== 'broke') {
+      if (!peer.onTrial && end.type !== 'stopped' && end.type !== 'broke') {
         this.#o.logger.info(
           { event: 'cluster.link.down', node: peer.member.index, why: 'detail' in end ? end.detail : '' },
           `The link with ${describeMember(peer.member)} ended: ${'detail' in end ? end.detail : ''}`,
@@ -473,6 +484,8 @@ export class Links {
       if (peer === undefined) continue
       for (const link of [...peer.greeting]) link.tick(nowUs, heldUpUs)
       peer.link?.tick(nowUs, heldUpUs)
+      if (peer.onTrial && peer.link !== undefined && nowUs - peer.link.sinceUs > TRIAL_MS * 1000)
+        this.#tellUp(peer, peer.link)
       // A peer that has kept the rules for as long as it was kept out is trusted again, step by step.
       if (peer.barMs > BAR_MS_MIN && nowUs - peer.barredUntilUs > peer.barMs * 1000) {
         peer.barMs = Math.max(BAR_MS_MIN, peer.barMs / 2)

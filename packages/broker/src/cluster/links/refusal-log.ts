@@ -61,6 +61,11 @@ export class RefusalLog {
     )
   }
 
+  /** Whether this peer turned this node away, and nothing has been well since. */
+  isUnwanted(keyId: string): boolean {
+    return this.#said.has(`unwanted ${keyId}`)
+  }
+
   /** All is well with this peer: the next trouble is news. */
   forget(keyId: string): void {
     for (const what of ['refused', 'unwanted', 'unreachable']) this.#said.delete(`${what} ${keyId}`)

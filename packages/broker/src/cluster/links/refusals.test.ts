@@ -55,7 +55,10 @@ for (const choice of ['tls', 'quic'] as const) {
       const a = makeTestEpoch({ keys, addresses })
       const b = kind === 'network' ? makeTestEpoch({ keys, addresses, network: 'elsewhere' }) : a
       await withNodes([makeMembers(a, own), makeMembers(b, other, 'other')], choice, async (nodes) => {
-        const pattern = kind === 'network' ? /it is in network / : /its settings of the machine differ: digest /
+        const pattern =
+          kind === 'network'
+            ? /it is in network "(test|elsewhere)", this node in "(?!\1)(test|elsewhere)"/
+            : /its settings of the machine differ: digest /
         for (const node of nodes) await node.until(() => said(node, 'error', pattern), kind)
       })
     }
@@ -166,6 +169,12 @@ test('a second process with the key of a node that is connected is refused, and 
     assert.equal(first.links.figures()[0]?.up, true)
     // Both ends may have dialled: the second link then took the place of the first one.
     assert.equal(first.changes.at(-1), '+0')
+    // The twin tries again and again, and it is said once; when its link stays, it is news.
+    const times = (pattern: RegExp): number => twin.lines.filter(({ message }) => pattern.test(message)).length
+    await twin.until(() => twin.changes.length >= 6, 'two more tries')
+    assert.deepEqual([times(/^Linked with/), times(/^The link .* ended/), times(/^Was refused/)], [1, 1, 1])
+    await first.links.close()
+    await twin.until(() => times(/^Linked with/) === 2, 'a link that stays')
   } finally {
     await Promise.all([node, first, twin].map(({ links }) => links.close()))
   }
