@@ -18,6 +18,7 @@ import {
   type Outcome,
   type PublishCommand,
   type PublishRunCommand,
+  packPayloads,
   type RunOutcome,
 } from '@concordmq/state'
 import type { Guard } from './access/permissions.ts'
@@ -33,7 +34,7 @@ import type { Order } from './model/order.ts'
 import type { Relay } from './ordering/relay.ts'
 import { BesideOrder } from './publishing/beside-order.ts'
 import { FanOut } from './publishing/fan-out.ts'
-import { asksForSealing, eachMessage, hasSealedMark, messageIn } from './publishing/run-messages.ts'
+import { asksForSealing, eachMessage, hasSealedMark, messageIn, packetsForm } from './publishing/run-messages.ts'
 import type { Route, RouteTable, Way } from './routing/route-table.ts'
 import type { SessionDriver } from './sessions/session-driver.ts'
 import type { UnorderedDelivery } from './sessions/unordered-delivery.ts'
@@ -560,8 +561,7 @@ export class Pipeline {
   #submitRun(from: Connection, run: PublishRun, route: Route<Connection>): void {
     const { driver } = this.#o
     const { qos, count } = run
-    const payloads: Uint8Array[] = []
-    for (let i = 0; i < count; i++) payloads.push(run.copyPayload(i))
+    const payloads = packPayloads(run, packetsForm(run))
     const expirySeconds = this.#o.messageExpiryMax()
     const head: MessageHead = {
       topic: route.topic,

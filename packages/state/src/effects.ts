@@ -5,7 +5,9 @@
 import type { QoS } from '@concordmq/protocol'
 import type { AdminSubject } from './admin/admin-document.ts'
 import type { ConnectionId } from './commands/commands.ts'
-import type { Message, PlacedMessage } from './messages/message.ts'
+import type { RunPlace } from './messages/body-run.ts'
+import type { Message, MessageHead, PlacedMessage } from './messages/message.ts'
+import type { Payloads } from './messages/payloads.ts'
 
 /** How a message reaches one session. */
 export interface DeliveryTerms {
@@ -23,6 +25,8 @@ export interface Effects {
    * retained message is stored and before what this machine queues and delivers itself; not for direct messages.
    */
   published(placed: PlacedMessage, publisher: ConnectionId | undefined): void
+  /** The same for all messages of a run together; absent: `published` is called with each. */
+  publishedRun?(head: MessageHead, payloads: Payloads, place: RunPlace, publisher: ConnectionId | undefined): void
   /**
    * A kept session (or a member of a shared group) has `count` new queue entries, from `q` on; its node sends them when the
    * window allows.

@@ -32,7 +32,9 @@ export { type CommandRecord, decodeRecords, encodeRecord } from './commands/reco
 export { NEVER } from './deadlines/deadlines.ts'
 export type { DeliveryTerms, Effects, Outcome } from './effects.ts'
 export { Machine, type OrderedBundle } from './machine.ts'
+export type { RunPlace } from './messages/body-run.ts'
 export type { Message, MessageHead, PlacedMessage } from './messages/message.ts'
+export { PackedPayloads, type PacketsForm, type Payloads, packPayloads } from './messages/payloads.ts'
 export { DIRECT_PREFIX } from './messages/publishing.ts'
 export { contentOf, readContent } from './messages/shelf.ts'
 export {
@@ -49,7 +51,7 @@ export type { BundleEffects, PlacedRun, RunOutcome } from './nodes/bundle-effect
 export type { Heard } from './nodes/liveness.ts'
 export { HELD_BUNDLES_MAX, HELD_BYTES_MAX } from './nodes/node-life.ts'
 export { OutboundWindow, packetIdOf, SPAN_MAX } from './queue/outbound-window.ts'
-export { PART_SIZE, type QueueEntry } from './queue/queue-part.ts'
+export { PART_SIZE, type QueueEntry, type RunEntries } from './queue/queue-part.ts'
 export type { SessionQueue } from './queue/session-queue.ts'
 export type { EntryForm, Malformed, MessageRef } from './records/reading.ts'
 export { type RecordForm, readRecordForm, type SessionForm, writeRecordForm } from './records/record-forms.ts'

@@ -13,6 +13,7 @@ import type { AdminRecord, AdminSubject, Judge } from './admin/admin-document.ts
 import { Deadlines, NEVER } from './deadlines/deadlines.ts'
 import type { Writer } from './encoding/writer.ts'
 import { Body } from './messages/body.ts'
+import type { RunPlace } from './messages/body-run.ts'
 import type { Message } from './messages/message.ts'
 import { Shelf } from './messages/shelf.ts'
 import type { NodeLife } from './nodes/node-life.ts'
@@ -116,6 +117,13 @@ export class State {
 export function place(state: State, message: Message): Body {
   const { position, timeUs } = state.clock
   return new Body(message, { position, index: state.clock.index++, timeUs })
+}
+
+/** Gives so many messages of a run their places. */
+export function placeRun(state: State, count: number): RunPlace {
+  const { position, timeUs, index } = state.clock
+  state.clock.index += count
+  return { position, index, timeUs }
 }
 
 /** Sets the deadline of a session from what waits for it; only a session without connection has one. */

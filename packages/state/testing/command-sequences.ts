@@ -7,6 +7,7 @@ import type { Command, ConnectionId } from '../src/commands/commands.ts'
 import type { Machine } from '../src/machine.ts'
 import type { MachineSettings } from '../src/settings.ts'
 import { message } from './harness.ts'
+import { packed } from './packed.ts'
 
 // The order of the last two differs between UTF-16 code units and UTF-8 bytes.
 export const CLIENTS = ['a', 'b', 'c', '\uffff', '\u{10000}'] as const
@@ -80,7 +81,8 @@ export const steps = fc.array(
           kind: fc.constant('publishRun' as const),
           published,
           broker: fc.boolean(),
-          sizes: fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 4 }),
+          sizes: fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 8 }),
+          packed: fc.boolean(),
         }),
       },
       {
@@ -185,7 +187,8 @@ export class Player {
           { ...step.published, qos, retain: false },
           step.broker ? '' : clientId,
         )
-        const payloads = step.sizes.map((size) => new Uint8Array(size))
+        const sizes = step.sizes.map((size) => new Uint8Array(size).fill(size))
+        const payloads = step.packed ? packed(sizes) : sizes
         return { type: 'publishRun', head, payloads, ...(step.broker ? {} : { connection }) }
       }
       case 'acknowledge': {

@@ -4,6 +4,7 @@ import type { CommandRecord } from '../src/commands/recording.ts'
 import type { Effects, Outcome } from '../src/effects.ts'
 import { Machine } from '../src/machine.ts'
 import type { Message } from '../src/messages/message.ts'
+import type { Payloads } from '../src/messages/payloads.ts'
 import { type MachineSettings, machineSettings } from '../src/settings.ts'
 
 const SECOND = 1_000_000
@@ -126,11 +127,7 @@ export class Harness {
   }
 
   /** A run of messages with these payloads. */
-  publishRun(
-    topic: string,
-    payloads: readonly Uint8Array[],
-    options: Partial<Message> & { from?: string } = {},
-  ): Outcome {
+  publishRun(topic: string, payloads: Payloads, options: Partial<Message> & { from?: string } = {}): Outcome {
     const { from, ...rest } = options
     const { payload: _, ...head } = message(topic, from ?? '', rest)
     return this.apply({

@@ -26,6 +26,9 @@ interface Inflight {
   state: 'sent' | 'received'
 }
 
+/** One of so many calls of `pump` sends a series. */
+const SERIES_EVERY = 8
+
 export class Publisher {
   readonly #o: PublisherOptions
   /** By packet identifier, in the order of sending. */
@@ -54,12 +57,19 @@ export class Publisher {
     })
   }
 
-  /** Sends up to `count` messages, if the window has room. */
+  /**
+   * Sends up to `count` messages, if the window has room; now and then as many of one topic at QoS 1 as it has room for, which the
+   * broker takes as one run.
+   */
   pump(count: number): void {
     const client = this.#client
     if (client === undefined || client.closed) return
+    const { random, topics, window } = this.#o
+    const alike = random.below(SERIES_EVERY) === 0 ? { topic: random.pick(topics), qos: 1 } : undefined
     client.together(() => {
-      for (let i = 0; i < count && this.#inflight.size < this.#o.window; i++) this.#publish(client)
+      for (let i = 0; (alike !== undefined || i < count) && this.#inflight.size < window; i++) {
+        this.#publish(client, alike ?? { topic: random.pick(topics), qos: 1 + random.below(2) })
+      }
     })
   }
 
@@ -68,14 +78,8 @@ export class Publisher {
     this.#client = undefined
   }
 
-  #publish(client: FlowClient): void {
-    const { random, topics } = this.#o
-    const message: Inflight = {
-      number: ++this.#number,
-      topic: random.pick(topics),
-      qos: 1 + random.below(2),
-      state: 'sent',
-    }
+  #publish(client: FlowClient, { topic, qos }: { readonly topic: string; readonly qos: number }): void {
+    const message: Inflight = { number: ++this.#number, topic, qos, state: 'sent' }
     do this.#id = (this.#id % 65_535) + 1
     while (this.#inflight.has(this.#id))
     this.#inflight.set(this.#id, message)

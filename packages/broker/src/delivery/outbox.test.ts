@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { decodePublish, isRefusal, type QoS } from '@concordmq/protocol'
-import { type Message, OutboundWindow } from '@concordmq/state'
+import { type Message, OutboundWindow, PackedPayloads } from '@concordmq/state'
 import fc from 'fast-check'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { Counters } from '../telemetry/counters.ts'
@@ -485,6 +485,49 @@ test('Outbox.putPlain() writes what a form would, and counts it', () => {
     ),
     { numRuns: 500 },
   )
+})
+
+test('Outbox.putPackets() writes what a form of each would, one piece of output at a time', () => {
+  const { count, first } = { count: 900, first: 2 }
+  for (const v5 of [false, true]) {
+    const messages = Array.from({ length: first + count }, (_, i) => ({
+      topic: 'a/b',
+      payload: Buffer.from(`m${i}`.padEnd(i % 200)),
+      qos: 1 as const,
+      retain: false,
+      publisher: '',
+    }))
+    const terms = { qos: 1, retain: false, dup: false, subscriptionIds: [] } as const
+    const forms = messages.map((message) =>
+      messageForm({ message, position: 1, index: 0, timeUs: 0 }, v5, terms, { us: 0, ms: 0 }),
+    )
+    const ends: number[] = []
+    for (const form of forms) ends.push((ends.at(-1) ?? 0) + form.buf.length)
+    const payloads = new PackedPayloads(
+      Buffer.concat(forms.map(({ buf }) => buf)),
+      Int32Array.from(ends, (end, i) => end - (messages[i]?.payload.length ?? 0)),
+      Int32Array.from(ends),
+      { qos: 1, v5 },
+    )
+    const bulk = new Client()
+    const single = new Client()
+    for (const client of [bulk, single]) client.outbox.window.take(65_400, 1)
+    for (let q = 0; q < 65_400; q++) for (const client of [bulk, single]) client.outbox.window.settle(q)
+    const head = { topic: 'a/b', qos: 1, retain: false, publisher: '' } as const
+    const pieces: number[] = []
+    for (let at = first; at < first + count; at += pieces.at(-1) ?? 0) {
+      pieces.push(bulk.outbox.putPackets({ head, payloads, first: at, count: first + count - at, qos: 1 }, v5))
+    }
+    for (const form of forms.slice(first)) single.outbox.put(form)
+    assert.ok(pieces.length > 2 && pieces.every((piece) => piece > 0), `pieces of ${pieces.join(', ')}`)
+    assert.deepEqual(bulk.raw(), single.raw())
+    assert.equal(bulk.counters.publishSent, single.counters.publishSent)
+    assert.deepEqual(bulk.outbox.window.next, single.outbox.window.next)
+    const entries = { head, payloads, first, count, qos: 1 } as const
+    assert.equal(bulk.outbox.putPackets(entries, !v5), 0, 'a client of another kind')
+    assert.equal(bulk.outbox.putPackets({ ...entries, qos: 2 }, v5), 0, 'another QoS')
+    assert.equal(new Client({ packetBytesMax: 10 }).outbox.putPackets(entries, v5), 0, 'too large for the client')
+  }
 })
 
 /** A form in lent memory. */

@@ -11,7 +11,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { type QoS, utf8Length, utf8Write } from '@concordmq/protocol'
-import { type Message, type OutboundWindow, packetIdOf } from '@concordmq/state'
+import { type Message, type OutboundWindow, packetIdOf, type RunEntries } from '@concordmq/state'
 import type { HookPoints } from '../hooks/hook-points.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { Fifo } from './fifo.ts'
@@ -59,6 +59,8 @@ export const REFER_BYTES_MIN = 2048
 const BULK_BYTES_MAX = 65536
 /** Body of a packet that `putPlain` writes: its length takes two bytes at most. */
 const PLAIN_BYTES_MAX = 2048
+/** Packets that `putPackets` copies together: two pieces in a chunk of output. */
+const PACKETS_BYTES_MAX = 32_768
 /** Share of the line that makes publishers wait, see `pressing`. */
 const PRESSING_BYTES = 1 << 20
 const NO_SHARED = -1
@@ -421,6 +423,37 @@ export class Outbox {
     else for (let i = 0; i < payload.length; i++) chunk[at + i] = payload[i] as number
     this.#sent(1)
     return true
+  }
+
+  /**
+   * Sends messages of a run that are packets for such a client already, in the order of their numbers: one copy, then their packet
+   * identifiers. As many as one piece of output takes, and `window.room()` at most; how many. 0: they must be sent one by one.
+   */
+  putPackets({ payloads, first, count, qos }: RunEntries, v5: boolean): number {
+    const { packets, bytes, starts, ends } = payloads
+    if (packets === undefined || packets.qos !== qos || packets.v5 !== v5 || this.#overflowed) return 0
+    if (this.#hooks?.watchesSent === true) return 0
+    const start = first === 0 ? 0 : (ends[first - 1] as number)
+    let taken = 0
+    for (let end = start; taken < count; taken++) {
+      const next = ends[first + taken] as number
+      if (next - end > this.#packetBytesMax || next - start > PACKETS_BYTES_MAX) break
+      end = next
+    }
+    if (taken === 0) return 0
+    const at = this.output.room((ends[first + taken - 1] as number) - start)
+    const chunk = this.output.chunk as Buffer
+    chunk.set(bytes.subarray(start, ends[first + taken - 1]), at)
+    let id = packetIdOf(this.window.take(taken, qos))
+    const shift = at - start - (v5 ? 3 : 2)
+    for (let i = first; i < first + taken; i++) {
+      const o = (starts[i] as number) + shift
+      chunk[o] = id >> 8
+      chunk[o + 1] = id & 255
+      id = id === 65535 ? 1 : id + 1
+    }
+    this.#sent(taken)
+    return taken
   }
 
   #tellSent(form: Form, from: number, to: number, firstQ: number): void {

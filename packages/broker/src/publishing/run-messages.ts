@@ -1,7 +1,7 @@
 /** What is in a run of PUBLISH packets: its messages one by one, and what their properties ask for. */
 import { Buffer } from 'node:buffer'
 import { decodeProperties, isRefusal, type Properties, type PublishRun } from '@concordmq/protocol'
-import type { Message } from '@concordmq/state'
+import type { Message, PacketsForm } from '@concordmq/state'
 import { messageOf } from '../sessions/session-driver.ts'
 
 /** The user property by which a publisher asks for one message to be sealed. */
@@ -27,6 +27,11 @@ export function messageIn(
     publisher,
     expiryMax,
   )
+}
+
+/** What the bytes of a run of several packets are, for whoever sends them on; undefined: not what another client may get. */
+export function packetsForm({ qos, dup, version, buf, topicBuf }: PublishRun): PacketsForm | undefined {
+  return qos === 0 || dup || topicBuf !== buf ? undefined : { qos, v5: version === 5 }
 }
 
 /** Calls `visit` with each packet of the run as a run of its own. */

@@ -175,7 +175,7 @@ export class KeptFeed {
         outbox.windowFull()
         break
       }
-      this.#sendEntry(q)
+      if (!this.#sendRun(q)) this.#sendEntry(q)
       // Its message is still being read, or the outbox is closed and takes nothing.
       if (window.next === q) break
       if (outbox.output.full) outbox.output.flush()
@@ -261,6 +261,27 @@ export class KeptFeed {
       return
     }
     outbox.put(form)
+  }
+
+  /** Entries of a run that are packets for this client already, as many as may be sent; false: `q` is none. */
+  #sendRun(q: number): boolean {
+    const { outbox, session, v5, order } = this.#o
+    const { queue } = session
+    if (queue.mayHaveBeenSent(q)) return false
+    let max = Math.min(outbox.window.room(), queue.sendableBelow - q)
+    const zero = this.#zero.first
+    if (zero !== undefined) max = Math.min(max, zero.after - q)
+    if (order !== undefined) max = Math.min(max, SPAN_MAX - (q - queue.base))
+    const entries = queue.plainRun(q, max)
+    if (entries === undefined) return false
+    const { topic, properties, expirySeconds } = entries.head
+    if (properties !== undefined || expirySeconds !== undefined || this.#o.screen?.() !== undefined) return false
+    if (v5 && (wantsTimestamps(session, topic) || wantsPositions(session, topic))) return false
+    if (!this.#o.mayReceive(topic)) {
+      this.#giveUp(q, ReasonCode.notAuthorized)
+      return true
+    }
+    return outbox.putPackets(entries, v5) > 0
   }
 
   /** Most entries: sent for the first time, of a message in memory that carries nothing but its payload. */

@@ -27,9 +27,12 @@ import type {
   Effects,
   Machine,
   Message,
+  MessageHead,
   Outcome,
+  Payloads,
   PlacedMessage,
   PlacedRun,
+  RunPlace,
   Session,
   Settlement,
   SubscriptionOrder,
@@ -108,7 +111,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   readonly ordered: Machine
   readonly local: Machine
   /** Payloads of the messages that reach transient sessions by their run; others that the same command sets free do not. */
-  runPayloads: readonly Uint8Array[] | undefined
+  runPayloads: Payloads | undefined
   /** How many of them, the first ones, have got their place. */
   runPlaced = 0
   readonly #o: SessionDriverOptions
@@ -409,8 +412,20 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     const { message } = placed
     if (message.retain) this.#o.topics?.retain(message.topic, message.payload.length > 0)
     // The same object, not equal bytes: only the machine of this process, told just now, has it.
-    if (message.payload === this.runPayloads?.[this.runPlaced]) this.runPlaced++
+    if (message.payload === this.runPayloads?.at(this.runPlaced)) this.runPlaced++
     else this.#o.routePlaced(placed, publisher, had)
+  }
+
+  publishedRun(head: MessageHead, payloads: Payloads, place: RunPlace, publisher: ConnectionId | undefined): void {
+    if (payloads === this.runPayloads) {
+      this.runPlaced = payloads.length
+      return
+    }
+    const { position, index, timeUs } = place
+    for (let i = 0; i < payloads.length; i++) {
+      const message = { ...head, payload: payloads.at(i) as Uint8Array }
+      this.published({ message, position, index: index + i, timeUs }, publisher)
+    }
   }
 
   run(run: PublishRun, placed: PlacedRun, had: ReadonlySet<unknown> | undefined): void {

@@ -153,6 +153,59 @@ test('a data directory serves one broker at a time', async () => {
   await second.broker.close({ graceMs: 0 })
 })
 
+test('a run of messages is whole after a kill, however far it had come: what was acknowledged stays away, the rest comes again', async () => {
+  const directory = fresh()
+  const first = await start(directory)
+  const subscriber = await connect(first.target, 5, kept('sub'))
+  await subscriber.subscribe('run', 1)
+  const publisher = await connect(first.target, 5, { clientId: 'pub' })
+  const packets = Array.from({ length: 60 }, (_, i) => publish(5, 'run', `m${i}`, { qos: 1, id: 500 + i }))
+  publisher.send(Buffer.concat(packets))
+  for (let i = 0; i < 60; i++) await publisher.expectPacket('PUBACK', { id: 500 + i, reason: 0 })
+  for (let i = 0; i < 60; i++) {
+    await subscriber.expectPacket('PUBLISH', { topic: 'run', payload: `m${i}`, id: i + 1, dup: false })
+  }
+  for (const id of [...Array.from({ length: 20 }, (_, i) => i + 1), 40]) {
+    subscriber.send(Buffer.from([0x40, 2, 0, id]))
+  }
+  // Answers that wait for the log. What was acknowledged in one read with the first request is in there with the second.
+  for (const filter of ['other', 'another']) await subscriber.subscribe(filter, 1)
+  const copy = killed(directory, fresh())
+  await first.broker.close({ graceMs: 0 })
+  for (const left of [copy, directory]) {
+    const { broker, target } = await start(left)
+    const back = await connect(target, 5, kept('sub'))
+    for (let i = 20; i < 60; i++) {
+      if (i !== 39) await back.expectPacket('PUBLISH', { topic: 'run', payload: `m${i}`, id: i + 1, dup: true })
+    }
+    await back.expectNothing()
+    await broker.close({ graceMs: 0 })
+  }
+})
+
+test('a database of the first form, whose log has no runs, is brought forward', async () => {
+  const { DatabaseSync } = await import('node:sqlite')
+  const directory = fresh()
+  const first = await start(directory)
+  const subscriber = await connect(first.target, 5, kept('sub'))
+  await subscriber.subscribe('t', 1)
+  subscriber.send(Buffer.from([0xe0, 0]))
+  const publisher = await connect(first.target, 5, { clientId: 'pub' })
+  await publishAcknowledged(publisher, 't', 'old', 1)
+  const copy = killed(directory, fresh())
+  await first.broker.close({ graceMs: 0 })
+  const older = new DatabaseSync(join(copy, storeFile))
+  older.exec('PRAGMA user_version = 1')
+  older.close()
+  const { broker, target } = await start(copy)
+  const back = await connect(target, 5, kept('sub'))
+  await back.expectPacket('PUBLISH', { topic: 't', payload: 'old', id: 1 })
+  await broker.close({ graceMs: 0 })
+  const brought = new DatabaseSync(join(copy, storeFile))
+  assert.equal(brought.prepare('PRAGMA user_version').get()?.['user_version'], 2)
+  brought.close()
+})
+
 test('a newer and a foreign database are refused, and a damaged log names its place', async () => {
   const { DatabaseSync } = await import('node:sqlite')
   const { mkdirSync, writeFileSync, readFileSync } = await import('node:fs')

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { StoreFault } from './sqlite-protocol.ts'
 
 /** The form of the database. A newer one is refused; an older one is brought forward by `UPGRADES`. */
-const FORMAT = 1
+const FORMAT = 2
 const APPLICATION_ID = 0x434d5131
 /** Parts that the content of one chunk may have; the row of a part is chunk × this + part. */
 export const CONTENT_PARTS = 1024
@@ -16,6 +16,8 @@ const UPGRADES: readonly string[] = [
   `CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
    CREATE TABLE contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
    PRAGMA application_id = ${APPLICATION_ID};`,
+  // 1: its log never has a run of messages as one change. Nothing in the store differs.
+  '',
 ]
 
 /** Opens the file for writing, makes it if it is not there, locks it, and brings its form forward. */

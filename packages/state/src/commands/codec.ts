@@ -50,7 +50,7 @@ export function encodeCommand(command: Command): Uint8Array {
       if (command.connection !== undefined) writeConnection(writer, command.connection)
       writeHead(writer, command.head)
       writer.u32(command.payloads.length)
-      for (const payload of command.payloads) writer.bytes(payload)
+      for (let i = 0; i < command.payloads.length; i++) writer.bytes(command.payloads.at(i) as Uint8Array)
       break
     case 'connect':
       writeClient(writer, command)

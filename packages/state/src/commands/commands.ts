@@ -5,6 +5,7 @@
 import type { ProtocolVersion, QoS } from '@concordmq/protocol'
 import type { AdminDocument, AdminSignature } from '../admin/admin-document.ts'
 import type { Message, MessageHead } from '../messages/message.ts'
+import type { Payloads } from '../messages/payloads.ts'
 
 /** One network connection of one life of one node. Fences the commands of a connection that is no longer the current one. */
 export interface ConnectionId {
@@ -37,7 +38,7 @@ export interface PublishRunCommand {
   readonly type: 'publishRun'
   readonly connection?: ConnectionId
   readonly head: MessageHead
-  readonly payloads: readonly Uint8Array[]
+  readonly payloads: Payloads
 }
 
 export interface WillOrder {

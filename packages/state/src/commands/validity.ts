@@ -149,6 +149,6 @@ function isPacketId(value: number): boolean {
   return isInteger(value, 65_535) && value > 0
 }
 
-function isList(list: readonly unknown[]): boolean {
+function isList(list: { readonly length: number }): boolean {
   return list.length > 0 && list.length <= LIST_MAX
 }

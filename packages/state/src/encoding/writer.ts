@@ -25,6 +25,12 @@ export class Writer {
     this.#bytes[this.length++] = value
   }
 
+  /** Puts a number over what is written at `at`. */
+  u16At(at: number, value: number): void {
+    this.#bytes[at] = value >>> 8
+    this.#bytes[at + 1] = value
+  }
+
   u32(value: number): void {
     this.#room(4)
     const bytes = this.#bytes

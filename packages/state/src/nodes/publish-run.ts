@@ -4,6 +4,7 @@
  */
 import type { PublishRun } from '@concordmq/protocol'
 import type { ConnectionId } from '../commands/commands.ts'
+import { packPayloads } from '../messages/payloads.ts'
 import { DIRECT_PREFIX, publishMessage } from '../messages/publishing.ts'
 import { publishRun as publishPayloads } from '../messages/publishing-run.ts'
 import { isRefused } from '../messages/refusing.ts'
@@ -27,9 +28,8 @@ export function publishRun(state: State, run: PublishRun, terms: RunTerms, effec
   }
   if (run.qos < 2) {
     const { topic, publisher, connection } = terms
-    const payloads: Uint8Array[] = []
-    for (let i = 0; i < run.count; i++) payloads.push(run.copyPayload(i))
     const head = { topic, publisher, qos: run.qos, retain: false }
+    const payloads = state.records.hashing || run.partsBytes > 0 ? payloadsOf(run) : packPayloads(run)
     return { type: 'run', taken: publishPayloads(state, { head, payloads }, connection, effects).taken, duplicates: 0 }
   }
   let duplicates = 0
@@ -38,6 +38,12 @@ export function publishRun(state: State, run: PublishRun, terms: RunTerms, effec
     else if (!publishOne(state, run, i, terms, session, effects)) return { type: 'run', taken: i, duplicates }
   }
   return { type: 'run', taken: run.count, duplicates }
+}
+
+function payloadsOf(run: PublishRun): Uint8Array[] {
+  const payloads: Uint8Array[] = []
+  for (let i = 0; i < run.count; i++) payloads.push(run.copyPayload(i))
+  return payloads
 }
 
 /** Whether a session of this machine, a shared group or an address may want messages of this topic. */

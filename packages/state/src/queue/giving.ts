@@ -1,7 +1,9 @@
 /** How a message reaches one session, and how an entry leaves a queue without the client. */
 import type { DeliveryTerms, Effects } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
+import type { BodyRun } from '../messages/body-run.ts'
 import type { Session } from '../sessions/session.ts'
+import type { MachineSettings } from '../settings.ts'
 import { type State, schedule } from '../state.ts'
 import type { Queued } from './queue-part.ts'
 import { SPAN_OF_QUEUE_MAX } from './session-queue.ts'
@@ -45,7 +47,7 @@ export function giveRun(
 ): void {
   let bytes = 0
   for (const body of bodies) bytes += body.bytes
-  if (terms.qos === 0 || !fits(state, session, bodies.length, bytes)) {
+  if (terms.qos === 0 || !hasRoom(state, session, bodies.length, bytes)) {
     for (const body of bodies) give(state, session, body, terms, '', effects)
     return
   }
@@ -55,6 +57,22 @@ export function giveRun(
   state.queuesBytes += bytes
   if (connection === undefined) schedule(state, session)
   effects.queued(clientId, connection, q, bodies.length)
+}
+
+/** The same for a run that is one record, and has room. */
+export function giveBodyRun(
+  state: State,
+  session: Session,
+  run: BodyRun,
+  terms: DeliveryTerms,
+  effects: Effects,
+): void {
+  const { connection, clientId, queue } = session
+  const q = queue.appendBodyRun(run, terms)
+  state.queuesMessages += run.count
+  state.queuesBytes += run.bytes
+  if (connection === undefined) schedule(state, session)
+  effects.queued(clientId, connection, q, run.count)
 }
 
 /** Stands for the number of a message that was dropped before it got one. */
@@ -76,6 +94,16 @@ export function dropEntry(
 export function takeOut(state: State, session: Session, q: number): void {
   state.queuesBytes -= session.queue.settle(q)
   state.queuesMessages--
+}
+
+/** Takes the entries at QoS 1 among `count` from `q` on out of a queue; how many there were. */
+export function takeOutAcked(state: State, session: Session, q: number, count: number): number {
+  const { queue } = session
+  const { messages, bytes } = queue
+  queue.settleAcked(q, count)
+  state.queuesBytes -= bytes - queue.bytes
+  state.queuesMessages -= messages - queue.messages
+  return messages - queue.messages
 }
 
 /** Drops what surely was not sent and has expired, and finds out when the next one will. */
@@ -100,24 +128,27 @@ export function sweepExpired(state: State, session: Session, effects: Effects): 
 function makeRoom(state: State, session: Session, body: Body, effects: Effects): boolean {
   const { settings } = state
   const { queue } = session
-  if (fits(state, session, 1, body.bytes)) return true
+  if (hasRoom(state, session, 1, body.bytes)) return true
   if (settings.queueFull === 'dropNewest' || session.connection !== undefined) return false
   if (body.bytes > settings.queueBytesMax) return false
   for (let oldest = queue.oldestUnsent(); oldest !== undefined; oldest = queue.oldestUnsent()) {
     state.counters.queueFull++
     dropEntry(state, session, oldest, 'queueFull', effects)
-    if (fits(state, session, 1, body.bytes)) return true
+    if (hasRoom(state, session, 1, body.bytes)) return true
   }
   return false
 }
 
 /** Whether so many messages of so many bytes together have room. */
-function fits(state: State, { queue }: Session, messages: number, bytes: number): boolean {
-  const { settings } = state
+function hasRoom(state: State, session: Session, messages: number, bytes: number): boolean {
+  return fits(state.settings, session, messages, bytes) && state.queuesBytes + bytes <= state.settings.queuesBytesMax
+}
+
+/** Whether they have room in this one queue. */
+export function fits(settings: MachineSettings, { queue }: Session, messages: number, bytes: number): boolean {
   return (
     queue.messages + messages <= settings.queueMessagesMax &&
     queue.next - queue.base + messages <= SPAN_OF_QUEUE_MAX &&
-    queue.bytes + bytes <= settings.queueBytesMax &&
-    state.queuesBytes + bytes <= settings.queuesBytesMax
+    queue.bytes + bytes <= settings.queueBytesMax
   )
 }

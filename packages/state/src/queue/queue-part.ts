@@ -3,7 +3,7 @@
  *
  * An entry is two words, and the message it refers to is in memory or on the shelf (`messages/shelf.ts`):
  *
- *   word 0   chunk on the shelf                                     0 for an entry in memory
+ *   word 0   chunk on the shelf                      0 for an entry in memory, its number in a run for one of a run
  *   word 1   slot in the chunk (16) │ QoS (2) │ retain │ received │ used │ changed │ extra
  *
  * `extra` says that share and subscription identifiers lie beside it: most entries have neither.
@@ -12,8 +12,10 @@ import type { QoS } from '@concordmq/protocol'
 import type { DeliveryTerms } from '../effects.ts'
 import type { Writer } from '../encoding/writer.ts'
 import { type Body, refer, release } from '../messages/body.ts'
+import { BodyRun } from '../messages/body-run.ts'
 import type { Chunk } from '../messages/chunk.ts'
-import type { PlacedMessage } from '../messages/message.ts'
+import type { MessageHead, PlacedMessage } from '../messages/message.ts'
+import type { PackedPayloads } from '../messages/payloads.ts'
 import type { Shelf } from '../messages/shelf.ts'
 import { RecordKind } from '../records/kinds.ts'
 import type { RecordTable } from '../records/record-table.ts'
@@ -29,9 +31,17 @@ const RECEIVED = 1 << 19
 const USED = 1 << 20
 const CHANGED = 1 << 21
 const EXTRA = 1 << 22
+const QOS_MASK = 3 << QOS_SHIFT
+/** An entry at QoS 1. */
+const ACKED = USED | (1 << QOS_SHIFT)
+/** Of these bits an entry without anything but a QoS has only QoS and `USED`. */
+const PLAIN_MASK = QOS_MASK | RETAIN | RECEIVED | USED | EXTRA
 
-/** Flags of an entry in the forms on disk; the lower two bits are its QoS. */
-export const EntryFlag = { retain: 4, received: 8, onShelf: 16, extra: 32, gone: 255 } as const
+/**
+ * Flags of an entry in the forms on disk; the lower two bits are its QoS. `run` and `goneRun`, in the log alone, stand for as many
+ * entries as the number says that follows.
+ */
+export const EntryFlag = { retain: 4, received: 8, onShelf: 16, extra: 32, run: 64, goneRun: 254, gone: 255 } as const
 
 /** A queue entry as the driver reads it. */
 export interface QueueEntry {
@@ -53,6 +63,16 @@ export interface Queued extends QueueEntry {
   readonly placed: Body | undefined
   /** Whole filter of the shared subscription that it came by; empty: none. Its message stays in memory. */
   readonly share: string
+}
+
+/** Entries one behind the other whose messages are of one run. */
+export interface RunEntries {
+  readonly head: MessageHead
+  readonly payloads: PackedPayloads
+  /** Number of the first in the run. */
+  readonly first: number
+  readonly count: number
+  readonly qos: QoS
 }
 
 interface Extra {
@@ -78,7 +98,7 @@ export class QueuePart extends StateRecord {
   used = 0
   #words = new Uint32Array(2 * SLOTS_MIN)
   /** Messages in memory, by slot; undefined when there are none. */
-  #bodies: (Body | undefined)[] | undefined
+  #bodies: (Body | BodyRun | undefined)[] | undefined
   #extras: Map<number, Extra> | undefined
   /** Slots that changed since the log last took the part. */
   #changed: number[] = []
@@ -109,9 +129,32 @@ export class QueuePart extends StateRecord {
 
   /** The message of an entry that is in memory, without received mark, RETAIN and subscription identifiers. */
   plainBody(at: number): Body | undefined {
-    return ((this.#words[2 * at + 1] ?? 0) & (RETAIN | RECEIVED | USED | EXTRA)) === USED
-      ? this.#bodies?.[at]
-      : undefined
+    if (((this.#words[2 * at + 1] ?? 0) & (RETAIN | RECEIVED | USED | EXTRA)) !== USED) return undefined
+    const held = this.#held(at)
+    return held instanceof BodyRun ? held.body(this.#words[2 * at] as number) : held
+  }
+
+  /** The same for the messages of a run from `at` on, `max` at most; undefined: there is no message of a run. */
+  plainRun(at: number, max: number): RunEntries | undefined {
+    const held = this.#held(at)
+    if (!(held instanceof BodyRun)) return undefined
+    const bodies = this.#bodies as (Body | BodyRun | undefined)[]
+    const words = this.#words
+    const first = words[2 * at] as number
+    const plain = (words[2 * at + 1] as number) & PLAIN_MASK
+    if ((plain & (RETAIN | RECEIVED | USED | EXTRA)) !== USED) return undefined
+    const end = Math.min(at + max, bodies.length)
+    let next = at + 1
+    while (
+      next < end &&
+      bodies[next] === held &&
+      words[2 * next] === first + next - at &&
+      ((words[2 * next + 1] as number) & PLAIN_MASK) === plain
+    ) {
+      next++
+    }
+    const qos = ((plain >> QOS_SHIFT) & 3) as QoS
+    return { head: held.head, payloads: held.payloads, first, count: next - at, qos }
   }
 
   entry(at: number): Queued | undefined {
@@ -123,7 +166,8 @@ export class QueuePart extends StateRecord {
     const terms = termsOf(qos, (word & RETAIN) !== 0, extra?.subscriptionIds ?? NO_IDS)
     const state = (word & RECEIVED) === 0 ? 'queued' : 'received'
     const share = extra?.share ?? ''
-    const placed = this.#bodies?.[at]
+    const held = this.#held(at)
+    const placed = held instanceof BodyRun ? held.body(this.#words[2 * at] as number) : held
     if (placed !== undefined) {
       const { bytes, expiresUs } = placed
       return { q, placed, chunk: 0, slot: 0, bytes, expiresUs, terms, state, share }
@@ -133,7 +177,7 @@ export class QueuePart extends StateRecord {
     const chunk = this.owner.shelf.chunk(id) as Chunk
     const bytes = chunk.bytesAt(slot)
     const expiresUs = chunk.expiresUsAt(slot)
-    return { q, placed, chunk: id, slot, bytes, expiresUs, terms, state, share }
+    return { q, placed: undefined, chunk: id, slot, bytes, expiresUs, terms, state, share }
   }
 
   /** A new entry with its message in memory. */
@@ -144,6 +188,23 @@ export class QueuePart extends StateRecord {
     this.#bodies[at] = body
     this.#set(at, 0, 0, terms, share)
     refer(this.owner.records, body, this.owner)
+  }
+
+  /** New entries for `count` messages of a run from number `first` on, which the run counts as references. */
+  putRun(
+    at: number,
+    run: BodyRun,
+    { first, count }: { readonly first: number; readonly count: number },
+    terms: DeliveryTerms,
+  ): void {
+    this.#grow(at + count - 1)
+    this.#bodies ??= []
+    const bodies = this.#bodies
+    while (bodies.length < at) bodies.push(undefined)
+    for (let i = 0; i < count; i++) {
+      bodies[at + i] = run
+      this.#set(at + i, first + i, 0, terms, '')
+    }
   }
 
   /** A new entry with its message on the shelf; used alone when the state is read from disk. */
@@ -163,9 +224,13 @@ export class QueuePart extends StateRecord {
   remove(at: number): number {
     const { records, shelf } = this.owner
     const word = this.#words[2 * at + 1] as number
-    const body = this.#bodies?.[at]
+    const body = this.#held(at)
     let bytes = 0
-    if (body !== undefined) {
+    if (body instanceof BodyRun) {
+      const i = this.#words[2 * at] as number
+      bytes = body.bytesAt(i)
+      body.release(records, i)
+    } else if (body !== undefined) {
       bytes = body.bytes
       release(records, body, this.owner)
     } else {
@@ -181,6 +246,16 @@ export class QueuePart extends StateRecord {
     return bytes
   }
 
+  /** Takes the entries at QoS 1 in [from, to) out; returns what their messages counted for, bytes. */
+  removeAcked(from: number, to: number): number {
+    let bytes = 0
+    const end = Math.min(to, this.#words.length / 2)
+    for (let at = from; at < end; at++) {
+      if (((this.#words[2 * at + 1] as number) & (USED | QOS_MASK)) === ACKED) bytes += this.remove(at)
+    }
+    return bytes
+  }
+
   /**
    * Lets go of messages that lie on the shelf for good, from slot `first` on. What came by a shared group stays: it may
    * have to pass to another member, and then its content counts.
@@ -190,10 +265,10 @@ export class QueuePart extends StateRecord {
     if (bodies === undefined) return
     let held = 0
     for (let at = 0; at < bodies.length; at++) {
-      const body = bodies[at]
+      const body = this.#held(at)
       if (body === undefined) continue
       const shared = this.#extras?.get(at)?.share ?? ''
-      if (at < first || body.chunk?.isCommitted(body.slot) !== true || shared !== '') {
+      if (at < first || body instanceof BodyRun || body.chunk?.isCommitted(body.slot) !== true || shared !== '') {
         held++
         continue
       }
@@ -224,14 +299,56 @@ export class QueuePart extends StateRecord {
   writeChanged(writer: Writer): void {
     const changed = this.#changed
     this.#changed = []
-    writer.u16(changed.length)
-    for (const at of changed) {
+    const items = writer.length
+    writer.u16(0)
+    let count = 0
+    for (let i = 0; i < changed.length; count++) {
+      const at = changed[i] as number
+      const alike = this.#alike(changed, i)
       const word = (this.#words[2 * at + 1] as number) & ~CHANGED
-      this.#words[2 * at + 1] = word
+      for (let k = 0; k < alike; k++)
+        this.#words[2 * (at + k) + 1] = (this.#words[2 * (at + k) + 1] as number) & ~CHANGED
       writer.u16(at)
-      if ((word & USED) === 0) writer.u8(EntryFlag.gone)
+      if ((word & USED) === 0) {
+        writer.u8(alike === 1 ? EntryFlag.gone : EntryFlag.goneRun)
+        if (alike > 1) writer.u16(alike)
+      } else if (alike > 1) this.#writeRun(writer, at, word, alike)
       else this.#writeEntry(writer, at, word, !this.#isCommitted(at))
+      i += alike
     }
+    writer.u16At(items, count)
+  }
+
+  /** How many of the changed slots from the one at `i` on are written as one: gone, or new of one run. */
+  #alike(changed: readonly number[], i: number): number {
+    const words = this.#words
+    const at = changed[i] as number
+    const word = words[2 * at + 1] as number
+    const held = this.#held(at)
+    const isGone = (word & USED) === 0
+    if (!isGone && (!(held instanceof BodyRun) || (word & EXTRA) !== 0)) return 1
+    let count = 1
+    while (i + count < changed.length && changed[i + count] === at + count) {
+      const next = words[2 * (at + count) + 1] as number
+      if (isGone) {
+        if ((next & USED) !== 0) break
+      } else if (
+        next !== word ||
+        this.#held(at + count) !== held ||
+        words[2 * (at + count)] !== (words[2 * at] as number) + count
+      )
+        break
+      count++
+    }
+    return count
+  }
+
+  #writeRun(writer: Writer, at: number, word: number, count: number): void {
+    const run = this.#held(at) as BodyRun
+    writer.u8(flagsOf(word) | EntryFlag.run)
+    writer.u16(count)
+    writer.u53(run.position)
+    writer.u32(run.index + (this.#words[2 * at] as number))
   }
 
   /** The same where another thread writes the log. */
@@ -251,16 +368,11 @@ export class QueuePart extends StateRecord {
   }
 
   #writeEntry(writer: Writer, at: number, word: number, byPlace: boolean): void {
-    const body = this.#bodies?.[at]
+    const held = this.#held(at)
+    const body = held instanceof BodyRun ? held.body(this.#words[2 * at] as number) : held
     const extra = (word & EXTRA) === 0 ? undefined : this.#extras?.get(at)
     const onShelf = !byPlace && (body === undefined || body.chunk !== undefined)
-    writer.u8(
-      ((word >> QOS_SHIFT) & 3) |
-        ((word & RETAIN) === 0 ? 0 : EntryFlag.retain) |
-        ((word & RECEIVED) === 0 ? 0 : EntryFlag.received) |
-        (onShelf ? EntryFlag.onShelf : 0) |
-        (extra === undefined ? 0 : EntryFlag.extra),
-    )
+    writer.u8(flagsOf(word) | (onShelf ? EntryFlag.onShelf : 0) | (extra === undefined ? 0 : EntryFlag.extra))
     if (onShelf) {
       writer.u32(body?.chunk?.id ?? (this.#words[2 * at] as number))
       writer.u16(body?.slot ?? word & SLOT)
@@ -299,8 +411,20 @@ export class QueuePart extends StateRecord {
 
   /** Whether the store is known to have the message. */
   #isCommitted(at: number): boolean {
-    const body = this.#bodies?.[at]
+    const body = this.#held(at)
+    if (body instanceof BodyRun) return false
     return body === undefined || body.chunk?.isCommitted(body.slot) === true
+  }
+
+  /** What holds the message of a slot in memory: of a run that was taken apart meanwhile, the message itself. */
+  #held(at: number): Body | BodyRun | undefined {
+    const held = this.#bodies?.[at]
+    if (!(held instanceof BodyRun)) return held
+    const body = held.apart(this.#words[2 * at] as number)
+    if (body === undefined) return held
+    ;(this.#bodies as (Body | BodyRun | undefined)[])[at] = body
+    this.#words[2 * at] = 0
+    return body
   }
 
   #grow(at: number): void {
@@ -311,6 +435,14 @@ export class QueuePart extends StateRecord {
     words.set(this.#words)
     this.#words = words
   }
+}
+
+function flagsOf(word: number): number {
+  return (
+    ((word >> QOS_SHIFT) & 3) |
+    ((word & RETAIN) === 0 ? 0 : EntryFlag.retain) |
+    ((word & RECEIVED) === 0 ? 0 : EntryFlag.received)
+  )
 }
 
 const NO_IDS: readonly number[] = []

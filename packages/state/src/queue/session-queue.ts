@@ -17,12 +17,13 @@ import type { QoS } from '@concordmq/protocol'
 import { NEVER } from '../deadlines/deadlines.ts'
 import type { DeliveryTerms } from '../effects.ts'
 import type { Body } from '../messages/body.ts'
+import type { BodyRun } from '../messages/body-run.ts'
 import type { Chunk } from '../messages/chunk.ts'
 import type { PlacedMessage } from '../messages/message.ts'
 import type { Shelf } from '../messages/shelf.ts'
 import type { RecordTable } from '../records/record-table.ts'
 import type { StateRecord } from '../records/state-record.ts'
-import { PART_SIZE, type PartOwner, type Queued, type QueueEntry, QueuePart } from './queue-part.ts'
+import { PART_SIZE, type PartOwner, type Queued, type QueueEntry, QueuePart, type RunEntries } from './queue-part.ts'
 
 /**
  * Numbers from `base` to `next`: an entry that is never settled holds the base while others come and go. At this many
@@ -111,6 +112,14 @@ export class SessionQueue implements PartOwner {
     return this.#part(Math.floor(q / PART_SIZE))?.plainBody(q % PART_SIZE)
   }
 
+  /**
+   * The messages under `q` and the numbers behind it, `max` at most, that are of one run, in memory, at one QoS, and say nothing
+   * else; undefined: there is no such one under `q`.
+   */
+  plainRun(q: number, max: number): RunEntries | undefined {
+    return this.#part(Math.floor(q / PART_SIZE))?.plainRun(q % PART_SIZE, max)
+  }
+
   /** Whether `q` may have been sent by an earlier connection: it goes out with DUP = 1 [MQTT-3.3.1-1]. */
   mayHaveBeenSent(q: number): boolean {
     return q < this.sentBelow
@@ -149,6 +158,24 @@ export class SessionQueue implements PartOwner {
     return first
   }
 
+  /** The same for a run that is one record. */
+  appendBodyRun(run: BodyRun, terms: DeliveryTerms): number {
+    this.records.touch(this.#owner)
+    const first = this.next
+    this.next += run.count
+    for (let i = 0; i < run.count; ) {
+      const at = (first + i) % PART_SIZE
+      const count = Math.min(run.count - i, PART_SIZE - at)
+      this.#partFor(first + i).putRun(at, run, { first: i, count }, terms)
+      i += count
+    }
+    run.refer(this.records)
+    this.messages += run.count
+    this.bytes += run.bytes
+    if (run.expiresUs < this.expiryFloorUs) this.expiryFloorUs = run.expiresUs
+    return first
+  }
+
   /** Puts an entry in its place; used alone when the state is read. */
   enter(q: number, body: Body, terms: DeliveryTerms, share: string): void {
     this.#partFor(q).put(q % PART_SIZE, body, terms, share)
@@ -183,19 +210,45 @@ export class SessionQueue implements PartOwner {
   /** Takes an entry out, for whatever reason; returns what it counted for, bytes. */
   settle(q: number): number {
     this.records.touch(this.#owner)
-    const number = Math.floor(q / PART_SIZE)
-    const part = this.#part(number) as QueuePart
+    const part = this.#part(Math.floor(q / PART_SIZE)) as QueuePart
     this.records.touch(part)
     const bytes = part.remove(q % PART_SIZE)
-    if (part.used === 0) {
-      this.records.remove(part)
-      this.#parts?.delete(number)
-      this.#last = undefined
-    }
+    if (part.used === 0) this.#drop(part)
     this.messages--
     this.bytes -= bytes
     if (q === this.base) this.base = this.#firstFrom(q + 1)
     return bytes
+  }
+
+  /** Takes the entries at QoS 1 out that are among `count` numbers from `q` on. */
+  settleAcked(q: number, count: number): void {
+    const end = Math.min(q + count, this.next)
+    for (let from = Math.max(q, this.base); from < end; ) {
+      const number = Math.floor(from / PART_SIZE)
+      const first = number * PART_SIZE
+      const to = Math.min(end, first + PART_SIZE)
+      const part = this.#part(number)
+      if (part !== undefined) this.#settleAckedIn(part, from - first, to - first)
+      from = to
+    }
+    if (q <= this.base && this.base < end) this.base = this.#firstFrom(this.base)
+  }
+
+  #settleAckedIn(part: QueuePart, from: number, to: number): void {
+    const { used } = part
+    this.records.touch(part)
+    this.bytes -= part.removeAcked(from, to)
+    const settled = used - part.used
+    if (settled === 0) return
+    this.records.touch(this.#owner)
+    this.messages -= settled
+    if (part.used === 0) this.#drop(part)
+  }
+
+  #drop(part: QueuePart): void {
+    this.records.remove(part)
+    this.#parts?.delete(part.number)
+    this.#last = undefined
   }
 
   /** The part that a number lies in, for whoever reads or saves the state. */

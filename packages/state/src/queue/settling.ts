@@ -3,14 +3,15 @@ import type { AcknowledgeCommand, ReleaseCommand, Settlement } from '../commands
 import type { Outcome } from '../effects.ts'
 import { isCurrent, type Session } from '../sessions/session.ts'
 import type { State } from '../state.ts'
-import { takeOut } from './giving.ts'
+import { takeOut, takeOutAcked } from './giving.ts'
 
 /** Settles queue entries. What does not fit an entry is counted and passed over: the rest of the command holds. */
 export function acknowledge(state: State, command: AcknowledgeCommand): Outcome {
   const session = state.sessions.get(command.clientId)
   if (!isCurrent(session, command.connection)) return { type: 'stale' }
   for (const { q, count = 1, outcome } of command.settlements) {
-    for (let i = 0; i < count; i++) if (!settle(state, session, q + i, outcome)) state.counters.idle++
+    if (outcome === 'acked') state.counters.idle += count - takeOutAcked(state, session, q, count)
+    else for (let i = 0; i < count; i++) if (!settle(state, session, q + i, outcome)) state.counters.idle++
   }
   return { type: 'done' }
 }
@@ -24,14 +25,11 @@ export function releaseReceipts(state: State, command: ReleaseCommand): Outcome 
   return { type: 'done' }
 }
 
-function settle(state: State, session: Session, q: number, outcome: Settlement['outcome']): boolean {
+function settle(state: State, session: Session, q: number, outcome: Exclude<Settlement['outcome'], 'acked'>): boolean {
   const { queue } = session
   const qos = queue.qosOf(q)
   if (qos === 0) return false
   switch (outcome) {
-    case 'acked':
-      if (qos !== 1) return false
-      break
     case 'received':
       if (qos !== 2 || queue.isReceived(q)) return false
       queue.receive(q)

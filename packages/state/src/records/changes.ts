@@ -25,6 +25,7 @@ export class Changes {
   /** Unsaved records and forgotten ones: a list takes a fifth of the time of a set, whose members need hash codes. */
   #unsaved: StateRecord[] = []
   #unsavedCount = 0
+  #unsavedWeight = 0
   #paused = false
   /** Counts what happened to durable records: equal before and after a command, it changed none. */
   version = 0
@@ -34,9 +35,9 @@ export class Changes {
     return this.#unlogged.length > 0
   }
 
-  /** How many records the store does not have as the log has them. */
+  /** How many records the store does not have as the log has them; a run of messages counts as so many. */
   get unsaved(): number {
-    return this.#unsavedCount
+    return this.#unsavedWeight
   }
 
   /** The record is new, changes, or is gone. */
@@ -72,6 +73,7 @@ export class Changes {
     const taken = this.#unsaved
     this.#unsaved = []
     this.#unsavedCount = 0
+    this.#unsavedWeight = 0
     for (const record of taken) {
       const forgotten = (record.marks & UNSAVED) === 0
       record.marks &= ~(UNSAVED | LISTED)
@@ -118,12 +120,14 @@ export class Changes {
     if ((record.marks & LISTED) === 0) this.#unsaved.push(record)
     record.marks |= UNSAVED | LISTED
     this.#unsavedCount++
+    this.#unsavedWeight += record.weight
   }
 
   /** The store need not hear of it. */
   #forget(record: StateRecord): void {
     record.marks &= ~UNSAVED
     this.#unsavedCount--
+    this.#unsavedWeight -= record.weight
     if (this.#unsaved.length - this.#unsavedCount <= Math.max(FORGOTTEN_MIN, this.#unsavedCount)) return
     this.#unsaved = this.#unsaved.filter((listed) => {
       if ((listed.marks & UNSAVED) !== 0) return true

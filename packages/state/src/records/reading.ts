@@ -37,6 +37,9 @@ export interface EntryForm {
   readonly share: string
 }
 
+/** Flags of a run of entries: those of one without message on the shelf and without anything beside it. */
+const RUN_FLAGS_MAX = EntryFlag.run | EntryFlag.retain | EntryFlag.received | 3
+
 /** What has been read so far. */
 export class Restoring {
   readonly state: State
@@ -121,7 +124,16 @@ export function readEntries(reader: Reader, gone?: (slot: number) => void): Entr
       gone(slot)
       continue
     }
+    if (flags === EntryFlag.goneRun && gone !== undefined) {
+      for (let count = countIn(reader, slot); count > 0; count--) gone(slot + count - 1)
+      continue
+    }
     const qos = flags & 3
+    const isRun = (flags & EntryFlag.run) !== 0 && gone !== undefined
+    if (isRun && qos !== 0 && qos !== 3 && flags <= RUN_FLAGS_MAX) {
+      readRunEntries(reader, slot, flags, entries)
+      continue
+    }
     if (flags > 63 || qos === 0 || qos === 3) {
       reader.fail('entry has no QoS of a queue')
       break
@@ -140,6 +152,25 @@ export function readEntries(reader: Reader, gone?: (slot: number) => void): Entr
     entries.push({ slot, ref, terms, received: (flags & EntryFlag.received) !== 0, share })
   }
   return entries
+}
+
+/** As many entries as a number says; their messages are one behind the other. */
+function readRunEntries(reader: Reader, slot: number, flags: number, entries: EntryForm[]): void {
+  const count = countIn(reader, slot)
+  const position = reader.u53()
+  const index = reader.u32()
+  const terms = termsOf((flags & 3) as QoS, (flags & EntryFlag.retain) !== 0, [])
+  const received = (flags & EntryFlag.received) !== 0
+  for (let i = 0; i < count; i++) {
+    entries.push({ slot: slot + i, ref: { position, index: index + i }, terms, received, share: '' })
+  }
+}
+
+/** How many slots from `slot` on are meant. */
+function countIn(reader: Reader, slot: number): number {
+  const count = reader.u16()
+  if (count === 0 || slot + count > PART_SIZE) reader.fail('run of entries is not in its part')
+  return reader.problem === undefined ? count : 0
 }
 
 /** The entries of a part, as the store has them. */

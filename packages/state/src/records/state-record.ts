@@ -43,6 +43,11 @@ export abstract class StateRecord {
     return true
   }
 
+  /** How many messages it stands for where records are counted to bound the work of a save. */
+  get weight(): number {
+    return 1
+  }
+
   /** Writes kind and key: what tells the record from all others. */
   abstract writeKey(writer: Writer): void
   /** Writes the rest. */

@@ -2,19 +2,21 @@
  * What changed since the log was last told, as one group: the state moves from one place to another or not at all.
  *
  *   position u53 │ time u53 │ index u32 │ changes …
- *   change = how u8 (gone 0, whole 1, entries 2) │ key, with length u32 │ value, with length u32 (not for `gone`)
+ *   change = how u8 (gone 0, whole 1, entries 2, run 3) │ key, with length u32 │ value, with length u32 (not for `gone`)
  *
  * The log holds changes of records, not commands: reading it needs neither the settings nor the rules under which they
  * were made, and what several commands did to one record is written once (docs/decisions/log-of-changes.md).
  */
 import { Writer } from '../encoding/writer.ts'
 import { Body } from '../messages/body.ts'
+import { BodyRun } from '../messages/body-run.ts'
 import { QueuePart } from '../queue/queue-part.ts'
 import type { StateRecord } from '../records/state-record.ts'
 import { Session, type SessionBound } from '../sessions/session.ts'
 import type { State } from '../state.ts'
 
-export const How = { gone: 0, whole: 1, entries: 2 } as const
+/** `run`: messages one behind the other, under the key of the first (`messages/body-run.ts`). */
+export const How = { gone: 0, whole: 1, entries: 2, run: 3 } as const
 
 const writer = new Writer()
 
@@ -50,7 +52,9 @@ export function passDelta(state: State): readonly SessionBound[] {
 function writeChange(record: StateRecord): void {
   if (record instanceof Body) {
     // Its end needs no word: nothing refers to it any more.
-    if (record.keptReferences > 0) writeWhole(record)
+    if (record.keptReferences > 0) writeAs(How.whole, record)
+  } else if (record instanceof BodyRun) {
+    if (record.live > 0) writeAs(How.run, record)
   } else if (record.gone) {
     writer.u8(How.gone)
     writeKey(record)
@@ -60,11 +64,11 @@ function writeChange(record: StateRecord): void {
     const begun = writer.begin()
     record.writeChanged(writer)
     writer.end(begun)
-  } else writeWhole(record)
+  } else writeAs(How.whole, record)
 }
 
-function writeWhole(record: StateRecord): void {
-  writer.u8(How.whole)
+function writeAs(how: number, record: StateRecord): void {
+  writer.u8(how)
   writeKey(record)
   const begun = writer.begin()
   record.writeValue(writer)

@@ -10,6 +10,7 @@
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
 import { Body } from '../messages/body.ts'
+import { eachOfRun } from '../messages/read-run.ts'
 import { readContent } from '../messages/shelf.ts'
 import { RecordKind } from '../records/kinds.ts'
 import {
@@ -80,10 +81,15 @@ export class Recovery {
     const place = { position: reader.u53(), timeUs: reader.u53(), index: reader.u32() }
     if (place.position <= this.#savedPosition()) return reader.problem
     while (reader.left > 0) {
-      const how = reader.upTo(2, 'kind of change')
+      const how = reader.upTo(How.run, 'kind of change')
       const key = reader.bytes()
       const value = how === How.gone ? undefined : reader.bytes()
-      if (reader.problem === undefined) this.#change(key, how, value)
+      if (reader.problem !== undefined) break
+      if (how !== How.run) this.#change(key, how, value)
+      else {
+        const problem = eachOfRun(key, value as Uint8Array, (one, form) => this.#change(one, How.whole, form))
+        if (problem !== undefined) reader.fail(problem)
+      }
     }
     if (reader.problem === undefined) this.#place = place
     return reader.problem

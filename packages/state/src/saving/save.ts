@@ -3,7 +3,8 @@
  * place, and the log up to there is no longer needed.
  */
 import { Writer } from '../encoding/writer.ts'
-import { Body, comparePlaces } from '../messages/body.ts'
+import { Body, sortByPlace } from '../messages/body.ts'
+import { BodyRun } from '../messages/body-run.ts'
 import type { Chunk } from '../messages/chunk.ts'
 import { type ContentPart, readContent, shrinkChunk } from '../messages/shelf.ts'
 import { QueuePart } from '../queue/queue-part.ts'
@@ -145,11 +146,14 @@ export class Saver {
     this.#state.records.changes?.takeUnsaved((record) => {
       if (record instanceof Body) {
         if (record.keptReferences > 0 && record.chunk === undefined) bodies.push(record)
+      } else if (record instanceof BodyRun) {
+        // One by one: an argument for each message of a long run would be too many.
+        if (record.live > 0) for (const body of record.takeApart()) bodies.push(body)
       } else if (record.gone) gone.push(record)
       else if (record instanceof QueuePart) parts.push(record)
       else others.push(record)
     })
-    return { gone, bodies: bodies.sort(comparePlaces), parts, others }
+    return { gone, bodies: sortByPlace(bodies), parts, others }
   }
 
   /** A save is on disk: memory may let go of what it holds. */
