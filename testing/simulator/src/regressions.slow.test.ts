@@ -186,6 +186,7 @@ for (const [seed, what] of [
   [446, 'A node that finds out what it made, and crashes before it speaks, gives no number twice'],
   [498, "A liar's unit whose messages have their places already may move the time of the next one"],
   [7_000_654, 'A node that is not told of its lost disk is free of a block that nobody has'],
+  [7_003_969, 'A node that is not told of its lost disk may be jailed for a block that at most f others have'],
 ] as const) {
   test(what, () => {
     const given = { seed: `${seed}`, seeds: '1', n: '4', rounds: '200', faults: 'all', trace: false }

@@ -10,7 +10,7 @@
  */
 import { Cluster, type ClusterOptions } from './cluster.ts'
 import type { FairnessFigures } from './invariants/fairness.ts'
-import { violated } from './invariants/violation.ts'
+import { Excused, violated } from './invariants/violation.ts'
 import { arrivals } from './world/traffic.ts'
 import { Weather } from './world/weather.ts'
 
@@ -32,6 +32,8 @@ export interface RunResult extends FairnessFigures {
   readonly events: number
   readonly frames: number
   readonly bytes: number
+  /** 1: it ended early, since a node was jailed that had lost its disk and could not know what it had made; else 0. */
+  readonly excused: 0 | 1
 }
 
 /** Trouble may take so many times what its rounds take without any; with one node far away, as if it were not quite so far. */
@@ -75,20 +77,9 @@ export function run(options: ClusterOptions, script: (cluster: Cluster) => void 
   })
   const counter = new EventCounter()
   script(cluster)
-  cluster.start()
-  weather.begin()
-  trouble(cluster, counter)
-  weather.clear()
-  // With a liar that opens rounds for ever, a node with too little CPU for them would never be where the others are.
-  for (const node of cluster.correct) cluster.node(node).relieve()
-  const healedUs = agenda.nowUs
-  settle(cluster, counter)
-  const settledAfter = (agenda.nowUs - healedUs) / cluster.delays.slowestUs
-  cluster.hush()
-  quieten(cluster, counter)
-  const figures = verdict(cluster, weather)
+  const ended = playedOut(cluster, weather, counter)
   return {
-    ...figures,
+    ...ended,
     rounds: watch.highestRound,
     blocks: watch.blocksMade,
     messages: watch.agreement.log.length,
@@ -97,11 +88,35 @@ export function run(options: ClusterOptions, script: (cluster: Cluster) => void 
     fairCuts: watch.fairCuts,
     latencies: watch.latencies.toSorted((a, b) => a - b),
     deliveriesUs: watch.agreement.deliveriesUs.toSorted((a, b) => a - b),
-    settledAfter,
     virtualUs: agenda.nowUs,
     events: counter.events,
     frames: network.framesSent,
     bytes: network.bytesSent,
+  }
+}
+
+function playedOut(
+  cluster: Cluster,
+  weather: Weather,
+  counter: EventCounter,
+): FairnessFigures & Pick<RunResult, 'settledAfter' | 'excused'> {
+  const { agenda } = cluster
+  try {
+    cluster.start()
+    weather.begin()
+    trouble(cluster, counter)
+    weather.clear()
+    // With a liar that opens rounds for ever, a node with too little CPU for them would never be where the others are.
+    for (const node of cluster.correct) cluster.node(node).relieve()
+    const healedUs = agenda.nowUs
+    settle(cluster, counter)
+    const settledAfter = (agenda.nowUs - healedUs) / cluster.delays.slowestUs
+    cluster.hush()
+    quieten(cluster, counter)
+    return { ...verdict(cluster, weather), settledAfter, excused: 0 }
+  } catch (error) {
+    if (!(error instanceof Excused)) throw error
+    return { pairs: 0, turnedInCycles: 0, settledAfter: 0, excused: 1 }
   }
 }
 

@@ -22,6 +22,8 @@ export interface Totals {
   readonly blocks: number
   readonly crashes: number
   readonly jailed: number
+  /** Runs that ended early, since a node had lost its disk and could not know what it had made. */
+  readonly excused: number
   readonly runsWithFairCuts: number
   readonly pairs: number
   readonly turnedInCycles: number
@@ -146,6 +148,7 @@ function totals(all: readonly Done[]): Totals {
     blocks: sum((result) => result.blocks),
     crashes: sum((result) => result.crashes),
     jailed: sum((result) => result.jailed),
+    excused: sum((result) => result.excused),
     runsWithFairCuts: sum((result) => (result.fairCuts > 0 ? 1 : 0)),
     pairs: sum((result) => result.pairs),
     turnedInCycles: sum((result) => result.turnedInCycles),

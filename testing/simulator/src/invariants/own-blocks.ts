@@ -4,7 +4,7 @@
  * to serve units that the node has forgotten.
  *
  * A node that lost its disk, and is not told so, is free of what at most f others have: it cannot know of it, and counts as new
- * (docs/internals/consensus.md). It may be jailed for that.
+ * (docs/internals/consensus.md). It may be jailed for that: then it is one of the faulty, and the run is over.
  */
 import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
 import type { Block } from '../../../../packages/consensus/src/model/block.ts'
@@ -22,6 +22,8 @@ export class OwnBlocks {
   readonly #wasLost: boolean[]
   readonly #f: number
   readonly #untold: boolean
+  /** Nodes that made a second block of which they were free. */
+  readonly excused = new Set<number>()
 
   constructor(
     n: number,
@@ -60,6 +62,7 @@ export class OwnBlocks {
       if (sameBytes(before.digest, block.digest)) return
       const isUnknown = this.#untold && this.#wasLost[node] === true && this.#holders(before) <= this.#f
       if (!isUnknown) violated(`Two blocks of round ${block.round} left node ${node}`)
+      this.excused.add(node)
     }
     this.#left[node]?.set(key, block)
     const durable = this.#durable[node] as Set<number>

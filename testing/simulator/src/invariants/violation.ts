@@ -3,6 +3,11 @@ export class Violation extends Error {
   override readonly name = 'Violation'
 }
 
+/** The run ends here, and no promise was broken: from here on the faults are not those that it was drawn for. */
+export class Excused extends Error {
+  override readonly name = 'Excused'
+}
+
 export function violated(what: string): never {
   throw new Violation(what)
 }

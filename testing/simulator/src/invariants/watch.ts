@@ -13,7 +13,7 @@ import type { NodeObserver, SimulatedNode } from '../world/node.ts'
 import { Agreement } from './agreement.ts'
 import { Fairness } from './fairness.ts'
 import { OwnBlocks } from './own-blocks.ts'
-import { violated } from './violation.ts'
+import { Excused, violated } from './violation.ts'
 
 interface WatchOptions {
   readonly genesis: Epoch
@@ -158,6 +158,7 @@ export class Watch implements NodeObserver {
     switch (alarm.type) {
       case 'jailed':
         this.jailed.add(alarm.author)
+        if (this.#ownBlocks.excused.has(alarm.author)) throw new Excused()
         if (this.#isCorrect[alarm.author]) violated(`Node ${node} jails ${alarm.author}, which is correct`)
         if (!this.#forkers.has(alarm.author)) violated(`Node ${node} jails ${alarm.author}, which did not fork`)
         break
