@@ -47,6 +47,8 @@ export interface MachineSettings {
   readonly threads: boolean
   /** False: no hash and no snapshot, and no cost of them. */
   readonly hashing: boolean
+  /** SHA-256 of bytes, where the host has a faster one. Default: the one here. */
+  readonly sha256?: (bytes: Uint8Array) => Uint8Array
   /** Whether it is kept in mind what a disk does not have yet (`saving/`). */
   readonly durable: boolean
 }

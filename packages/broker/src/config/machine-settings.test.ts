@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { settingsDigest } from './machine-settings.ts'
+import { resolveOptions } from './check.ts'
+import { orderedMachineSettings, settingsDigest } from './machine-settings.ts'
 import type { BrokerOptions } from './options.ts'
 
 const digest = (options: BrokerOptions): string => Buffer.from(settingsDigest(options)).toString('hex')
+
+describe('orderedMachineSettings()', () => {
+  it('gives the machine a SHA-256 that is one, wherever it hashes', () => {
+    const { sha256 } = orderedMachineSettings(resolveOptions({}), { hashing: true })
+    for (const length of [0, 1, 55, 56, 64, 300]) {
+      const bytes = Uint8Array.from({ length }, (_, at) => (at * 37) % 256)
+      assert.deepEqual(sha256?.(bytes), new Uint8Array(createHash('sha256').update(bytes).digest()))
+    }
+    assert.equal(orderedMachineSettings(resolveOptions({}), { hashing: false }).sha256, undefined)
+  })
+})
 
 describe('settingsDigest()', () => {
   it('differs where equal commands would give another state, and not where only clients of one node notice', () => {

@@ -2,7 +2,7 @@
  * What the machines are told of the broker's settings. The ordered machine's part is a function of its own because a
  * recording of its commands can be replayed only with equal settings.
  */
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { type MachineSettings, machineSettings } from '@concordmq/state'
 import { NODE_TIMEOUT_MS, resolveOptions, type Settings } from './check.ts'
 import type { BrokerOptions, ClusterOptions } from './options.ts'
@@ -15,6 +15,7 @@ export function orderedMachineSettings(
   { hashing, workers = 1 }: { readonly hashing: boolean; readonly workers?: number },
 ): MachineSettings {
   const { sessions, retained, features, cluster } = settings
+  const hashes = hashing || cluster !== undefined
   return machineSettings({
     ...shared(settings),
     queueMessagesMax: sessions.queueMessagesMax,
@@ -27,7 +28,8 @@ export function orderedMachineSettings(
     retainedMessageBytesMax: retained.messageBytesMax,
     shareStrategy: features.shareStrategy,
     directMessages: features.directMessages,
-    hashing: hashing || cluster !== undefined,
+    hashing: hashes,
+    ...(hashes && { sha256 }),
     ...(workers > 1 && { replicated: true, threads: true, settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX }),
     ...(cluster !== undefined && {
       replicated: true,
@@ -35,6 +37,17 @@ export function orderedMachineSettings(
       settlementLagMax: CLUSTER_SETTLEMENT_LAG_MAX,
     }),
   })
+}
+
+/**
+ * The engine's own, as text and back: 0.8 µs for the short records that are hashed here, where the machine's takes 2 to 5, and a buffer
+ * as the answer 2.
+ */
+function sha256(bytes: Uint8Array): Uint8Array {
+  const text = hash('sha256', bytes, 'binary')
+  const digest = new Uint8Array(32)
+  for (let i = 0; i < 32; i++) digest[i] = text.charCodeAt(i)
+  return digest
 }
 
 /** For transient sessions: nothing is queued there, nobody compares it. */

@@ -415,6 +415,7 @@ export class BftSequencer implements Sequencer, Order {
       else machine.pass(position, timeUs, this.#effects)
       this.#nextPosition = position + 1
     }
+    machine.hashAhead()
     this.#appliedMs = nowMs()
     if (machine.durableVersion !== before) journal.changed()
     if (this.#isOneProcess) this.#reserve()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Writer } from '../encoding/writer.ts'
+import { sha256 } from '../hash/sha256.ts'
 import { RecordTable } from './record-table.ts'
 import { StateRecord } from './state-record.ts'
 
@@ -26,7 +27,15 @@ class Note extends StateRecord {
 
 /** A table together with a plain map of what must be in it. */
 class Notes {
-  readonly table = new RecordTable({ hashing: true })
+  /** Hashes so far. */
+  hashes = 0
+  readonly table = new RecordTable({
+    hashing: true,
+    sha256: (bytes) => {
+      this.hashes++
+      return sha256(bytes)
+    },
+  })
   readonly live = new Map<string, Note>()
 
   change(name: string, text: number): void {
@@ -44,6 +53,11 @@ class Notes {
     }
   }
 
+  /** So often that what was new is hashed. */
+  hashAhead(): void {
+    for (let calls = 0; calls < 140; calls++) this.table.hashAhead()
+  }
+
   contents(): string[] {
     return [...this.live.values()].map(({ name, text }) => `${name}=${text}`).sort()
   }
@@ -56,11 +70,12 @@ const changes = fc.array(fc.record({ name: fc.nat({ max: 30 }).map((n) => `note 
 
 test('RecordTable hashes what is there, not how it came to be there', () => {
   fc.assert(
-    fc.property(changes, fc.nat({ max: 9 }), (list, every) => {
+    fc.property(changes, fc.nat({ max: 9 }), fc.nat({ max: 9 }), (list, every, everyAhead) => {
       const notes = new Notes()
       list.forEach(({ name, text }, i) => {
         notes.change(name, text)
         if (i % (every + 1) === 0) notes.table.hash()
+        if (i % (everyAhead + 1) === 0) notes.hashAhead()
       })
       const straight = new Notes()
       for (const { name, text } of [...notes.live.values()].reverse()) straight.change(name, text)
@@ -83,7 +98,7 @@ test('RecordTable gives different contents different hashes', () => {
 
 test('RecordTable walks over the records as they were when the walk began, whatever changes between two of them', () => {
   fc.assert(
-    fc.property(changes, fc.array(changes, { maxLength: 40 }), fc.boolean(), (before, between, hashBetween) => {
+    fc.property(changes, fc.array(changes, { maxLength: 40 }), fc.nat({ max: 3 }), (before, between, hashBetween) => {
       const notes = new Notes()
       for (const { name, text } of before) notes.change(name, text)
       const expected = notes.contents()
@@ -91,7 +106,8 @@ test('RecordTable walks over the records as they were when the walk began, whate
       const seen: string[] = []
       for (let step = 0; ; step++) {
         for (const { name, text } of between[step] ?? []) notes.change(name, text)
-        if (hashBetween) notes.table.hash()
+        if ((hashBetween & 1) !== 0) notes.table.hash()
+        if ((hashBetween & 2) !== 0) notes.hashAhead()
         const next = walk.records.next()
         if (next.done === true) break
         const view = new DataView(next.value.buffer, next.value.byteOffset)
@@ -102,6 +118,23 @@ test('RecordTable walks over the records as they were when the walk began, whate
     }),
     { numRuns: 300 },
   )
+})
+
+test('hashAhead() leaves to hash() what was new a moment ago, and of what stays only the tree', () => {
+  const notes = new Notes()
+  for (let n = 0; n < 60; n++) notes.change(`n${n}`, 1)
+  const before = notes.hashes
+  for (let calls = 0; calls < 40; calls++) notes.table.hashAhead()
+  assert.equal(notes.hashes, before, 'none of them is old enough')
+  for (let n = 0; n < 50; n++) notes.change(`n${n}`, 0)
+  notes.hashAhead()
+  assert.equal(notes.hashes, before + 2 * 10, 'a value and a key of each that stayed')
+  notes.change('n59', 2)
+  const straight = new Notes()
+  for (const { name, text } of notes.live.values()) straight.change(name, text)
+  const { hashes } = notes
+  assert.equal(hex(notes.table.hash()), hex(straight.table.hash()))
+  assert.equal(notes.hashes - hashes, straight.hashes - 2 * 10 + 1, 'the tree, and what changed since')
 })
 
 test('RecordTable ends a walk when a newer one begins', () => {
