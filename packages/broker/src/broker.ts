@@ -404,7 +404,11 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       intervalSeconds: settings.sys.intervalSeconds,
       counters: () => sumOf([this.counters, ...this.#others().map(({ counters }) => counters)]),
       gauges: () => this.#gauges(),
-      cluster: settings.cluster?.log,
+      cluster: cluster && {
+        log: cluster.log,
+        counters: () => this.counters,
+        documents: () => this.administration?.documents ?? new Map(),
+      },
       now: () => this.#driver.now(),
       deliver: (placed) => this.#deliverHere(placed),
       tell: worker?.tellSys,

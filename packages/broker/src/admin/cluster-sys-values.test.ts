@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AdminDocument, AdminSubject } from '@concordmq/state'
 import type { OrderedLog } from '../model/ordered-log.ts'
 import { Counters } from '../telemetry/counters.ts'
 import { clusterSysTopics, clusterSysValues } from './cluster-sys-values.ts'
@@ -28,7 +29,12 @@ test('clusterSysTopics() tells the figures of the log, nodes by their indices', 
   const counters = new Counters()
   counters.fastPublished = 9
   counters.sealedVoid = 1
-  const topics = new Map(clusterSysTopics(log as OrderedLog, counters).map(({ topic, payload }) => [topic, payload]))
+  const documents = new Map<AdminSubject, { readonly document: AdminDocument }>([
+    ['permissions', { document: { subject: 'permissions', version: 3, text: Buffer.from('default = "deny"\n') } }],
+    ['users', { document: { subject: 'users', version: 2, text: undefined } }],
+  ])
+  const told = clusterSysTopics({ log: log as OrderedLog, counters: () => counters, documents: () => documents })
+  const topics = new Map(told.map(({ topic, payload }) => [topic, payload]))
   assert.equal(topics.size, Object.keys(clusterSysValues).length)
   assert.equal(topics.get('$SYS/cluster/mode'), 'active')
   assert.equal(topics.get('$SYS/cluster/node'), '2')
@@ -40,4 +46,7 @@ test('clusterSysTopics() tells the figures of the log, nodes by their indices', 
   assert.equal(topics.get('$SYS/cluster/time'), '1700000000')
   assert.equal(topics.get('$SYS/cluster/fast/published'), '9')
   assert.equal(topics.get('$SYS/cluster/sealed/void'), '1')
+  assert.equal(topics.get('$SYS/cluster/documents/permissions'), '3')
+  // Withdrawn, as where there never was one: each node's own file counts.
+  assert.equal(topics.get('$SYS/cluster/documents/users'), '0')
 })

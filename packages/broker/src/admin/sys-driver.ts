@@ -5,10 +5,9 @@
 import { Buffer } from 'node:buffer'
 import { type PlacedMessage, TopicTree } from '@concordmq/state'
 import type { Now } from '../delivery/message-form.ts'
-import type { OrderedLog } from '../model/ordered-log.ts'
 import type { SysValue } from '../model/sys-value.ts'
 import type { Counters } from '../telemetry/counters.ts'
-import { clusterSysTopics } from './cluster-sys-values.ts'
+import { type ClusterSource, clusterSysTopics } from './cluster-sys-values.ts'
 import { processGauges } from './process-gauges.ts'
 import { type SysGauges, SysTopics } from './sys-topics.ts'
 import { brokerVersion } from './version.ts'
@@ -20,8 +19,8 @@ export interface SysDriverOptions {
   readonly intervalSeconds: number
   readonly counters: () => Counters
   readonly gauges: () => SysGauges
-  /** The log of the cluster, if there is one. */
-  readonly cluster?: OrderedLog | undefined
+  /** Undefined: the node runs alone. */
+  readonly cluster?: ClusterSource | undefined
   readonly now: () => Now
   readonly deliver: (placed: PlacedMessage) => void
   /** Told everything that is published: for clients of other threads. */
@@ -100,7 +99,7 @@ export class SysDriver {
     const counters = this.#o.counters()
     const topics = [
       ...this.#topics.tick({ nowMs: now().us / 1_000, counters, gauges: gauges(), process: processGauges() }),
-      ...(cluster === undefined ? [] : clusterSysTopics(cluster, counters)),
+      ...(cluster === undefined ? [] : clusterSysTopics(cluster)),
     ]
     const changed = topics.filter(({ topic, payload }) => this.#last.get(topic) !== payload)
     for (const { topic, payload } of changed) this.#last.set(topic, payload)

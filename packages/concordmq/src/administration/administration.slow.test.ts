@@ -122,6 +122,19 @@ test('users and permissions that operators signed count on all nodes, in the pla
   assert.match(shown.stdout, /Permissions +version 2, SHA-256 [0-9a-f]{16}, since position [\d,]+, by operator 0/)
   assert.equal((await ctl(2, 'cluster', 'show', 'permissions')).stdout, readFileSync(at('rules.toml'), 'utf8'))
 
+  // Who is no user any more is disconnected, at whatever node; others stay.
+  await run(['user', 'add', 'bob', '-O', at('users.toml')], { input: 'secret\n' })
+  assert.equal((await ctl(0, 'cluster', 'apply', at('users.toml'), ...operator())).code, 0)
+  await nodes[2].until(/in force: users of the cluster, version 2/)
+  using leaves = await connect(await target(nodes[2]), 5, { username: 'bob', password: 'secret' })
+  using stays = await connect(await target(nodes[2]), 5, alice)
+  await run(['user', 'del', 'bob', '-O', at('users.toml')])
+  assert.equal((await ctl(0, 'cluster', 'apply', at('users.toml'), ...operator())).code, 0)
+  await leaves.expectRefusal(0x98)
+  await stays.ping()
+  using again = await opened(await target(nodes[2]), 5, wire.connect(5, { username: 'bob', password: 'secret' }))
+  await again.expectConnectRefused(0x86)
+
   const withdrawn = await ctl(3, 'cluster', 'withdraw', 'permissions', ...operator())
   assert.equal(withdrawn.code, 0, withdrawn.stderr)
   await agreed(all, 3)

@@ -189,7 +189,7 @@ class ReloadedNode {
     const name = this.#ordered[subject]?.name
     const what = name ?? `${fileOf[subject]} of this node`
     try {
-      if (subject === 'users') this.readUsers(this.#current)
+      if (subject === 'users') this.#orderUsers()
       else this.#takeAccess(readPermissions(this.#current, this.#logger, this.#ordered))
       const aside = name === undefined ? '' : `; ${fileOf[subject]} of this node is left aside`
       this.#logger.info({ event: 'documents.in_force', subject, source: what }, `in force: ${what}${aside}`)
@@ -200,6 +200,25 @@ class ReloadedNode {
         `cannot use ${what}: ${subject === 'users' ? 'nobody can log in' : 'nobody may do anything'}`,
       )
     }
+  }
+
+  /** Whoever is no user any more is disconnected here: no node has to be told to do so. */
+  #orderUsers(): void {
+    const before = namesOf(this.#access)
+    this.readUsers(this.#current)
+    const now = namesOf(this.#access)
+    const gone = new Set([...before].filter((name) => !now.has(name)))
+    if (gone.size === 0) return
+    // This is within a command of the order: connections end behind it.
+    queueMicrotask(() => {
+      const { broker } = this.#context
+      const theirs = [...broker.clients()].filter(({ username }) => username !== undefined && gone.has(username))
+      for (const { clientId } of theirs) broker.disconnectClient(clientId)
+      this.#logger.info(
+        { event: 'documents.users_gone', users: gone.size, disconnected: theirs.length },
+        `users are gone: ${gone.size}; clients of them that were disconnected: ${theirs.length}`,
+      )
+    })
   }
 
   async readAll(): Promise<ReloadReport> {
@@ -313,6 +332,10 @@ class ReloadedNode {
       return { part, outcome: 'refused', reason: error instanceof Error ? error.message : String(error) }
     }
   }
+}
+
+function namesOf({ users, scramRecords }: AccessOptions): ReadonlySet<string> {
+  return new Set([...(users?.keys() ?? []), ...(scramRecords?.keys() ?? [])])
 }
 
 function changedKeys(before: Configuration, after: Configuration): ChangedKey[] {

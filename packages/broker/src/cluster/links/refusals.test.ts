@@ -6,7 +6,7 @@ import type { Members } from '../identity/members.ts'
 import { encodeFrame, FrameType } from './frames.ts'
 import { encodeChallenge, encodeHello } from './hello.ts'
 import { loadQuic } from './quic-transport.ts'
-import { rawLinked, rawTls, withTarget } from './raw-peer.testkit.ts'
+import { rawLinked, rawPeer, rawTls, withTarget } from './raw-peer.testkit.ts'
 import { ALPN } from './transport.ts'
 
 const said = (node: TestNode, level: string, pattern: RegExp): boolean =>
@@ -105,35 +105,43 @@ test('a connection without certificate, or with one of another kind of key, is c
   })
 })
 
-test('a replayed HELLO is refused: it answers the challenge of another link', async () => {
-  await withTarget(async (target, self, peer) => {
-    const nonce = new Uint8Array(32).fill(7)
-    const stolen = encodeHello(peer, nonce, new Uint8Array(32).fill(9))
-    const raw = await rawTls(self.self.address, peer.privateKey, peer.self.keyId)
-    raw.write(encodeChallenge(nonce))
-    raw.write(stolen)
-    await raw.closed
-    await target.until(() => said(target, 'warn', /Refused node 1 .*it was replayed/), 'the line')
-    assert.deepEqual(target.changes, [])
-    // It is told why.
-    assert.match(Buffer.concat(raw.received).toString('latin1'), /it was replayed/)
+for (const kind of ['tls', 'quic'] as const) {
+  test(`a replayed HELLO is refused over ${kind}: it answers the challenge of another link`, async () => {
+    await withTarget(
+      async (target, self, peer) => {
+        const nonce = new Uint8Array(32).fill(7)
+        const stolen = encodeHello(peer, nonce, new Uint8Array(32).fill(9))
+        const raw = await rawPeer(kind, self, peer)
+        raw.write(encodeChallenge(nonce))
+        raw.write(stolen)
+        await raw.closed
+        await target.until(() => said(target, 'warn', /Refused node 1 .*it was replayed/), 'the line')
+        assert.deepEqual(target.changes, [])
+        // It is told why.
+        assert.match(Buffer.concat(raw.received).toString('latin1'), /it was replayed/)
+      },
+      { kind },
+    )
   })
-})
 
-test('a HELLO that is signed by another key is refused', async () => {
-  await withTarget(async (target, self, peer) => {
-    const forger: Members = { ...peer, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }
-    const raw = await rawTls(self.self.address, peer.privateKey, peer.self.keyId)
-    const nonce = new Uint8Array(32).fill(7)
-    raw.write(encodeChallenge(nonce))
-    await target.until(() => Buffer.concat(raw.received).length >= 37, 'its challenge')
-    const challenge = Buffer.concat(raw.received)
-    assert.equal(challenge[0], FrameType.challenge)
-    raw.write(encodeHello(forger, nonce, challenge.subarray(5, 37)))
-    await raw.closed
-    await target.until(() => said(target, 'warn', /Refused node 1 .*not signed by its key/), 'the line')
+  test(`a HELLO that is signed by another key is refused over ${kind}`, async () => {
+    await withTarget(
+      async (target, self, peer) => {
+        const forger: Members = { ...peer, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }
+        const raw = await rawPeer(kind, self, peer)
+        const nonce = new Uint8Array(32).fill(7)
+        raw.write(encodeChallenge(nonce))
+        await target.until(() => Buffer.concat(raw.received).length >= 37, 'its challenge')
+        const challenge = Buffer.concat(raw.received)
+        assert.equal(challenge[0], FrameType.challenge)
+        raw.write(encodeHello(forger, nonce, challenge.subarray(5, 37)))
+        await raw.closed
+        await target.until(() => said(target, 'warn', /Refused node 1 .*not signed by its key/), 'the line')
+      },
+      { kind },
+    )
   })
-})
+}
 
 test('frames before the greeting, malformed greetings and frames above the maximum end the connection', async () => {
   const cases: readonly (readonly [Uint8Array, RegExp])[] = [
