@@ -60,6 +60,8 @@ export interface Counters {
   heldFull: number
   /** Settlements and releases of what was not there. */
   idle: number
+  /** Entries that queues got. */
+  queued: number
   queueFull: number
   expired: number
   /** Messages refused, or not retained, because a maximum of retained messages was reached. */
@@ -99,6 +101,7 @@ export class State {
     fenced: 0,
     heldFull: 0,
     idle: 0,
+    queued: 0,
     queueFull: 0,
     expired: 0,
     retainedFull: 0,

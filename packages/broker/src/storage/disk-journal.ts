@@ -50,6 +50,11 @@ const LAZY_MS = 20
 const SAVE_MS = 1000
 /** … and as soon as so many records wait for it: taking a save is the one thing here that keeps the event loop. */
 const SAVE_RECORDS = 4096
+/**
+ * … unless queues give out about what they get: then most of what a save would put on the shelf is settled when it is there. What
+ * clients have in flight at once keeps a place in memory either way.
+ */
+const SAVE_RECORDS_PASSING = 16_384
 /** Saves under way: more would only gather in memory. */
 const SAVES_MAX = 2
 const RESERVE_BLOCK = 2 ** 22
@@ -68,6 +73,8 @@ export class DiskJournal implements Journal {
   #timerDue = Number.POSITIVE_INFINITY
   #savedMs = performance.now()
   #saves = 0
+  /** Entries that queues had got, and had, when the last save was taken. */
+  #atSave = { queued: 0, messages: 0 }
   #commits: Promise<void> = Promise.resolve()
   #reserved: number
   #reserveTo: number
@@ -261,7 +268,9 @@ export class DiskJournal implements Journal {
     const delta = machine.takeDelta()
     const { position } = machine
     const reserve = this.#reserveTo
-    return { done, outcomes, reserve, position, delta, save: save ? machine.takeSave() : undefined }
+    if (!save) return { done, outcomes, reserve, position, delta, save: undefined }
+    this.#atSave = { queued: machine.counters.queued, messages: machine.queuesMessages }
+    return { done, outcomes, reserve, position, delta, save: machine.takeSave() }
   }
 
   #groupAtMark(shared: SharedJournal): Promise<Group> {
@@ -278,7 +287,15 @@ export class DiskJournal implements Journal {
   #isSaveDue(): boolean {
     const { unsaved } = this.#o.machine
     if (unsaved === 0 || this.#saves >= SAVES_MAX || this.#closing) return false
-    return unsaved >= SAVE_RECORDS || performance.now() - this.#savedMs >= SAVE_MS
+    const due = unsaved >= SAVE_RECORDS && (unsaved >= SAVE_RECORDS_PASSING || !this.#isPassing)
+    return due || performance.now() - this.#savedMs >= SAVE_MS
+  }
+
+  /** Whether of the messages that were queued since the last save at most a quarter made the queues longer. */
+  get #isPassing(): boolean {
+    const { counters, queuesMessages } = this.#o.machine
+    const { queued, messages } = this.#atSave
+    return (queuesMessages - messages) * 4 <= counters.queued - queued
   }
 
   #commit(save: Save): void {

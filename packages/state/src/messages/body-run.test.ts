@@ -7,7 +7,8 @@ import { Harness } from '../../testing/harness.ts'
 import { packed } from '../../testing/packed.ts'
 import { Machine } from '../machine.ts'
 import { RecordKind } from '../records/kinds.ts'
-import { eachOfRun } from './read-run.ts'
+import { Recovery } from '../saving/recovery.ts'
+import { readBodyRun, recordOfRun } from './read-run.ts'
 
 const payloads = (count: number) => Array.from({ length: count }, (_, i) => Buffer.from(`payload ${i};`))
 
@@ -93,15 +94,29 @@ test('a save takes what is left of a run apart: single messages on the shelf, ea
   )
 })
 
-test('a run that would take much more when it is read than in the log is queued message by message', () => {
-  const h = published(0)
-  // As packets are that name an alias of their topic.
-  h.connect('c', { expiry: 1000 })
-  h.subscribe('c', '#')
-  h.publishRun('t'.repeat(1000), packed(payloads(20)), { qos: 1 })
-  assert.equal(h.machine.session('c')?.queue.plainRun(0, 20), undefined)
-  h.publishRun('t', packed(payloads(20)), { qos: 1 })
-  assert.equal(h.machine.session('c')?.queue.plainRun(20, 20)?.count, 20)
+test('reading the log makes those messages of a run alone that something refers to', () => {
+  const h = published(1000)
+  const disk = new Disk()
+  disk.log(h.machine.takeDelta())
+  for (const clientId of ['a', 'b']) h.settle(clientId, 'acked', ...Array.from({ length: 999 }, (_, q) => q))
+  disk.log(h.machine.takeDelta())
+  const recovery = new Recovery(h.settings)
+  for (const group of disk.groups) assert.equal(recovery.group(group), undefined)
+  const messages = [...recovery.merged()].filter(([key]) => key[0] === RecordKind.message)
+  assert.equal(messages.length, 1)
+  assert.ok(Buffer.from(messages[0]?.[1] ?? []).includes('payload 999;'))
+})
+
+test('a run of payloads that are all of one size has each of them after a restart', () => {
+  for (const size of [0, 1, 70]) {
+    const h = new Harness({ hashing: false, durable: true })
+    h.connect('a', { expiry: 1000 })
+    h.subscribe('a', 'x')
+    h.publishRun('x', packed(Array.from({ length: 9 }, (_, i) => new Uint8Array(size).fill(i))), { qos: 1 })
+    const disk = new Disk()
+    disk.log(h.machine.takeDelta())
+    assert.deepEqual(inQueue(recovered(disk, h), 'a'), inQueue(h.machine, 'a'))
+  }
 })
 
 test('a run with damage is refused, and none makes reading throw', () => {
@@ -120,21 +135,15 @@ test('a run with damage is refused, and none makes reading throw', () => {
     { numRuns: 1000 },
   )
   const key = Uint8Array.of(RecordKind.message, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
-  // QoS 1, topic "x", no publisher; one payload that ends behind the two bytes that there are.
+  // QoS 1, topic "x", no publisher; two payloads of which the first has so many bytes, and two bytes for both.
   const head = [0, 0, 0, 0, 0, 0, 0, 9, 1, 0, 1, 0x78, 0, 0]
-  const value = (end: number) => Uint8Array.from([...head, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, end, 0, 0, 0, 2, 7, 8])
-  const found: Uint8Array[] = []
-  assert.equal(
-    eachOfRun(key, value(2), (_, form) => void found.push(form)),
-    undefined,
-  )
-  assert.equal(found[0]?.at(-1), 8)
-  assert.equal(
-    eachOfRun(key, value(3), () => assert.fail()),
-    'payload of a run is not in it',
-  )
-  assert.equal(
-    eachOfRun(key.with(0, RecordKind.session), value(2), () => assert.fail()),
-    'run is none of messages',
-  )
+  const value = (size: number) => Uint8Array.from([...head, 0, 0, 0, 2, 0, 0, 0, 0, size, 0, 0, 0, 1, 0, 0, 0, 2, 7, 8])
+  const run = readBodyRun(key, value(1))
+  if ('malformed' in run) assert.fail(run.malformed)
+  assert.equal(recordOfRun(run, 1)?.value.at(-1), 8)
+  assert.equal(recordOfRun(run, 2), undefined)
+  assert.deepEqual(readBodyRun(key, value(2)), {
+    malformed: 'payloads of a run are longer or shorter than their sizes',
+  })
+  assert.deepEqual(readBodyRun(key.with(0, RecordKind.session), value(1)), { malformed: 'run is none of messages' })
 })

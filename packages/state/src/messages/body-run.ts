@@ -134,16 +134,20 @@ export class BodyRun extends StateRecord {
     writer.u32(this.index)
   }
 
-  /** For the log alone: the bytes as they came, and where the payloads lie in them. */
+  /** For the log alone: sizes, then the payloads. Most runs have payloads of one size, which is said once. */
   override writeValue(writer: Writer): void {
     const { bytes, starts, ends } = this.#payloads
+    const size = this.#payloads.size(0)
+    let isEven = true
+    for (let i = 1; isEven && i < this.count; i++) isEven = this.#payloads.size(i) === size
     writer.u53(this.timeUs)
     writeHead(writer, this.head)
     writer.u32(this.count)
-    for (let i = 0; i < this.count; i++) {
-      writer.u32(starts[i] as number)
-      writer.u32(ends[i] as number)
-    }
-    writer.bytes(bytes)
+    writer.u8(isEven ? 1 : 0)
+    if (isEven) writer.u32(size)
+    else for (let i = 0; i < this.count; i++) writer.u32(this.#payloads.size(i))
+    const begun = writer.begin()
+    for (let i = 0; i < this.count; i++) writer.rawFrom(bytes, starts[i] as number, ends[i] as number)
+    writer.end(begun)
   }
 }

@@ -60,9 +60,6 @@ function isOneRecord(
     return false
   }
   const bytes = payloads.total + payloads.length * messageBytes(messageOfRun(head, NO_BYTES))
-  // Where the packets name an alias of the topic the log would have little for what is much when it is read.
-  const spread = bytes + payloads.length * head.publisher.length
-  if (spread > SPREAD_MAX * payloads.bytes.length) return false
   for (const { session, subscriptions } of matches) {
     if (termsFor(subscriptions, head).qos === 0 || !fits(settings, session, payloads.length, bytes)) return false
   }
@@ -106,8 +103,6 @@ function isPlain(state: State, head: MessageHead, payloads: Payloads, matches: n
 const NO_BYTES = new Uint8Array(0)
 /** A run of fewer messages is not worth a record of its own kind. */
 const RUN_RECORD_MIN = 4
-/** Single messages of a run take at most so many times the bytes that the run takes in the log. */
-const SPREAD_MAX = 4
 
 function totalOf(payloads: Payloads): number {
   if (payloads instanceof PackedPayloads) return payloads.total

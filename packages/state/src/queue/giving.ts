@@ -32,6 +32,7 @@ export function give(
   }
   const q = queue.append(body, terms, share)
   state.queuesMessages++
+  state.counters.queued++
   state.queuesBytes += body.bytes
   if (connection === undefined) schedule(state, session)
   effects.queued(clientId, connection, q, 1)
@@ -54,6 +55,7 @@ export function giveRun(
   const { connection, clientId, queue } = session
   const q = queue.appendRun(bodies, terms)
   state.queuesMessages += bodies.length
+  state.counters.queued += bodies.length
   state.queuesBytes += bytes
   if (connection === undefined) schedule(state, session)
   effects.queued(clientId, connection, q, bodies.length)
@@ -70,6 +72,7 @@ export function giveBodyRun(
   const { connection, clientId, queue } = session
   const q = queue.appendBodyRun(run, terms)
   state.queuesMessages += run.count
+  state.counters.queued += run.count
   state.queuesBytes += run.bytes
   if (connection === undefined) schedule(state, session)
   effects.queued(clientId, connection, q, run.count)

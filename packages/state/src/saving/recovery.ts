@@ -10,7 +10,7 @@
 import { Reader } from '../encoding/reader.ts'
 import { Writer } from '../encoding/writer.ts'
 import { Body } from '../messages/body.ts'
-import { eachOfRun } from '../messages/read-run.ts'
+import { type ReadRun, readBodyRun, recordOfRun } from '../messages/read-run.ts'
 import { readContent } from '../messages/shelf.ts'
 import { RecordKind } from '../records/kinds.ts'
 import {
@@ -63,6 +63,8 @@ export class Recovery {
   readonly #records: Stored[] = []
   readonly #changes = new Map<string, Change>()
   readonly #stale: Uint8Array[] = []
+  /** By position. */
+  readonly #runs = new Map<number, ReadRun[]>()
   readonly #contents = new Map<number, Uint8Array>()
   #place: { position: number; timeUs: number; index: number } | undefined
 
@@ -87,8 +89,9 @@ export class Recovery {
       if (reader.problem !== undefined) break
       if (how !== How.run) this.#change(key, how, value)
       else {
-        const problem = eachOfRun(key, value as Uint8Array, (one, form) => this.#change(one, How.whole, form))
-        if (problem !== undefined) reader.fail(problem)
+        const run = readBodyRun(key, value as Uint8Array)
+        if ('malformed' in run) reader.fail(run.malformed)
+        else this.#addRun(run)
       }
     }
     if (reader.problem === undefined) this.#place = place
@@ -248,8 +251,33 @@ export class Recovery {
       if (value !== undefined) kept.push({ key: change.key, value, stored: false, known: false })
     }
     this.#changes.clear()
+    for (const { key, value } of this.#wantedOfRuns(kept)) kept.push({ key, value, stored: false, known: false })
     this.#records.length = 0
     for (const record of kept) this.#records.push(record)
+  }
+
+  #addRun(run: ReadRun): void {
+    const runs = this.#runs.get(run.position)
+    if (runs === undefined) this.#runs.set(run.position, [run])
+    else runs.push(run)
+  }
+
+  /** The messages of runs that queues refer to, each once. */
+  #wantedOfRuns(records: readonly Stored[]): readonly { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+    if (this.#runs.size === 0) return []
+    const found = new Map<string, { readonly key: Uint8Array; readonly value: Uint8Array }>()
+    for (const { key, value } of records) {
+      if (key[0] !== RecordKind.queuePart) continue
+      for (const { ref } of readEntries(new Reader(value))) {
+        if (!('position' in ref) || found.has(`${ref.position}.${ref.index}`)) continue
+        for (const run of this.#runs.get(ref.position) ?? []) {
+          const record = recordOfRun(run, ref.index)
+          if (record !== undefined) found.set(`${ref.position}.${ref.index}`, record)
+        }
+      }
+    }
+    this.#runs.clear()
+    return [...found.values()]
   }
 }
 
