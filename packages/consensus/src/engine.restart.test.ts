@@ -308,6 +308,37 @@ describe('Engine that does not know that it is new', () => {
     }
   })
 
+  it('knows better when it is given a block that it made, and asks then', () => {
+    const nodes = new Cluster({ n: 4, seed: 103, fresh: true })
+    forbidForks(nodes)
+    let made: Uint8Array | undefined
+    const { watch } = nodes
+    nodes.watch = (node, effect) => {
+      if (node === 1 && effect.type === 'send' && effect.frame[0] === FrameType.block) made ??= effect.frame
+      return watch(node, effect)
+    }
+    // Only node 2 has its block, and nobody can ask node 2.
+    nodes.cut = (from, to) => from !== 1 || to !== 2
+    nodes.submit(1, 'forgotten')
+    nodes.run(100_000)
+    nodes.crash(1, { loseDisk: true })
+    nodes.cut = (from, to) => from === 2 || to === 2
+    nodes.restart(1, { amnesia: 'unlessNew' })
+    const risen = nodes.nodes[1] as TestNode
+    assert.ok(nodes.runUntil(() => risen.engine.status.mode === 'active', 10_000_000))
+    assert.deepEqual(risen.alarms, [])
+    nodes.deliver(0, 1, made ?? new Uint8Array(0))
+    nodes.run(10_000)
+    assert.equal(risen.engine.status.mode, 'joining')
+    assert.deepEqual(risen.alarms, [{ type: 'amnesia' }])
+    nodes.cut = () => false
+    assert.ok(nodes.runUntil(() => risen.engine.status.mode === 'active', 10_000_000))
+    nodes.submit(1, 'after')
+    assert.ok(nodes.runUntil(() => nodes.nodes.every((_, i) => nodes.texts(i).includes('after')), 10_000_000))
+    assert.ok(nodes.nodes.every(({ alarms }) => alarms.every(({ type }) => type !== 'jailed')))
+    assertOrdered(nodes, nodes.texts(0).length)
+  })
+
   it('begins although all nodes were started more than once before they met', () => {
     const nodes = new Cluster({ n: 4, seed: 99, fresh: true })
     forbidForks(nodes)

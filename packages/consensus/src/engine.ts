@@ -161,12 +161,14 @@ export class Engine {
   #work(): number {
     if (this.#epochs.halted) return Number.POSITIVE_INFINITY
     this.#epochs.run.agreement.advance()
+    this.#epochs.doubt()
     let need = this.#need
     let plan = this.#plan(need)
     if (plan !== undefined && plan.atUs <= this.#node.clock.nowUs) {
-      this.#epochs.run.agreement.maker.make(plan.round, need)
+      const isMade = this.#epochs.run.agreement.maker.make(plan.round, need)
       need = this.#need
-      plan = this.#plan(need)
+      // Without its parents it waits for whatever comes, and not for a time that is over.
+      plan = isMade ? this.#plan(need) : undefined
     }
     const isBehind = this.#epochs.isBehind()
     this.#epochs.run.catchingUp.tick(need)

@@ -137,7 +137,7 @@ export function scenarioOf({ seed, n, rounds, faults }: ScenarioOptions): Scenar
     clockEvery: may('clock', 0.3) ? draws.pick([20, 100]) : 0,
     lostDisk,
     // From draws of its own: the runs of all seeds stay what they were.
-    untold: drawsFrom(seed).stream('untold').chance(1) && faults.has('amnesia'),
+    untold: drawsFrom(seed).stream('untold').chance(0.5) && faults.has('amnesia'),
     syncUs: ofNodes(() => (may('disk', 0.1) ? 20 * baseUs : draws.pick([50, 200]))),
     clockOffsetsUs: ofNodes(() => (may('clock', 0.5) ? draws.between(-3_600_000_000, 3_600_000_000) : 0)),
     clockDriftsPpm: ofNodes(() => (may('clock', 0.5) ? draws.between(-1_000, 1_000) : 0)),

@@ -71,6 +71,8 @@ export class Agreement {
   dropped = 0
   /** Units that could not wait for their fair place. */
   fairCuts = 0
+  /** Highest round of an own block that came from a peer and is newer than all that this node knows to have made; 0: none. */
+  forgottenRound = 0
   readonly #fair: FairOrder
   readonly #sink: EmissionSink
   #open: OpenStep | undefined
@@ -116,6 +118,9 @@ export class Agreement {
   /** A block whose signature is good, from a peer or from the log. */
   take(block: Block, from: number, arrivalUs: number): void {
     this.fetcher.got(block)
+    if (block.author === this.context.self && block.round > Math.max(this.maker.last, this.forgottenRound)) {
+      this.forgottenRound = block.round
+    }
     this.#noteReports(block)
     if (isUnit(block)) this.#noteUnit(block, arrivalUs)
     const received = this.graph.receive(block)

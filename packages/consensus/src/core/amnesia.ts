@@ -8,6 +8,7 @@
  *
  * A node without a log may as well be new. It is, if q others with itself never saw a block of it: what it may have made reached f
  * nodes at most. Only once somebody saw one does it ask. Where blocks were collected, so that they may be forgotten, it begins above.
+ * That somebody says so is no proof; a block with its signature is one, before it counts itself as new and behind that.
  */
 import { decodeBlock, encodeBlock } from '../bytes/block-codec.ts'
 import { signedBlockBytes, signedBytes } from '../bytes/domain.ts'
@@ -37,7 +38,7 @@ export class Amnesia {
   readonly #context: EpochContext
   readonly #agreement: Agreement
   readonly #nonce: Uint8Array
-  readonly #mayBeNew: boolean
+  #mayBeNew: boolean
   /** The newest own blocks of peers; round 0: none. */
   readonly #answers = new Map<number, Block | undefined>()
   /** What peers were answered last. */
@@ -77,6 +78,10 @@ export class Amnesia {
    */
   tick(peers: number, statuses: readonly (PeerStatus | undefined)[]): number | undefined {
     if (!this.active) return undefined
+    if (this.#agreement.forgottenRound > 0) {
+      this.isLost = true
+      this.#mayBeNew = false
+    }
     const round = (this.#mayBeNew ? this.#newFrom(peers, statuses) : undefined) ?? this.#lostUpTo(peers)
     if (round === undefined) return undefined
     this.active = false

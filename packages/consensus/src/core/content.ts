@@ -34,6 +34,9 @@ export class OwnHistory {
     const parents: Vertex[] = []
     const own = this.#graph.first(last, this.#self)
     if (own !== undefined) this.#name(own, parents)
+    // Of the life whose log was lost.
+    const older = base > last ? this.#graph.first(base, this.#self) : undefined
+    if (older !== undefined) this.#name(older, parents)
     this.#nameRound(base, parents)
     const direct = parents.reduce((mask, parent) => (parent.round === base ? mask | (1 << parent.author) : mask), 0)
     if (base > 0 && authorCount(direct) < this.#graph.epoch.q) return undefined

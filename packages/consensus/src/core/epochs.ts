@@ -100,6 +100,17 @@ export class Epochs {
     if (round !== undefined) this.#remembered(round)
   }
 
+  /** If a peer had a block of this node that it does not know, its log is not all that it ever had. Before any block is made. */
+  doubt(): void {
+    const { context, agreement } = this.run
+    const { forgottenRound, maker } = agreement
+    if (this.amnesia.active || forgottenRound <= maker.last || forgottenRound < maker.roundMin) return
+    this.#node.journal.doubt({ epoch: context.epoch.number, round: 0 })
+    maker.roundMin = MUTE
+    this.amnesia = this.#amnesiaOf(context)
+    this.#node.outbox.push({ type: 'alarm', what: { type: 'amnesia' } })
+  }
+
   /** A peer says how far it is, and in which epoch. */
   peerStatus(from: number, frame: Extract<Frame, { type: 'status' }>): void {
     this.#peerEpochs[from] = frame.epoch
