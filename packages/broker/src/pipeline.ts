@@ -494,6 +494,7 @@ export class Pipeline {
     const { order } = this.#o
     driver.runPayloads = run.retain ? undefined : [command.message.payload]
     driver.runPlaced = 0
+    this.fanOut.submitting = route
     const { dup } = run
     const isSealed =
       this.#o.relay !== undefined && order !== undefined && (route.way === 'sealed' || asksForSealing(run))
@@ -553,6 +554,7 @@ export class Pipeline {
       from.answerWhen((ready) => driver.sequencer.submit(command, (outcome) => answer(outcome, ready)))
     } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
     driver.runPayloads = undefined
+    this.fanOut.submitting = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
     if (driver.runPlaced > 0) this.fanOut.run(from, from.clientId, run, route, this.#direct(route))
   }

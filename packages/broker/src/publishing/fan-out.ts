@@ -43,6 +43,8 @@ const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: fals
 ]
 
 export class FanOut {
+  /** The route of the message that is being submitted: it may take its place before that is over. */
+  submitting: Route<Connection> | undefined
   readonly #o: FanOutOptions
   readonly #forms = new RunForms()
   /** Place of the first message of the run that is delivered; undefined: it has none yet. */
@@ -200,8 +202,8 @@ export class FanOut {
 
   /** A message with its place, for the transient sessions of this node: retained, wills, the broker's own. */
   placed(placed: PlacedMessage, publisher: ConnectionId | undefined, had?: ReadonlySet<unknown>): void {
-    const { driver, routes } = this.#o
-    const route = routes.lookupText(placed.message.topic)
+    const { driver } = this.#o
+    const route = this.#routeOf(placed.message.topic)
     if (route.inline) this.#o.inline.offer(placed.message)
     const wanting = had === undefined ? route.targets : route.targets.filter(({ subscriber }) => !had.has(subscriber))
     if (wanting.length === 0) return
@@ -220,6 +222,13 @@ export class FanOut {
     } finally {
       hooks.selected = false
     }
+  }
+
+  #routeOf(topic: string): Route<Connection> {
+    const { submitting } = this
+    const { routes } = this.#o
+    const isKnown = submitting !== undefined && submitting.topic === topic && submitting.version === routes.version
+    return isKnown ? submitting : routes.lookupText(topic)
   }
 
   #give(targets: readonly Target<Connection>[], placed: PlacedMessage, publisher: ConnectionId | undefined): void {
