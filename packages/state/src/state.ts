@@ -20,7 +20,7 @@ import type { NodeLife } from './nodes/node-life.ts'
 import { RecordKind } from './records/kinds.ts'
 import { RecordTable } from './records/record-table.ts'
 import { StateRecord } from './records/state-record.ts'
-import { Retained, type RetainedEntry } from './retained/retained.ts'
+import { type ExpiringEntry, Retained } from './retained/retained.ts'
 import type { Session, SessionBound, Subscription } from './sessions/session.ts'
 import type { MachineSettings } from './settings.ts'
 import type { ShareGroup } from './shares/share-group.ts'
@@ -89,7 +89,7 @@ export class State {
   readonly admin = new Map<AdminSubject, AdminRecord>()
   /** Who tells whether operators signed; no part of the state. Undefined: nobody may administer anything. */
   judge: Judge | undefined
-  readonly deadlines = new Deadlines<Session | RetainedEntry>()
+  readonly deadlines = new Deadlines<Session | ExpiringEntry>()
   /** Sessions in the group of the log that was taken last, with the number behind their last entry then. */
   readonly cut: SessionBound[] = []
   /** Entries of all queues, and the bytes they refer to. */

@@ -3,7 +3,7 @@
  * published again; a new subscriber gets the last value of each topic.
  */
 import { Buffer } from 'node:buffer'
-import { type PlacedMessage, TopicTree } from '@concordmq/state'
+import { type PlacedMessage, TopicEntry, TopicTree } from '@concordmq/state'
 import type { Now } from '../delivery/message-form.ts'
 import type { SysValue } from '../model/sys-value.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -31,7 +31,7 @@ export interface SysDriverOptions {
 
 export class SysDriver {
   readonly #o: SysDriverOptions
-  readonly #retained = new TopicTree<PlacedMessage>()
+  readonly #retained = new TopicTree<SysEntry>()
   readonly #topics: SysTopics
   /** Text last published, by topic. */
   readonly #last = new Map<string, string>()
@@ -77,7 +77,7 @@ export class SysDriver {
       const message = { topic, payload: Buffer.from(payload), qos: 0, retain, publisher: '' } as const
       // Outside the order, hence without a position.
       const placed: PlacedMessage = { message, position: 0, index: 0, timeUs }
-      if (retain) this.#retained.set(topic, placed)
+      if (retain) this.#retained.set(new SysEntry(placed))
       deliver(placed)
     }
   }
@@ -86,7 +86,7 @@ export class SysDriver {
     // [MQTT-4.7.2-1] only a filter that begins with $SYS reaches these
     if (!filter.startsWith('$SYS')) return NONE
     const found: PlacedMessage[] = []
-    this.#retained.match(filter, (placed) => found.push(placed))
+    this.#retained.match(filter, ({ placed }) => found.push(placed))
     return found
   }
 
@@ -110,6 +110,15 @@ export class SysDriver {
   #publish(values: readonly SysValue[]): void {
     this.show(values)
     if (values.length > 0) this.#o.tell?.(values)
+  }
+}
+
+class SysEntry extends TopicEntry {
+  readonly placed: PlacedMessage
+
+  constructor(placed: PlacedMessage) {
+    super(placed.message.topic)
+    this.placed = placed
   }
 }
 

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { test } from 'node:test'
 import { decodePublish, isRefusal, type QoS } from '@concordmq/protocol'
-import { type Message, OutboundWindow, PackedPayloads } from '@concordmq/state'
+import {
+  type Effects,
+  Machine,
+  type Message,
+  machineSettings,
+  OutboundWindow,
+  PackedPayloads,
+  type PlacedMessage,
+} from '@concordmq/state'
 import fc from 'fast-check'
 import { hold } from '../../../../testing/catalogue/src/hold.ts'
 import { Counters } from '../telemetry/counters.ts'
@@ -15,6 +23,14 @@ interface Sent {
   readonly payload: string
   readonly qos: number
   readonly id: number
+}
+
+function nothing(): void {}
+
+/** Of a machine without sessions. */
+const NO_EFFECTS: Effects = {
+  ...{ published: nothing, queued: nothing, deliver: nothing },
+  ...{ connectionEnded: nothing, sessionEnded: nothing, dropped: nothing },
 }
 
 /** An outbox on a socket that takes everything, or nothing while `stuck`. */
@@ -528,6 +544,37 @@ test('Outbox.putPackets() writes what a form of each would, one piece of output 
     assert.equal(bulk.outbox.putPackets({ ...entries, qos: 2 }, v5), 0, 'another QoS')
     assert.equal(new Client({ packetBytesMax: 10 }).outbox.putPackets(entries, v5), 0, 'too large for the client')
   }
+})
+
+test('Outbox sends a retained message as it lies in memory, and that is what a form would be', () => {
+  const topics = fc.oneof(fc.string({ minLength: 1, maxLength: 300 }), fc.constantFrom('a', 'ä/€/𝄞', 'x'.repeat(120)))
+  fc.assert(
+    fc.property(
+      topics.filter((topic) => !/[+#$\0\ud800-\udfff]/.test(topic)),
+      fc.uint8Array({ minLength: 1, maxLength: 700 }),
+      fc.constantFrom<QoS>(0, 1, 2),
+      fc.constantFrom<QoS>(0, 1, 2),
+      fc.boolean(),
+      (topic, payload, qosMax, published, v5) => {
+        const machine = new Machine(machineSettings())
+        const message = { topic, payload, qos: published, retain: true, publisher: '' }
+        machine.apply({ type: 'publish', message }, 1, 0, NO_EFFECTS)
+        const placed = machine.retainedFor('#', 0)[0] as PlacedMessage
+        assert.ok(placed.packed !== undefined || Buffer.byteLength(topic) + payload.length > 900)
+        const qos = Math.min(qosMax, published) as QoS
+        const form = messageForm(placed, v5, { qos, retain: true, dup: false, subscriptionIds: [] }, { us: 0, ms: 0 })
+        const packed = new Client()
+        const whole = new Client()
+        const plain = { qosMax, v5, message: () => placed.packed }
+        packed.outbox.giveSeries({ count: 1, plain, form: () => form }, 0)
+        whole.outbox.put(form)
+        assert.deepEqual(packed.raw(), whole.raw())
+        assert.equal(packed.counters.publishSent, whole.counters.publishSent)
+        assert.equal(packed.outbox.window.inflight, whole.outbox.window.inflight)
+      },
+    ),
+    { numRuns: 300 },
+  )
 })
 
 /** A form in lent memory. */

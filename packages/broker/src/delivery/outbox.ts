@@ -11,7 +11,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { type QoS, utf8Length, utf8Write } from '@concordmq/protocol'
-import { type Message, type OutboundWindow, packetIdOf, type RunEntries } from '@concordmq/state'
+import { type Message, type OutboundWindow, type PackedMessage, packetIdOf, type RunEntries } from '@concordmq/state'
 import type { HookPoints } from '../hooks/hook-points.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import { Fifo } from './fifo.ts'
@@ -61,6 +61,8 @@ const BULK_BYTES_MAX = 65536
 const PLAIN_BYTES_MAX = 2048
 /** Packets that `putPackets` copies together: two pieces in a chunk of output. */
 const PACKETS_BYTES_MAX = 32_768
+/** Up to so many bytes a loop is faster than a view. */
+const BY_HAND_BYTES_MAX = 128
 /** Share of the line that makes publishers wait, see `pressing`. */
 const PRESSING_BYTES = 1 << 20
 const NO_SHARED = -1
@@ -86,7 +88,7 @@ export interface PlainTerms {
   readonly qosMax: QoS
   readonly v5: boolean
   /** Message `i` if it can go as it is, retained; undefined: see `form`. */
-  message(i: number): Message | undefined
+  message(i: number): Message | PackedMessage | undefined
 }
 
 interface Series {
@@ -263,6 +265,7 @@ export class Outbox {
     if (message === undefined) return false
     const qos = message.qos < plain.qosMax ? message.qos : plain.qosMax
     if (qos > 0 && this.window.room() <= 0) return false
+    if ('bytes' in message) return this.#putPacked(message, qos, plain.v5)
     return this.putPlain(message, { qos, retain: true, dup: false, v5: plain.v5 })
   }
 
@@ -401,28 +404,56 @@ export class Outbox {
     }: { readonly qos: QoS; readonly retain: boolean; readonly dup: boolean; readonly v5: boolean },
   ): boolean {
     const topicBytes = utf8Length(topic)
-    const body = topicBytes + payload.length + (qos > 0 ? 4 : 2) + (v5 ? 1 : 0)
-    if (body > PLAIN_BYTES_MAX || body + 3 > this.#packetBytesMax || this.#overflowed) return false
-    if (this.#hooks?.watchesSent === true) return false
+    let at = this.#beginPlain(0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0), topicBytes + payload.length, v5)
+    if (at < 0) return false
+    const chunk = this.output.chunk as Buffer
+    chunk[at++] = topicBytes >> 8
+    chunk[at++] = topicBytes & 255
+    at = this.#betweenPlain(utf8Write(topic, chunk, at), qos, v5)
+    if (payload.length > 24) chunk.set(payload, at)
+    else for (let i = 0; i < payload.length; i++) chunk[at + i] = payload[i] as number
+    this.#sent(1)
+    return true
+  }
+
+  /** The same for a retained message that lies as it is sent. */
+  #putPacked({ bytes, topicAt, payloadAt, end }: PackedMessage, qos: QoS, v5: boolean): boolean {
+    let at = this.#beginPlain(0x31 | (qos << 1), end - topicAt - 2, v5)
+    if (at < 0) return false
+    const chunk = this.output.chunk as Buffer
+    for (let from = topicAt; from < payloadAt; from++) chunk[at++] = bytes[from] as number
+    at = this.#betweenPlain(at, qos, v5)
+    if (end - payloadAt > BY_HAND_BYTES_MAX) chunk.set(bytes.subarray(payloadAt, end), at)
+    else for (let from = payloadAt; from < end; from++) chunk[at++] = bytes[from] as number
+    this.#sent(1)
+    return true
+  }
+
+  /** Writes the header of a packet whose topic and payload have `bytes`; returns where the topic begins, or -1: it is refused. */
+  #beginPlain(first: number, bytes: number, v5: boolean): number {
+    const body = bytes + ((first & 6) !== 0 ? 4 : 2) + (v5 ? 1 : 0)
+    if (body > PLAIN_BYTES_MAX || body + 3 > this.#packetBytesMax || this.#overflowed) return -1
+    if (this.#hooks?.watchesSent === true) return -1
     const { output } = this
     let at = output.room(body + (body < 128 ? 2 : 3))
     const chunk = output.chunk as Buffer
-    chunk[at++] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
+    chunk[at++] = first
     if (body >= 128) chunk[at++] = (body & 127) | 128
     chunk[at++] = body < 128 ? body : body >> 7
-    chunk[at++] = topicBytes >> 8
-    chunk[at++] = topicBytes & 255
-    at = utf8Write(topic, chunk, at)
+    return at
+  }
+
+  /** Writes what is between topic and payload; returns where that begins. */
+  #betweenPlain(topicEnd: number, qos: QoS, v5: boolean): number {
+    const chunk = this.output.chunk as Buffer
+    let at = topicEnd
     if (qos > 0) {
       const id = packetIdOf(this.window.take(1, qos))
       chunk[at++] = id >> 8
       chunk[at++] = id & 255
     }
     if (v5) chunk[at++] = 0
-    if (payload.length > 24) chunk.set(payload, at)
-    else for (let i = 0; i < payload.length; i++) chunk[at + i] = payload[i] as number
-    this.#sent(1)
-    return true
+    return at
   }
 
   /**

@@ -29,6 +29,7 @@ import type {
   Message,
   MessageHead,
   Outcome,
+  PackedMessage,
   Payloads,
   PlacedMessage,
   PlacedRun,
@@ -579,12 +580,21 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
   }
 
   /** A retained message that goes to this client as it is, without a look at the clock. */
-  #plain(connection: C, order: SubscriptionOrder, retained: readonly PlacedMessage[], i: number): Message | undefined {
-    const { message } = retained[i] as PlacedMessage
-    if (message.expirySeconds !== undefined || (connection.v5 && message.properties !== undefined)) return undefined
-    if (order.noLocal && message.publisher === connection.clientId) return undefined
+  #plain(
+    connection: C,
+    order: SubscriptionOrder,
+    retained: readonly PlacedMessage[],
+    i: number,
+  ): Message | PackedMessage | undefined {
     // One that may not be sent is looked at again, and counted there.
     if (this.#o.guard.asked !== undefined) return undefined
+    const placed = retained[i] as PlacedMessage
+    // Who published it only an object says.
+    const { packed } = placed
+    if (packed !== undefined && !order.noLocal) return packed
+    const { message } = placed
+    if (message.expirySeconds !== undefined || (connection.v5 && message.properties !== undefined)) return undefined
+    if (order.noLocal && message.publisher === connection.clientId) return undefined
     return message
   }
 

@@ -38,4 +38,16 @@ export interface PlacedMessage {
   readonly index: number
   /** Time of the order at that position, microseconds since 1970. */
   readonly timeUs: number
+  /** The same message as it lies in memory, if that is not as an object: `message` makes one at each call then. */
+  readonly packed?: PackedMessage | undefined
+}
+
+/** A message that carries nothing but topic and payload: behind its topic, in the form of a PUBLISH, lies its payload. */
+export interface PackedMessage {
+  readonly bytes: Uint8Array
+  /** Where the length of the topic stands. */
+  readonly topicAt: number
+  readonly payloadAt: number
+  readonly end: number
+  readonly qos: QoS
 }

@@ -33,8 +33,17 @@ export function publishMessage(
     // Never retained and never seen by subscribers: it is addressed.
     return giveDirect(state, state.sessions.get(message.topic.slice(DIRECT_PREFIX.length)), body, effects)
   }
-  if (message.retain) keepRetained(state, body)
+  const retained = message.retain ? keepRetained(state, body) : undefined
   effects.published(body, publisher)
+  const matched = giveAll(state, body, effects)
+  if (retained !== undefined) state.retained.pack(retained)
+  return matched
+}
+
+/** To kept sessions and shared groups; returns how many. */
+function giveAll(state: State, body: Body, effects: Effects): number {
+  const { message } = body
+  const { directMessages } = state.settings
   const matches = collect(state, message)
   for (const match of matches) giveMatch(state, match, body, effects)
   const matched = matches.length + shareOut(state, body, effects)

@@ -15,7 +15,7 @@ import type { ShelvedBody } from '../messages/shelf.ts'
 import { readLife } from '../nodes/read-life.ts'
 import { EntryFlag, PART_SIZE, termsOf } from '../queue/queue-part.ts'
 import { SPAN_OF_QUEUE_MAX } from '../queue/session-queue.ts'
-import { RetainedEntry } from '../retained/retained.ts'
+import { enterRetained } from '../retained/retaining.ts'
 import { Session, Subscription } from '../sessions/session.ts'
 import { type State, schedule } from '../state.ts'
 import { enterSubscription, filterLevels } from '../subscriptions/subscribing.ts'
@@ -343,10 +343,8 @@ function readRetained({ state, bodies }: Restoring, reader: Reader): StateRecord
   const problem = reader.problem ?? messageProblem(body.message, state.settings)
   if (problem !== undefined) return failed(reader, problem)
   if (state.retained.entry(topic) !== undefined) return failed(reader, 'retained message is there twice')
-  const entry = new RetainedEntry(body)
-  state.retained.put(entry)
-  state.records.add(entry)
-  state.deadlines.set(entry, body.expiresUs)
+  const entry = enterRetained(state, body)
+  if (body === read) state.retained.pack(entry)
   return entry
 }
 

@@ -5,46 +5,56 @@ import type { Message } from '../messages/message.ts'
 import { messageBytes } from '../messages/message-codec.ts'
 import type { MachineSettings } from '../settings.ts'
 import type { State } from '../state.ts'
-import { RetainedEntry } from './retained.ts'
+import { ExpiringEntry, RetainedEntry } from './retained.ts'
 
 /**
  * The message takes the place of the one retained before [MQTT-3.3.1-5]; an empty payload only clears it [MQTT-3.3.1-6]
  * [MQTT-3.3.1-7]. Beyond a maximum it is not retained, and neither is the older one: a stale value would be a wrong one. That
- * is for wills; a client's publish is refused before it gets here (`messages/refusing.ts`).
+ * is for wills; a client's publish is refused before it gets here (`messages/refusing.ts`). Returns what is retained now.
  */
-export function keepRetained(state: State, body: Body): void {
-  const { retained, settings } = state
-  const before = retained.entry(body.message.topic)
-  const isEmpty = body.message.payload.length === 0
-  const isKept = !isEmpty && fits(heldBut(retained, before), settings, body.bytes)
-  if (!isKept && !isEmpty) state.counters.retainedFull++
-  if (before !== undefined) {
-    if (isKept) end(state, before)
-    else forgetRetained(state, before)
+export function keepRetained(state: State, body: Body): RetainedEntry | undefined {
+  const { retained, counters } = state
+  const { topic, payload } = body.message
+  const isEmpty = payload.length === 0
+  if (isEmpty || !hasRoom(state, topic, body.bytes)) {
+    if (!isEmpty) counters.retainedFull++
+    const before = retained.entry(topic)
+    if (before !== undefined) forgetRetained(state, before)
+    return undefined
   }
-  if (!isKept) return
-  const entry = new RetainedEntry(body)
-  retained.put(entry)
-  state.records.add(entry)
-  state.deadlines.set(entry, body.expiresUs)
+  return enterRetained(state, body)
+}
+
+/** The same for one that there is room for. */
+export function enterRetained(state: State, body: Body): RetainedEntry {
+  const { retained, deadlines, records } = state
+  const { expiresUs } = body
+  const entry = expiresUs === NEVER ? new RetainedEntry(body) : new ExpiringEntry(body)
+  const before = retained.put(entry)
+  if (before !== undefined) end(state, before)
+  records.add(entry)
+  if (entry instanceof ExpiringEntry) deadlines.set(entry, expiresUs)
+  return entry
 }
 
 /** Whether a message could be retained in the place of the one before. */
-export function hasRoomToRetain({ retained, settings }: State, message: Message): boolean {
-  return fits(heldBut(retained, retained.entry(message.topic)), settings, messageBytes(message))
+export function hasRoomToRetain(state: State, message: Message): boolean {
+  return hasRoom(state, message.topic, messageBytes(message))
 }
 
-interface Held {
-  readonly count: number
-  readonly bytes: number
+function hasRoom({ retained, settings }: State, topic: string, bytes: number): boolean {
+  // Mostly there is room even beside the one before, which need not be looked for then.
+  if (fits(retained, settings, bytes)) return true
+  const before = retained.entry(topic)
+  if (before === undefined) return false
+  return fits({ count: retained.count - 1, bytes: retained.bytes - before.bytes }, settings, bytes)
 }
 
-/** What is held without the one that is to be replaced. */
-function heldBut({ count, bytes }: Held, before: RetainedEntry | undefined): Held {
-  return before === undefined ? { count, bytes } : { count: count - 1, bytes: bytes - before.body.bytes }
-}
-
-function fits(held: Held, settings: MachineSettings, bytes: number): boolean {
+function fits(
+  held: { readonly count: number; readonly bytes: number },
+  settings: MachineSettings,
+  bytes: number,
+): boolean {
   return (
     held.count < settings.retainedMessagesMax &&
     held.bytes + bytes <= settings.retainedBytesMax &&
@@ -58,7 +68,8 @@ export function forgetRetained(state: State, entry: RetainedEntry): void {
   end(state, entry)
 }
 
-function end(state: State, entry: RetainedEntry): void {
-  state.deadlines.set(entry, NEVER)
-  state.records.remove(entry)
+function end({ retained, deadlines, records }: State, entry: RetainedEntry): void {
+  if (entry instanceof ExpiringEntry) deadlines.set(entry, NEVER)
+  records.remove(entry)
+  retained.end(entry)
 }

@@ -1,9 +1,12 @@
 /**
- * Values under topic names, found by topic filter: the mirror image of the filter tree. Retained messages lie in one, and
+ * Values that have a topic name, found by topic filter: the mirror image of the filter tree. Retained messages lie in one, and
  * a cache of routes can keep its keys in one to find what a changed subscription concerns.
  *
- *   a/b, a/c/d        root ─ "a" ─ "b" ■
- *                               └ "c" ─ "d" ■
+ *   a/b, a/c, a/c/d        root ─ "a" ─ "b" ■
+ *                                    └ "c" ■ ─ "d" ■
+ *
+ * A level has a node only if something lies below it; else the value itself stands there. Very many topics mostly end in a level
+ * of their own, and a node for each would double what they cost the engine's collector.
  *
  * Only branches that the filter can match are walked. Visits come in no defined order; whoever decides something by the
  * order sorts. A tree is as deep as its deepest topic; the owner bounds that (`topicLevelsMax`).
@@ -17,15 +20,54 @@ import {
   type LiteralChildren,
   literalChild,
   removeLiteralChild,
+  replaceLiteralChild,
 } from '../topics/literal-children.ts'
 
-class TopicNode<V> implements LiteralChildren<TopicNode<V>>, Leveled {
+const SLASH = 0x2f
+
+/** Something with a topic name; its level is the last one of that. */
+export interface Topical extends Leveled {
+  readonly topic: string
+}
+
+/** The plainest one, to be extended. */
+export class TopicEntry implements Topical {
+  readonly topic: string
+
+  constructor(topic: string) {
+    this.topic = topic
+  }
+
+  get levelText(): string {
+    return lastLevel(this.topic)
+  }
+
+  isLevel(text: string, start: number, end: number): boolean {
+    return endsInLevel(this.topic, text, start, end)
+  }
+}
+
+export function lastLevel(topic: string): string {
+  return topic.slice(topic.lastIndexOf('/') + 1)
+}
+
+/** Whether the last level of a topic is `text` from `start` to `end`. */
+export function endsInLevel(topic: string, text: string, start: number, end: number): boolean {
+  let at = topic.length - (end - start)
+  if (at !== 0 && (at < 0 || topic.charCodeAt(at - 1) !== SLASH)) return false
+  for (let i = start; i < end; i++) if (topic.charCodeAt(at++) !== text.charCodeAt(i)) return false
+  return true
+}
+
+/** What stands for a level. */
+type Below<V extends Topical> = TopicNode<V> | V
+
+class TopicNode<V extends Topical> implements LiteralChildren<Below<V>>, Leveled {
   readonly levelText: string
   level: string | undefined = undefined
-  child: TopicNode<V> | undefined = undefined
-  children: LiteralChildren<TopicNode<V>>['children'] = undefined
-  /** The whole topic name, when a value lies here. */
-  topic: string | undefined = undefined
+  child: Below<V> | undefined = undefined
+  children: LiteralChildren<Below<V>>['children'] = undefined
+  /** Of the topic that ends here. */
   value: V | undefined = undefined
 
   constructor(levelText: string) {
@@ -37,68 +79,98 @@ class TopicNode<V> implements LiteralChildren<TopicNode<V>>, Leveled {
   }
 }
 
-export type TopicVisit<V> = (value: V, topic: string) => void
+export type TopicVisit<V> = (value: V) => void
 
 /**
  * ```ts
- * const tree = new TopicTree<number>()
- * tree.set('a/b', 1)
- * tree.match('a/#', (value, topic) => console.log(value, topic)) // 1 a/b
+ * const tree = new TopicTree<TopicEntry>()
+ * tree.set(new TopicEntry('a/b'))
+ * tree.match('a/#', ({ topic }) => console.log(topic)) // a/b
  * ```
  */
-export class TopicTree<V> {
-  /** How many topics have a value. */
+export class TopicTree<V extends Topical> {
+  /** How many values there are. */
   size = 0
   #root = new TopicNode<V>('')
 
   get(topic: string): V | undefined {
-    let node: TopicNode<V> | undefined = this.#root
-    let start = 0
-    for (;;) {
-      const end = topic.indexOf('/', start)
-      node = literalChild(node, topic, start, end < 0 ? topic.length : end)
-      if (node === undefined) return undefined
-      if (end < 0) return node.topic === undefined ? undefined : node.value
-      start = end + 1
-    }
-  }
-
-  /** Puts a value; returns the one that was there. */
-  set(topic: string, value: V): V | undefined {
     let node = this.#root
     let start = 0
     for (;;) {
       const end = topic.indexOf('/', start)
-      node = makeChild(node, topic, start, end < 0 ? topic.length : end)
-      if (end < 0) break
+      const below = literalChild<Below<V>>(node, topic, start, end < 0 ? topic.length : end)
+      if (below === undefined) return undefined
+      if (!(below instanceof TopicNode)) return end < 0 ? below : undefined
+      if (end < 0) return below.value
+      node = below
       start = end + 1
     }
-    const before = node.value
-    if (node.topic === undefined) this.size++
-    node.topic = topic
-    node.value = value
-    return before
   }
 
-  /** Takes a value away; returns it. Branches left empty go with it. */
+  /** Puts a value; returns the one that its topic had. */
+  set(value: V): V | undefined {
+    const { topic } = value
+    let node = this.#root
+    let start = 0
+    for (;;) {
+      const slash = topic.indexOf('/', start)
+      const end = slash < 0 ? topic.length : slash
+      const below = literalChild<Below<V>>(node, topic, start, end)
+      if (slash < 0) return this.#setLast(node, start, below, value)
+      if (below instanceof TopicNode) node = below
+      else {
+        const made: TopicNode<V> = new TopicNode(topic.slice(start, end))
+        made.value = below
+        if (below === undefined) addLiteralChild<Below<V>>(node, topic, start, end, made)
+        else replaceLiteralChild<Below<V>>(node, topic, start, end, made)
+        node = made
+      }
+      start = slash + 1
+    }
+  }
+
+  #setLast(node: TopicNode<V>, start: number, below: Below<V> | undefined, value: V): V | undefined {
+    const { topic } = value
+    if (below === undefined) {
+      addLiteralChild<Below<V>>(node, topic, start, topic.length, value)
+      this.size++
+      return undefined
+    }
+    if (below instanceof TopicNode) {
+      const before = below.value
+      below.value = value
+      if (before === undefined) this.size++
+      return before
+    }
+    replaceLiteralChild<Below<V>>(node, topic, start, topic.length, value)
+    return below
+  }
+
+  /** Takes a value away; returns it. Nodes that nothing is left below go with it. */
   delete(topic: string): V | undefined {
     const levels = topic.split('/')
-    const path: TopicNode<V>[] = [this.#root]
-    let node: TopicNode<V> | undefined = this.#root
+    const path: TopicNode<V>[] = []
+    let below: Below<V> | undefined = this.#root
     for (const level of levels) {
-      node = literalChild(node, level, 0, level.length)
-      if (node === undefined) return undefined
-      path.push(node)
+      if (!(below instanceof TopicNode)) return undefined
+      path.push(below)
+      below = literalChild<Below<V>>(below, level, 0, level.length)
     }
-    if (node.topic === undefined) return undefined
-    const gone = node.value
-    node.topic = undefined
-    node.value = undefined
+    const gone = below instanceof TopicNode ? below.value : below
+    if (gone === undefined) return undefined
     this.size--
-    for (let depth = levels.length; depth > 0; depth--) {
-      const below = path[depth] as TopicNode<V>
-      if (below.topic !== undefined || hasLiteralChild(below)) break
-      removeLiteralChild(path[depth - 1] as TopicNode<V>, levels[depth - 1] as string)
+    if (below instanceof TopicNode) {
+      below.value = undefined
+      return gone
+    }
+    for (let depth = levels.length - 1; depth >= 0; depth--) {
+      const node = path[depth] as TopicNode<V>
+      removeLiteralChild<Below<V>>(node, levels[depth] as string)
+      if (depth === 0 || hasLiteralChild(node)) break
+      if (node.value === undefined) continue
+      const level = levels[depth - 1] as string
+      replaceLiteralChild<Below<V>>(path[depth - 1] as TopicNode<V>, level, 0, level.length, node.value)
+      break
     }
     return gone
   }
@@ -107,12 +179,12 @@ export class TopicTree<V> {
   match(filter: string, visit: TopicVisit<V>): void {
     if (this.size === 0) return
     const wildcards = filter.includes('+') || filter.endsWith('#')
-    if (!wildcards) {
-      const value = this.get(filter)
-      if (value !== undefined) visit(value, filter)
+    if (wildcards) {
+      matchLevel(this.#root, filter.split('/'), 0, visit)
       return
     }
-    matchLevel(this.#root, filter.split('/'), 0, visit)
+    const value = this.get(filter)
+    if (value !== undefined) visit(value)
   }
 
   /** Visits every value, in no defined order, `$` topics included. */
@@ -121,42 +193,49 @@ export class TopicTree<V> {
   }
 }
 
-function matchLevel<V>(node: TopicNode<V>, levels: readonly string[], depth: number, visit: TopicVisit<V>): void {
+function matchLevel<V extends Topical>(
+  node: TopicNode<V>,
+  levels: readonly string[],
+  depth: number,
+  visit: TopicVisit<V>,
+): void {
   const level = levels[depth] as string
   if (level === '#') {
     // [MQTT-4.7.1-2] # includes the level above it.
     if (depth > 0) return visitAll(node, visit)
-    forEachLiteralChild(node, (child) => {
+    forEachLiteralChild<Below<V>>(node, (child) => {
       if (!child.levelText.startsWith('$')) visitAll(child, visit)
     })
     return
   }
   if (level === '+') {
     // [MQTT-4.7.2-1] A filter that begins with a wildcard does not match a topic that begins with $.
-    forEachLiteralChild(node, (child) => {
+    forEachLiteralChild<Below<V>>(node, (child) => {
       if (depth > 0 || !child.levelText.startsWith('$')) matchBelow(child, levels, depth, visit)
     })
     return
   }
-  const child = literalChild(node, level, 0, level.length)
+  const child = literalChild<Below<V>>(node, level, 0, level.length)
   if (child !== undefined) matchBelow(child, levels, depth, visit)
 }
 
-function matchBelow<V>(node: TopicNode<V>, levels: readonly string[], depth: number, visit: TopicVisit<V>): void {
-  if (depth + 1 < levels.length) matchLevel(node, levels, depth + 1, visit)
-  else if (node.topic !== undefined) visit(node.value as V, node.topic)
+function matchBelow<V extends Topical>(
+  below: Below<V>,
+  levels: readonly string[],
+  depth: number,
+  visit: TopicVisit<V>,
+): void {
+  if (below instanceof TopicNode) {
+    if (depth + 1 < levels.length) matchLevel(below, levels, depth + 1, visit)
+    else if (below.value !== undefined) visit(below.value)
+  } else if (depth + 1 === levels.length || levels[depth + 1] === '#') visit(below)
 }
 
-function visitAll<V>(node: TopicNode<V>, visit: TopicVisit<V>): void {
-  if (node.topic !== undefined) visit(node.value as V, node.topic)
-  forEachLiteralChild(node, (child) => visitAll(child, visit))
-}
-
-function makeChild<V>(node: TopicNode<V>, topic: string, start: number, end: number): TopicNode<V> {
-  const found = literalChild(node, topic, start, end)
-  if (found !== undefined) return found
-  const level = topic.slice(start, end)
-  const child = new TopicNode<V>(level)
-  addLiteralChild(node, level, child)
-  return child
+function visitAll<V extends Topical>(below: Below<V>, visit: TopicVisit<V>): void {
+  if (!(below instanceof TopicNode)) {
+    visit(below)
+    return
+  }
+  if (below.value !== undefined) visit(below.value)
+  forEachLiteralChild<Below<V>>(below, (child) => visitAll(child, visit))
 }

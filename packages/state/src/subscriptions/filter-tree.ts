@@ -314,7 +314,7 @@ function spread<V>(parent: FilterNode<V>, level: string, values: FilterValues<V>
   const node = new FilterNode<V>(level)
   // Before the tail changes, which tells the level.
   if (level === '+') parent.plus = node
-  else replaceLiteralChild(parent, level, node)
+  else replaceLiteralChild(parent, level, 0, level.length, node)
   const { filter, tail } = values
   if (tail < 0) node.values = values
   else {
@@ -334,7 +334,7 @@ function childOf<V>(node: FilterNode<V>, text: string, start: number, end: numbe
 
 function addChild<V>(node: FilterNode<V>, level: string, child: Below<V>): void {
   if (level === '+') node.plus = child
-  else addLiteralChild(node, level, child)
+  else addLiteralChild(node, level, 0, level.length, child)
 }
 
 function removeChild<V>(node: FilterNode<V>, level: string): void {

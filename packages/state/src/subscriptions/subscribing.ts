@@ -89,10 +89,11 @@ function enter(
 function giveRetained(state: State, subscription: Subscription, effects: Effects): void {
   const { session, subscriptionId } = subscription
   const ids = subscriptionId === 0 ? [] : [subscriptionId]
-  for (const body of state.retained.inOrder(subscription.topicFilter, state.clock.timeUs)) {
-    const { message } = body
-    if (subscription.noLocal && message.publisher === session.clientId) continue
-    const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+  const { retained } = state
+  for (const entry of retained.inOrder(subscription.topicFilter, state.clock.timeUs)) {
+    if (subscription.noLocal && entry.publisher === session.clientId) continue
+    const body = retained.unpack(entry)
+    const qos = body.message.qos < subscription.qos ? body.message.qos : subscription.qos
     give(state, session, body, termsOf(qos, true, ids), '', effects)
   }
 }

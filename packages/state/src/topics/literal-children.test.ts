@@ -30,6 +30,10 @@ function parent(): LiteralChildren<Child> {
   return { level: undefined, child: undefined, children: undefined }
 }
 
+function addChild(node: LiteralChildren<Child>, level: string): void {
+  addLiteralChild(node, `a/${level}/b`, 2, 2 + level.length, new Child(level))
+}
+
 function childrenOf(node: LiteralChildren<Child>): string[] {
   const found: string[] = []
   forEachLiteralChild(node, (child) => found.push(child.levelText))
@@ -64,8 +68,8 @@ test('children are found by their text whatever came and went, however many ther
           model.delete(level)
         } else {
           const child = new Child(level)
-          if (there === undefined) addLiteralChild(node, level, child)
-          else replaceLiteralChild(node, level, child)
+          if (there === undefined) addLiteralChild(node, level, 0, level.length, child)
+          else replaceLiteralChild(node, level, 0, level.length, child)
           model.set(level, child)
         }
         assert.equal(hasLiteralChild(node), model.size > 0)
@@ -79,7 +83,7 @@ test('children are found by their text whatever came and went, however many ther
 
 test('many children lie in a table, and one that is left stands alone again', () => {
   const node = parent()
-  for (let n = 0; n < 10_000; n++) addLiteralChild(node, `n${n}`, new Child(`n${n}`))
+  for (let n = 0; n < 10_000; n++) addChild(node, `n${n}`)
   assert.ok(node.children instanceof LevelTable)
   for (let n = 0; n < 9_999; n++) removeLiteralChild(node, `n${n}`)
   assert.deepEqual([node.children, node.level, childrenOf(node)], [undefined, 'n9999', ['n9999']])
@@ -87,11 +91,11 @@ test('many children lie in a table, and one that is left stands alone again', ()
 
 test('one that comes and goes beside many leaves nothing behind', () => {
   const node = parent()
-  for (let n = 0; n < 1_000; n++) addLiteralChild(node, `n${n}`, new Child(`n${n}`))
+  for (let n = 0; n < 1_000; n++) addChild(node, `n${n}`)
   let asked = 0
   for (let n = 0; n < 100_000; n++) {
     const child = new Child('guest')
-    addLiteralChild(node, 'guest', child)
+    addLiteralChild(node, 'guest', 0, 5, child)
     removeLiteralChild(node, 'guest')
     asked += child.asked
   }
@@ -101,10 +105,10 @@ test('one that comes and goes beside many leaves nothing behind', () => {
 
 test('texts that were chosen to crowd one place make a map of it, and are all found', () => {
   const node = parent()
-  for (let n = 0; n < 100; n++) addLiteralChild(node, `n${n}`, new Child(`n${n}`))
+  for (let n = 0; n < 100; n++) addChild(node, `n${n}`)
   assert.ok(node.children instanceof LevelTable)
   const crowd = crowded(140)
-  for (const level of crowd) addLiteralChild(node, level, new Child(level))
+  for (const level of crowd) addChild(node, level)
   assert.ok(node.children instanceof Map)
   for (const level of crowd) assert.equal(literalChild(node, level, 0, level.length)?.levelText, level)
   assert.equal(childrenOf(node).length, 240)

@@ -30,9 +30,20 @@ export function literalChild<N extends Leveled>(
   return children.get(text.slice(start, end))
 }
 
-/** The level must not have a child yet. */
-export function addLiteralChild<N extends Leveled>(node: LiteralChildren<N>, level: string, child: N): void {
+/** A child whose level is `text` from `start` to `end`, which must not have one yet. */
+export function addLiteralChild<N extends Leveled>(
+  node: LiteralChildren<N>,
+  text: string,
+  start: number,
+  end: number,
+  child: N,
+): void {
   const { children } = node
+  if (children instanceof LevelTable) {
+    if (!children.add(text, start, end, child)) node.children = mapOf(children).set(text.slice(start, end), child)
+    return
+  }
+  const level = text.slice(start, end)
   if (children === undefined) {
     if (node.level === undefined) {
       node.level = level
@@ -45,10 +56,6 @@ export function addLiteralChild<N extends Leveled>(node: LiteralChildren<N>, lev
     ])
     node.level = undefined
     node.child = undefined
-    return
-  }
-  if (children instanceof LevelTable) {
-    if (!children.add(level, 0, level.length, child)) node.children = mapOf(children).set(level, child)
     return
   }
   children.set(level, child)
@@ -70,12 +77,18 @@ function mapOf<N extends Leveled>(table: LevelTable<N>): Map<string, N> {
   return map
 }
 
-/** The level must have a child. */
-export function replaceLiteralChild<N extends Leveled>(node: LiteralChildren<N>, level: string, child: N): void {
+/** The same in the place of the child that is there. */
+export function replaceLiteralChild<N extends Leveled>(
+  node: LiteralChildren<N>,
+  text: string,
+  start: number,
+  end: number,
+  child: N,
+): void {
   const { children } = node
   if (children === undefined) node.child = child
-  else if (children instanceof LevelTable) children.replace(level, 0, level.length, child)
-  else children.set(level, child)
+  else if (children instanceof LevelTable) children.replace(text, start, end, child)
+  else children.set(text.slice(start, end), child)
 }
 
 /** The level must have a child. */
