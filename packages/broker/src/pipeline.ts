@@ -74,6 +74,7 @@ const PUBACK = 0x40
 const PUBREC = 0x50
 const PUBCOMP = 0x70
 const DOLLAR = 0x24
+const NO_TOPIC = new Uint8Array(0)
 const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)
 /** Where clients of a cluster ask for proofs. */
 const PROOF_BYTES = Buffer.from('$concord/proof')
@@ -107,7 +108,7 @@ export class Pipeline {
       turns.spend(routes.spentMs, from)
       routes.spentMs = 0
     }
-    const refusal = this.topicProblem(route.bytes)
+    const refusal = this.topicProblem(run.topicBuf, run.topicStart, run.topicEnd)
     if (refusal !== 0) {
       this.refuse(from, run, refusal)
       return refusal
@@ -197,10 +198,10 @@ export class Pipeline {
   // ---------------------------------------------------------------- authorise
 
   /** 0, or the reason code for which a client may not publish to a topic, by message or by will. */
-  topicProblem(topic: Uint8Array): number {
+  topicProblem(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
     // Clients publish under $ only to $direct/…, and requests for proofs: everything else there is the broker's own.
-    if (topic[0] === DOLLAR && !this.#isOpen(topic)) return ReasonCode.notAuthorized
-    return levelsOf(topic) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
+    if (bytes[start] === DOLLAR && !this.#isOpen(bytes.subarray(start, end))) return ReasonCode.notAuthorized
+    return levelsOf(bytes, start, end) > this.#o.topicLevelsMax ? ReasonCode.topicNameInvalid : 0
   }
 
   /** Whether clients may publish to this topic that begins with $. */
@@ -278,8 +279,9 @@ export class Pipeline {
       return last
     }
     const route = routes.lookup(run.topicBuf, run.topicStart, run.topicEnd)
-    from.lastRoute = route
-    from.conversation.lastTopic = route.bytes
+    const { bytes } = route
+    from.lastRoute = bytes === undefined ? undefined : route
+    from.conversation.lastTopic = bytes ?? NO_TOPIC
     return route
   }
 
@@ -471,12 +473,12 @@ export class Pipeline {
       this.#refuseUnkept(from, run)
       return
     }
-    const { nowMs, turns } = this.#o
-    const begun = nowMs()
+    const { nowMs, turns, driver } = this.#o
+    // The machine looks for subscribers at every message, and serves them.
+    const begun = driver.ordered.filters > 0 ? nowMs() : undefined
     if (run.count > 1 && run.qos < 2) this.#submitRun(from, run, route)
     else eachMessage(run, (single) => this.#submit(from, single, route))
-    // The machine looks for subscribers at every message.
-    turns.spend(nowMs() - begun, from)
+    if (begun !== undefined) turns.spend(nowMs() - begun, from)
   }
 
   /** One message as a command, and its run to the transient subscribers. */
@@ -664,8 +666,8 @@ function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
   return true
 }
 
-function levelsOf(topic: Uint8Array): number {
+function levelsOf(bytes: Uint8Array, start: number, end: number): number {
   let levels = 1
-  for (let i = 0; i < topic.length; i++) if (topic[i] === 0x2f) levels++
+  for (let i = start; i < end; i++) if (bytes[i] === 0x2f) levels++
   return levels
 }

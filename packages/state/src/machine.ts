@@ -280,6 +280,12 @@ export class Machine {
     return this.#state.filters
   }
 
+  /** Subscriptions that are not shared, and shared groups: what each message is compared with. */
+  get filters(): number {
+    const { filters, shares } = this.#state
+    return filters.size + shares.size
+  }
+
   /** Whether a subscription kept here, or a shared group, wants messages of this topic. */
   wants(topic: string): boolean {
     let wanted = false

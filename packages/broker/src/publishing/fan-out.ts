@@ -34,7 +34,6 @@ export interface FanOutOptions {
   readonly nowMs: () => number
 }
 
-const DOLLAR = 0x24
 const NO_IDS: readonly number[] = []
 const PLAIN = ([0, 1, 2] as const).map((qos) => ({ qos, retain: false, dup: false, subscriptionIds: NO_IDS })) as [
   MessageTerms,
@@ -69,7 +68,7 @@ export class FanOut {
   ): void {
     const { pressure, nowMs, messageExpiryMax } = this.#o
     const { targets } = route
-    if (addressed && route.bytes[0] === DOLLAR) return
+    if (addressed && route.topic.startsWith('$')) return
     if (route.inline)
       for (let i = 0; i < run.count; i++)
         this.#offer(messageIn(run, { topic: route.topic, publisher, expiryMax: messageExpiryMax() }, i))

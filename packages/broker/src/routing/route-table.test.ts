@@ -93,7 +93,8 @@ describe('RouteTable', () => {
           else if (kind === 'unsubscribe') naive.unsubscribe({ who, filter })
           else if (kind === 'lookup') {
             last = naive.lookup(topic)
-            assert.deepEqual([last.topic, Buffer.from(last.bytes).toString()], [topic, topic])
+            assert.equal(last.topic, topic)
+            if (last.bytes !== undefined) assert.equal(Buffer.from(last.bytes).toString(), topic)
           } else if (last !== undefined && last.version !== naive.table.version) naive.table.refresh(last)
           if (last !== undefined && last.version === naive.table.version) {
             assert.deepEqual(names(last), naive.expected(last.topic))
@@ -167,10 +168,11 @@ describe('RouteTable', () => {
     const naive = new Naive()
     const read = Buffer.alloc(65_536)
     read.write('a/b', 100)
-    const route = naive.table.lookup(read, 100, 103)
-    assert.equal(route.bytes.buffer.byteLength, 3)
+    assert.equal(naive.table.lookup(read, 100, 103).bytes, undefined, 'not cached yet')
+    const bytes = naive.table.lookup(read, 100, 103).bytes as Uint8Array
+    assert.equal(bytes.buffer.byteLength, 3)
     read.fill(0)
-    assert.equal(Buffer.from(route.bytes).toString(), 'a/b')
+    assert.equal(Buffer.from(bytes).toString(), 'a/b')
   })
 
   test('empties its cache when the cached lists together have grown too long', () => {

@@ -44,8 +44,8 @@ export interface Match<S> {
 export type Way = 'ordered' | 'fast' | 'sealed'
 
 export interface Route<S> {
-  /** The topic's bytes; never changes, so its identity may stand for the topic. */
-  readonly bytes: Uint8Array
+  /** The topic's bytes, if the route is cached; never change then, so that their identity may stand for the topic. */
+  readonly bytes: Uint8Array | undefined
   readonly topic: string
   targets: readonly Target<S>[]
   /** Whether messages must go through the ordered machine: a kept session or a shared group wants them. */
@@ -69,6 +69,8 @@ export interface Resolver<S> {
   inline?(topic: string): boolean
   /** Which way messages of a topic take through a cluster; absent: all are ordered. */
   way?(topic: string): Way
+  /** Whether there are so few subscriptions that finding subscribers is not worth a look at the clock; absent: no. */
+  isQuick?(): boolean
 }
 
 const WAYS = 4
@@ -133,18 +135,15 @@ export class RouteTable<S> {
     for (let way = base; way < base + WAYS; way++) {
       if (this.#hashes[way] !== hash) continue
       const route = this.#routes[way]
-      if (route !== undefined && same(route.bytes, buf, from, to)) {
+      if (route?.bytes !== undefined && same(route.bytes, buf, from, to)) {
         if (route.version !== this.version) this.refresh(route)
         return route
       }
     }
-    // Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive. By hand: a view costs
-    // more than copying the bytes of a topic.
-    const bytes = new Uint8Array(to - from)
-    for (let i = from, j = 0; i < to; i++, j++) bytes[j] = buf[i] as number
-    const topic = utf8Decode(bytes, 0, bytes.length)
+    const seen = this.#seen[hash & (SEEN - 1)] === hash
+    const topic = utf8Decode(buf, from, to)
     const route: Route<S> = {
-      bytes,
+      bytes: seen ? copyOf(buf, from, to) : undefined,
       topic,
       targets: NO_TARGETS,
       ordered: false,
@@ -154,7 +153,7 @@ export class RouteTable<S> {
       cachedTargets: -1,
     }
     this.#resolve(route)
-    if (this.#seen[hash & (SEEN - 1)] !== hash) {
+    if (!seen) {
       this.#seen[hash & (SEEN - 1)] = hash
       return route
     }
@@ -205,7 +204,16 @@ export class RouteTable<S> {
   }
 
   #resolve(route: Route<S>): void {
+    if (this.#resolver.isQuick?.() === true) {
+      this.#resolveNow(route)
+      return
+    }
     const begun = performance.now()
+    this.#resolveNow(route)
+    this.spentMs += performance.now() - begun
+  }
+
+  #resolveNow(route: Route<S>): void {
     route.version = this.version
     route.ordered = this.#resolver.ordered(route.topic)
     route.inline = this.#resolver.inline?.(route.topic) === true
@@ -213,7 +221,6 @@ export class RouteTable<S> {
     this.#resolver.matches(route.topic, (match) => found.push(match))
     route.targets = found.length === 0 ? NO_TARGETS : mergeMatches(found)
     if (route.cachedTargets >= 0) this.#count(route)
-    this.spentMs += performance.now() - begun
   }
 
   /** Keeps the books of a cached route, and empties the cache when there is too much in it. */
@@ -290,6 +297,16 @@ function hashOf(buf: Uint8Array, from: number, to: number): number {
   let hash = 0x811c9dc5
   for (let i = from; i < to; i++) hash = Math.imul(hash ^ (buf[i] as number), 0x01000193)
   return hash ^ (hash >>> 15)
+}
+
+/**
+ * Not `slice`: on a Buffer that is a view, and a cached topic would keep a whole read buffer alive. By hand: a view costs more than
+ * copying the bytes of a topic.
+ */
+function copyOf(buf: Uint8Array, from: number, to: number): Uint8Array {
+  const bytes = new Uint8Array(to - from)
+  for (let i = from, j = 0; i < to; i++, j++) bytes[j] = buf[i] as number
+  return bytes
 }
 
 function same(bytes: Uint8Array, buf: Uint8Array, from: number, to: number): boolean {

@@ -8,6 +8,8 @@ import { endWithdrawnRights } from './withdrawn-rights.ts'
 
 /** Topics whose subscriber lists are cached. */
 export const ROUTES_MAX = 65536
+/** To go through so many filters takes a few microseconds at most. */
+const QUICK_FILTERS_MAX = 64
 
 export interface RoutedConnection extends SessionConnection {
   disconnect(reasonCode: number): void
@@ -49,6 +51,7 @@ export function routesOf<C extends RoutedConnection>(
       ordered: (topic) => ordered.wants(topic),
       inline,
       way,
+      isQuick: () => topics === undefined && local.subscriptions.size + ordered.filters < QUICK_FILTERS_MAX,
     },
     ROUTES_MAX,
   )

@@ -98,22 +98,27 @@ const SORTED_AS_NUMBERS_MIN = 256
 export function sortByPlace<P extends PlacedMessage>(placed: P[]): P[] {
   const count = placed.length
   if (count < SORTED_AS_NUMBERS_MIN) return placed.sort(comparePlaces)
+  // Asked for once: each may lie anywhere in memory.
+  const keys = new Float64Array(count)
   let first = Number.MAX_SAFE_INTEGER
   let last = 0
-  for (const { position } of placed) {
+  for (let i = 0; i < count; i++) {
+    const { position } = placed[i] as P
+    keys[i] = position
     if (position < first) first = position
     if (position > last) last = position
   }
   if ((last - first + 1) * count > Number.MAX_SAFE_INTEGER) return placed.sort(comparePlaces)
-  const keys = new Float64Array(count)
-  for (let i = 0; i < count; i++) keys[i] = ((placed[i] as P).position - first) * count + i
+  for (let i = 0; i < count; i++) keys[i] = ((keys[i] as number) - first) * count + i
   keys.sort()
   const sorted: P[] = []
+  let before = -1
   let isUnique = true
-  for (let i = 0; i < count; i++) {
-    const next = placed[(keys[i] as number) % count] as P
-    isUnique &&= next.position !== sorted[i - 1]?.position
-    sorted.push(next)
+  for (const key of keys) {
+    const at = key % count
+    sorted.push(placed[at] as P)
+    isUnique &&= key - at !== before
+    before = key - at
   }
   // What one command caused is told apart by the index; nearly in order, that is quick.
   return isUnique ? sorted : sorted.sort(comparePlaces)

@@ -8,6 +8,7 @@ import { isCurrent, type Session, Subscription } from '../sessions/session.ts'
 import { joinGroup, leaveGroup, passOnUnsent } from '../shares/sharing.ts'
 import type { State } from '../state.ts'
 
+const SLASH = 0x2f
 const SUCCESS = 0
 const NO_SUBSCRIPTION_EXISTED = 0x11
 const TOPIC_FILTER_INVALID = 0x8f
@@ -106,6 +107,6 @@ export function filterLevels(filter: string): number {
 /** Levels of a topic or filter. */
 export function levelsOf(text: string): number {
   let levels = 1
-  for (let at = text.indexOf('/'); at >= 0; at = text.indexOf('/', at + 1)) levels++
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) === SLASH) levels++
   return levels
 }
