@@ -33,6 +33,7 @@ import type { HookPoints } from './hooks/hook-points.ts'
 import type { Order } from './model/order.ts'
 import type { Relay } from './ordering/relay.ts'
 import { BesideOrder } from './publishing/beside-order.ts'
+import { Exchange } from './publishing/exchange.ts'
 import { FanOut } from './publishing/fan-out.ts'
 import { asksForSealing, eachMessage, hasSealedMark, messageIn, packetsForm } from './publishing/run-messages.ts'
 import type { Route, RouteTable, Way } from './routing/route-table.ts'
@@ -483,82 +484,82 @@ export class Pipeline {
 
   /** One message as a command, and its run to the transient subscribers. */
   #submit(from: Connection, run: PublishRun, route: Route<Connection>): void {
-    const { driver } = this.#o
-    const { qos } = run
-    const packetId = qos > 0 ? run.packetId(0) : 0
-    const command: PublishCommand = {
-      type: 'publish',
-      message: this.#message(from.clientId, run, route),
-      ...(from.id !== undefined && { connection: from.id }),
-      ...(qos === 2 && from.kept && { receipt: packetId }),
-    }
+    const { driver, order } = this.#o
+    const exchange = new Exchange(from, run, route)
+    const command = this.#command(exchange, run)
     // Without the RETAIN flag the live copies are those of the run; with it they depend on Retain As Published.
-    const { order } = this.#o
     driver.runPayloads = run.retain ? undefined : [command.message.payload]
     driver.runPlaced = 0
     this.fanOut.submitting = route
-    const { dup } = run
-    const isSealed =
-      this.#o.relay !== undefined && order !== undefined && (route.way === 'sealed' || asksForSealing(run))
-    // What is sealed goes to nobody before its time, and nothing waits for it.
-    const had = order === undefined || isSealed ? undefined : this.#dispatchHere(from, run, route)
-    const isWaiting = had === undefined && !isSealed
-    if (isWaiting) from.submitted()
-    let told = false
-    const answer = (
-      outcome: Outcome,
-      ready: (firstByte: number, packetId: number, reasonCode: number) => void,
-    ): void => {
-      if (isWaiting) from.ordered()
-      if (told) return
-      // A resend without DUP was counted as a message of its own.
-      if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
-      // Stale: the connection is no longer the session's, and nobody waits for an answer.
-      if (outcome.type === 'stale') {
-        ready(0, packetId, 0)
-        return
-      }
-      let reasonCode = 0
-      if (outcome.type === 'malformed') reasonCode = ReasonCode.implementationSpecificError
-      else if (outcome.type === 'refused') {
-        // There is no room for what the message asks for.
-        this.#o.counters.publishDropped++
-        reasonCode = outcome.reasonCode
-        if (qos > 0 && !from.v5) {
-          // Earlier clients send again what was not acknowledged, when they are back.
-          ready(0, packetId, 0)
-          from.conversation.disconnect(reasonCode)
-          return
-        }
-      } else if (outcome.type === 'published' && this.#isUnmatched(outcome, route)) {
-        reasonCode = ReasonCode.noMatchingSubscribers
-      }
-      if (qos === 0) return
-      if (qos === 1 || reasonCode >= 0x80) from.conversation.settledIn(1)
-      if (reasonCode >= 0x80 && !from.kept) from.receipts?.delete(packetId)
-      ready(qos === 1 ? PUBACK : PUBREC, packetId, reasonCode)
-    }
-    if (order !== undefined) {
-      const begin = (ready: (firstByte: number, packetId: number, reasonCode: number) => void): void => {
-        const kept = (): void => {
-          if (qos !== 1 || !this.#o.stall.stallAcknowledge || told) return
-          told = true
-          from.conversation.settledIn(1)
-          ready(PUBACK, packetId, 0)
-        }
-        const answered = (outcome: Outcome): void => answer(outcome, ready)
-        if (isSealed) order.submitSealed(command, answered)
-        else order.submitPublish(command, answered, had && { had, kept })
-      }
-      if (qos > 0) from.answerWhen(begin)
-      else begin(nothing)
-    } else if (qos > 0) {
-      from.answerWhen((ready) => driver.sequencer.submit(command, (outcome) => answer(outcome, ready)))
-    } else driver.sequencer.submit(command, (outcome) => answer(outcome, nothing))
+    if (order === undefined) {
+      from.submitted()
+      driver.sequencer.submit(command, (outcome) => {
+        from.ordered()
+        this.#answer(exchange, outcome)
+      })
+    } else this.#submitToOrder(exchange, command, run, order)
+    exchange.submitted()
     driver.runPayloads = undefined
     this.fanOut.submitting = undefined
     // It has its place: the live copies leave now, whatever the answer waits for.
     if (driver.runPlaced > 0) this.fanOut.run(from, from.clientId, run, route, this.#direct(route))
+  }
+
+  #command({ from, route, qos, packetId }: Exchange, run: PublishRun): PublishCommand {
+    const message = this.#message(from.clientId, run, route)
+    const { id } = from
+    if (id === undefined) return { type: 'publish', message }
+    if (qos < 2 || !from.kept) return { type: 'publish', message, connection: id }
+    return { type: 'publish', message, connection: id, receipt: packetId }
+  }
+
+  #submitToOrder(exchange: Exchange, command: PublishCommand, run: PublishRun, order: Order): void {
+    const { from, route, qos } = exchange
+    const isSealed = this.#o.relay !== undefined && (route.way === 'sealed' || asksForSealing(run))
+    // What is sealed goes to nobody before its time, and nothing waits for it.
+    const had = isSealed ? undefined : this.#dispatchHere(from, run, route)
+    const isWaiting = had === undefined && !isSealed
+    if (isWaiting) from.submitted()
+    const answered = (outcome: Outcome): void => {
+      if (isWaiting) from.ordered()
+      if (!exchange.answered) this.#answer(exchange, outcome)
+    }
+    const kept = (): void => {
+      if (qos !== 1 || !this.#o.stall.stallAcknowledge || exchange.answered) return
+      from.conversation.settledIn(1)
+      exchange.answer(0)
+    }
+    if (isSealed) order.submitSealed(command, answered)
+    else order.submitPublish(command, answered, had && { had, kept })
+  }
+
+  #answer(exchange: Exchange, outcome: Outcome): void {
+    const { from, qos, packetId, dup, route } = exchange
+    // A resend without DUP was counted as a message of its own.
+    if (outcome.type === 'published' && outcome.duplicate && !dup) from.conversation.settledIn(1)
+    // Stale: the connection is no longer the session's, and nobody waits for an answer.
+    if (outcome.type === 'stale') {
+      exchange.giveUp()
+      return
+    }
+    let reasonCode = 0
+    if (outcome.type === 'malformed') reasonCode = ReasonCode.implementationSpecificError
+    else if (outcome.type === 'refused') {
+      // There is no room for what the message asks for.
+      this.#o.counters.publishDropped++
+      reasonCode = outcome.reasonCode
+      if (qos > 0 && !from.v5) {
+        // Earlier clients send again what was not acknowledged, when they are back.
+        exchange.giveUp()
+        from.conversation.disconnect(reasonCode)
+        return
+      }
+    } else if (outcome.type === 'published' && this.#isUnmatched(outcome, route)) {
+      reasonCode = ReasonCode.noMatchingSubscribers
+    }
+    if (qos > 0 && (qos === 1 || reasonCode >= 0x80)) from.conversation.settledIn(1)
+    if (qos === 2 && reasonCode >= 0x80 && !from.kept) from.receipts?.delete(packetId)
+    exchange.answer(reasonCode)
   }
 
   /** A run at QoS 0 or 1 as one command, and as it is to the transient subscribers. */
@@ -652,9 +653,6 @@ export class Pipeline {
     return known ? 0 : ReasonCode.packetIdentifierNotFound
   }
 }
-
-/** QoS 0 has no acknowledgement. */
-function nothing(): void {}
 
 /** Whether nobody connected here subscribes. */
 function unmatched(route: Route<Connection>): boolean {

@@ -703,13 +703,22 @@ export class Connection
     let answered = false
     begin((firstByte, packetId, reasonCode) => {
       answered = true
-      if (ticket < 0) {
-        if (firstByte !== 0) this.acknowledge(firstByte, packetId, reasonCode)
-      } else if (firstByte === 0) this.#line?.giveUp(ticket)
-      else this.#line?.fill(ticket, firstByte, packetId, reasonCode)
+      this.answer(ticket, firstByte, packetId, reasonCode)
     })
-    if (answered) return
-    ticket = this.#answers().reserve()
+    if (!answered) ticket = this.reserveAnswer()
+  }
+
+  /** Takes the place of an answer behind those that wait. */
+  reserveAnswer(): number {
+    return this.#answers().reserve()
+  }
+
+  /** The answer at a place that was reserved, or -1: behind those that wait. 0 for the first byte: there is nothing to send. */
+  answer(ticket: number, firstByte: number, packetId: number, reasonCode: number): void {
+    if (ticket < 0) {
+      if (firstByte !== 0) this.acknowledge(firstByte, packetId, reasonCode)
+    } else if (firstByte === 0) this.#line?.giveUp(ticket)
+    else this.#line?.fill(ticket, firstByte, packetId, reasonCode)
   }
 
   /** The same for the PUBACKs or PUBRECs of a run, which become ready together. */

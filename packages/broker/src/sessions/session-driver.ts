@@ -719,7 +719,9 @@ export function messageOf(
   expirySecondsMax = 0,
 ): Message {
   if (properties === undefined) {
-    return expirySecondsMax === 0 ? { ...base, publisher } : { ...base, publisher, expirySeconds: expirySecondsMax }
+    const { topic, payload, qos, retain } = base
+    const message = { topic, payload, qos, retain, publisher }
+    return expirySecondsMax === 0 ? message : { ...message, expirySeconds: expirySecondsMax }
   }
   const {
     topicAlias: _alias,
