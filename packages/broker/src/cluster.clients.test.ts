@@ -1,6 +1,7 @@
 /** What clients are promised on a single node holds across the nodes of a cluster: rights, takeover, groups, wills, retained messages. */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { FlowClient } from '../../../testing/testkit/src/flow-client.ts'
 import { connect, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
@@ -11,8 +12,8 @@ import type { BrokerOptions } from './config/options.ts'
 const brokers: Broker[] = []
 after(() => closeAll(brokers))
 
-async function cluster(log: SharedLogOptions, options: BrokerOptions = {}): Promise<Cluster> {
-  const opened = await openCluster(4, { options, log })
+async function cluster(log: SharedLogOptions, options: BrokerOptions = {}, onStall?: 'queue'): Promise<Cluster> {
+  const opened = await openCluster(4, { options, log, ...(onStall && { cluster: { onStall } }) })
   brokers.push(...opened.brokers)
   return opened
 }
@@ -252,4 +253,67 @@ test('who asks for time stamps is told the time of the order and the place in it
     assert.equal(`${us}`, found.get('concord-time'))
   }
   for (const subscriber of subscribers) subscriber[Symbol.dispose]()
+})
+
+test('publishers that are faster than the order are not read on, whatever their QoS, and nothing of theirs is lost [rows F6, F39]', async () => {
+  const nodes = await cluster({ seed: 261 }, {}, 'queue')
+  const [first, second] = nodes.targets as [Target, Target]
+  const arrived: string[] = []
+  const { promise: subscribed, resolve } = Promise.withResolvers<void>()
+  const subscriber = new FlowClient(second, {
+    version: 5,
+    connect: { clientId: 'reader' },
+    onPacket: ({ type, payload }, client) => {
+      if (type === 'CONNACK') client.send(wire.subscribe(5, 1, [['t', 0]]))
+      else if (type === 'SUBACK') resolve()
+      else arrived.push(payload.toString('latin1', 0, 5).trim())
+    },
+  })
+  await subscribed
+  const { counters } = nodes.brokers[0] as Broker
+  const acknowledged: number[] = []
+  const publishers = [0, 1].map((qos) => {
+    const connected = Promise.withResolvers<void>()
+    const client = new FlowClient(first, {
+      version: 4,
+      connect: { clientId: `fast${qos}` },
+      onPacket: ({ type, id }) => (type === 'CONNACK' ? connected.resolve() : acknowledged.push(id ?? 0)),
+    })
+    return { qos, client, connected: connected.promise }
+  })
+  for (const { connected } of publishers) await connected
+  nodes.log.stall()
+  const before = counters.bytesReceived
+  const count = 40
+  for (let id = 1; id <= count; id++) {
+    for (const { qos, client } of publishers) {
+      const payload = `${qos}:${id}`.padEnd(400_000)
+      client.send(wire.publish(4, 't', payload, qos === 0 ? { qos } : { qos, id }))
+    }
+  }
+  // Read until its room is full, and then no further, however long it takes.
+  let readBytes = 0
+  for (let still = 0; still < 20; still++) {
+    await new Promise((after) => setTimeout(after, 10))
+    if (counters.bytesReceived - before > readBytes) still = 0
+    readBytes = counters.bytesReceived - before
+  }
+  const answered = acknowledged.length + arrived.length
+  nodes.log.heal()
+  assert.ok(readBytes > 3e6 && readBytes < 12e6, `${readBytes} bytes were read`)
+  assert.equal(answered, 0)
+  // For as long as something comes.
+  for (let come = -1; come < arrived.length + acknowledged.length; ) {
+    come = arrived.length + acknowledged.length
+    if (come < 3 * count) await until(() => arrived.length + acknowledged.length > come)
+  }
+  assert.equal(acknowledged.length, count)
+  for (const { qos } of publishers) {
+    const own = arrived.filter((name) => name.startsWith(`${qos}:`))
+    assert.deepEqual(
+      own,
+      Array.from({ length: count }, (_, i) => `${qos}:${i + 1}`),
+    )
+  }
+  for (const client of [subscriber, ...publishers.map((one) => one.client)]) client.drop()
 })

@@ -12,6 +12,8 @@ export interface LiarProofOptions {
   readonly transport: 'quic' | 'tls'
   /** Of each publisher in each step. */
   readonly messages: number
+  /** Lies that are told at once, one chapter after the other, each with a new start of the node. */
+  readonly chapters?: readonly string[]
   readonly withinMs: number
   readonly say?: (line: string) => void
 }
@@ -19,8 +21,8 @@ export interface LiarProofOptions {
 const honest = [0, 1, 2]
 const liar = 3
 const servedWithinMs = 5_000
-/** Told one after the other, each with a new start of the node; the last one ends its part in the order. */
-const chapters = [
+/** The last one ends the liar's part in the order. */
+const liarChapters = [
   'signature',
   'replay',
   'silence',
@@ -31,7 +33,8 @@ const chapters = [
 ]
 const preload = [new URL('preload/liar.ts', import.meta.url).href]
 
-export async function proveLiar({ transport, messages, withinMs, say }: LiarProofOptions): Promise<Verdict> {
+export async function proveLiar(options: LiarProofOptions): Promise<Verdict> {
+  const { transport, messages, chapters = liarChapters, withinMs, say } = options
   let lies = ''
   return await runTrial(
     {

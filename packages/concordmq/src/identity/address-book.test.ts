@@ -115,6 +115,16 @@ test('parseAddressBook() names line and column of a syntax error [row F10]', () 
   )
 })
 
+test('parseAddressBook() finds the same in books that differ in comments and spacing [row F10]', () => {
+  const spaced = seed
+    .replaceAll('\n[[addresses]]', '\n# a node\n  [[ addresses ]]')
+    .replaceAll('addr = ', 'addr=')
+    .replaceAll('\n\n', '\n\n\n')
+  assert.notEqual(spaced, seed)
+  const [one, other] = [seed, spaced].map((text) => formatAddressBook(parseAddressBook(text, 'x').nodes))
+  assert.equal(other, one)
+})
+
 test('parseAddressBook() reports every problem of a book', () => {
   const key = publicKey().export({ format: 'pem', type: 'spki' }).toString()
   const message = refusal(() =>
