@@ -246,15 +246,15 @@ export class DiskJournal implements Journal {
     const { done, outcomes, reserve, position, delta, save } = group
     if (log === undefined) {
       if (delta !== undefined) await this.#commitUntilDone(machine.takeSave())
-      machine.deltaLogged(this.onLogged)
     } else if (delta !== undefined || reserve > this.#reserved) {
       await log.write(payloadOf(reserve, delta), position)
       this.#reserved = reserve
-      machine.deltaLogged(this.onLogged)
     }
     this.#loggedTo = position
     shared?.logged(position)
+    // Before what may be sent now: a publisher would wait for the writes to its subscribers.
     for (const [i, answer] of done.entries()) releaseAnswer(answer, outcomes[i] as Outcome, this.#o.logger)
+    machine.deltaLogged(this.onLogged)
     if (save !== undefined) this.#commit(save)
   }
 

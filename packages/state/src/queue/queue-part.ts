@@ -6,6 +6,9 @@
  *   word 0   chunk on the shelf                      0 for an entry in memory, its number in a run for one of a run
  *   word 1   slot in the chunk (16) │ QoS (2) │ retain │ received │ used │ changed │ extra
  *
+ * Entries come in ascending order, and the part begins with the first that it gets (`start`): a queue that is emptied again and again
+ * makes small parts. Its methods count from there, and below it there is nothing.
+ *
  * `extra` says that share and subscription identifiers lie beside it: most entries have neither.
  */
 import type { QoS } from '@concordmq/protocol'
@@ -94,19 +97,23 @@ export interface PartOwner {
 export class QueuePart extends StateRecord {
   readonly owner: PartOwner
   readonly number: number
+  /** Number in the queue of the first entry. */
+  readonly start: number
   /** How many entries it has. */
   used = 0
   #words = new Uint32Array(2 * SLOTS_MIN)
   /** Messages in memory, by slot; undefined when there are none. */
   #bodies: (Body | BodyRun | undefined)[] | undefined
   #extras: Map<number, Extra> | undefined
-  /** Slots that changed since the log last took the part. */
+  /** Which changed since the log last took the part. */
   #changed: number[] = []
 
-  constructor(owner: PartOwner, number: number) {
+  /** `start`: number of the first entry, which is about to be put. */
+  constructor(owner: PartOwner, start: number) {
     super()
     this.owner = owner
-    this.number = number
+    this.number = Math.floor(start / PART_SIZE)
+    this.start = start
   }
 
   override get durable(): boolean {
@@ -160,7 +167,7 @@ export class QueuePart extends StateRecord {
   entry(at: number): Queued | undefined {
     const word = this.#words[2 * at + 1] ?? 0
     if ((word & USED) === 0) return undefined
-    const q = this.number * PART_SIZE + at
+    const q = this.start + at
     const qos = ((word >> QOS_SHIFT) & 3) as QoS
     const extra = (word & EXTRA) === 0 ? undefined : this.#extras?.get(at)
     const terms = termsOf(qos, (word & RETAIN) !== 0, extra?.subscriptionIds ?? NO_IDS)
@@ -308,7 +315,7 @@ export class QueuePart extends StateRecord {
       const word = (this.#words[2 * at + 1] as number) & ~CHANGED
       for (let k = 0; k < alike; k++)
         this.#words[2 * (at + k) + 1] = (this.#words[2 * (at + k) + 1] as number) & ~CHANGED
-      writer.u16(at)
+      writer.u16((this.start + at) % PART_SIZE)
       if ((word & USED) === 0) {
         writer.u8(alike === 1 ? EntryFlag.gone : EntryFlag.goneRun)
         if (alike > 1) writer.u16(alike)
@@ -362,7 +369,7 @@ export class QueuePart extends StateRecord {
     for (let at = 0; at < this.#words.length / 2; at++) {
       const word = this.#words[2 * at + 1] as number
       if ((word & USED) === 0) continue
-      writer.u16(at)
+      writer.u16((this.start + at) % PART_SIZE)
       this.#writeEntry(writer, at, word, canonical)
     }
   }

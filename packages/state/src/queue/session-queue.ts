@@ -109,7 +109,8 @@ export class SessionQueue implements PartOwner {
 
   /** The message under `q` if its entry says nothing else but its QoS: most do, and this makes no object. */
   plain(q: number): PlacedMessage | undefined {
-    return this.#part(Math.floor(q / PART_SIZE))?.plainBody(q % PART_SIZE)
+    const part = this.#part(Math.floor(q / PART_SIZE))
+    return part?.plainBody(q - part.start)
   }
 
   /**
@@ -117,7 +118,8 @@ export class SessionQueue implements PartOwner {
    * else; undefined: there is no such one under `q`.
    */
   plainRun(q: number, max: number): RunEntries | undefined {
-    return this.#part(Math.floor(q / PART_SIZE))?.plainRun(q % PART_SIZE, max)
+    const part = this.#part(Math.floor(q / PART_SIZE))
+    return part?.plainRun(q - part.start, max)
   }
 
   /** Whether `q` may have been sent by an earlier connection: it goes out with DUP = 1 [MQTT-3.3.1-1]. */
@@ -126,7 +128,8 @@ export class SessionQueue implements PartOwner {
   }
 
   queued(q: number): Queued | undefined {
-    return this.#part(Math.floor(q / PART_SIZE))?.entry(q % PART_SIZE)
+    const part = this.#part(Math.floor(q / PART_SIZE))
+    return part?.entry(q - part.start)
   }
 
   /** Queues a message; returns its number. */
@@ -147,9 +150,8 @@ export class SessionQueue implements PartOwner {
     for (let i = 0; i < bodies.length; i++) {
       const q = first + i
       const body = bodies[i] as Body
-      const at = q % PART_SIZE
-      if (part === undefined || at === 0) part = this.#partFor(q)
-      part.put(at, body, terms, '')
+      if (part === undefined || q % PART_SIZE === 0) part = this.#partFor(q)
+      part.put(q - part.start, body, terms, '')
       this.bytes += body.bytes
     }
     this.messages += bodies.length
@@ -164,9 +166,10 @@ export class SessionQueue implements PartOwner {
     const first = this.next
     this.next += run.count
     for (let i = 0; i < run.count; ) {
-      const at = (first + i) % PART_SIZE
-      const count = Math.min(run.count - i, PART_SIZE - at)
-      this.#partFor(first + i).putRun(at, run, { first: i, count }, terms)
+      const q = first + i
+      const count = Math.min(run.count - i, PART_SIZE - (q % PART_SIZE))
+      const part = this.#partFor(q)
+      part.putRun(q - part.start, run, { first: i, count }, terms)
       i += count
     }
     run.refer(this.records)
@@ -178,14 +181,16 @@ export class SessionQueue implements PartOwner {
 
   /** Puts an entry in its place; used alone when the state is read. */
   enter(q: number, body: Body, terms: DeliveryTerms, share: string): void {
-    this.#partFor(q).put(q % PART_SIZE, body, terms, share)
+    const part = this.#partFor(q)
+    part.put(q - part.start, body, terms, share)
     this.messages++
     this.bytes += body.bytes
   }
 
   /** The same for a message on the shelf. */
   enterShelved(q: number, chunk: Chunk, slot: number, terms: DeliveryTerms): void {
-    this.#partFor(q).putShelved(q % PART_SIZE, chunk, slot, terms)
+    const part = this.#partFor(q)
+    part.putShelved(q - part.start, chunk, slot, terms)
     this.messages++
     this.bytes += chunk.bytesAt(slot)
   }
@@ -194,17 +199,19 @@ export class SessionQueue implements PartOwner {
   receive(q: number): void {
     const part = this.#part(Math.floor(q / PART_SIZE)) as QueuePart
     this.records.touch(part)
-    part.receive(q % PART_SIZE)
+    part.receive(q - part.start)
   }
 
   /** QoS of an entry; 0: there is none under this number. */
   qosOf(q: number): QoS {
-    return this.#part(Math.floor(q / PART_SIZE))?.qosOf(q % PART_SIZE) ?? 0
+    const part = this.#part(Math.floor(q / PART_SIZE))
+    return part?.qosOf(q - part.start) ?? 0
   }
 
   /** Whether PUBREC arrived for an entry. */
   isReceived(q: number): boolean {
-    return this.#part(Math.floor(q / PART_SIZE))?.isReceived(q % PART_SIZE) ?? false
+    const part = this.#part(Math.floor(q / PART_SIZE))
+    return part?.isReceived(q - part.start) ?? false
   }
 
   /** Takes an entry out, for whatever reason; returns what it counted for, bytes. */
@@ -212,7 +219,7 @@ export class SessionQueue implements PartOwner {
     this.records.touch(this.#owner)
     const part = this.#part(Math.floor(q / PART_SIZE)) as QueuePart
     this.records.touch(part)
-    const bytes = part.remove(q % PART_SIZE)
+    const bytes = part.remove(q - part.start)
     if (part.used === 0) this.#drop(part)
     this.messages--
     this.bytes -= bytes
@@ -225,10 +232,9 @@ export class SessionQueue implements PartOwner {
     const end = Math.min(q + count, this.next)
     for (let from = Math.max(q, this.base); from < end; ) {
       const number = Math.floor(from / PART_SIZE)
-      const first = number * PART_SIZE
-      const to = Math.min(end, first + PART_SIZE)
+      const to = Math.min(end, (number + 1) * PART_SIZE)
       const part = this.#part(number)
-      if (part !== undefined) this.#settleAckedIn(part, from - first, to - first)
+      if (part !== undefined) this.#settleAckedIn(part, Math.max(0, from - part.start), to - part.start)
       from = to
     }
     if (q <= this.base && this.base < end) this.base = this.#firstFrom(this.base)
@@ -305,7 +311,7 @@ export class SessionQueue implements PartOwner {
     if (this.records.hashing) return
     const { connection, receiveMaximum } = this.#owner
     const from = connection === undefined ? 0 : this.base + receiveMaximum + SOON_MESSAGES
-    part.letGo(Math.max(0, from - part.number * PART_SIZE))
+    part.letGo(Math.max(0, from - part.start))
   }
 
   /** The client is gone. */
@@ -318,7 +324,7 @@ export class SessionQueue implements PartOwner {
     while (q < this.next) {
       const part = this.#part(Math.floor(q / PART_SIZE))
       if (part === undefined) q += PART_SIZE - (q % PART_SIZE)
-      else if (part.has(q % PART_SIZE)) return q
+      else if (part.has(q - part.start)) return q
       else q++
     }
     return this.next
@@ -331,7 +337,7 @@ export class SessionQueue implements PartOwner {
       this.records.touch(part)
       return part
     }
-    part = new QueuePart(this, number)
+    part = new QueuePart(this, q)
     this.#parts ??= new Map()
     this.#parts.set(number, part)
     this.#last = part
