@@ -47,6 +47,7 @@ import type { AccessOptions, BrokerOptions, ListenerHandle, ListenerOptions } fr
 import { authenticatorOf, factoryOf, storeOf } from './config/providers.ts'
 import { serverSettingsOf } from './config/server-settings.ts'
 import type { Arrival } from './connections/arrival.ts'
+import { ConnectLine } from './connections/connect-line.ts'
 import { Connection, type ConnectionHandler, type ConnectionShared } from './connections/connection.ts'
 import { DeadlineWheel } from './connections/deadline-wheel.ts'
 import { Entrance } from './connections/entrance.ts'
@@ -372,6 +373,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       node: () => this.#node,
       incarnation: () => this.#bft?.incarnation ?? this.#incarnation,
       serves: () => this.#bft?.serves ?? true,
+      line: this.#connectLine(),
       servesStale: () => settings.cluster?.serveStale === true && this.#bft?.isBehind === true,
       stalled: () => this.#bft?.stalled ?? false,
       onStall: settings.cluster?.onStall ?? ALONE.onStall,
@@ -796,6 +798,20 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
       const { topic } = placed.message
       if (connection?.feed === undefined || !this.#driver.mayReceive(connection, topic)) return
       connection.feed.giveZero(messageForm(placed, connection.v5, PLAIN_ZERO, this.#driver.now()), topic)
+    })
+  }
+
+  /** Only where other nodes apply each login, too. */
+  #connectLine(): ConnectLine | undefined {
+    const bft = this.#bft
+    if (bft === undefined || this.#worker !== undefined) return undefined
+    const { limits } = this.counters
+    return new ConnectLine({
+      messages: () => bft.messages,
+      waits: () => {
+        limits.loginsWaited++
+      },
+      nowMs: monotonicMs,
     })
   }
 

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { FlowClient } from '../../../testing/testkit/src/flow-client.ts'
-import { connect, type Target } from '../../../testing/testkit/src/raw-client.ts'
+import { connect, open, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import type { SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
 import type { Broker } from './api.ts'
 import { type Cluster, closeAll, kept, openCluster, received, until } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions } from './config/options.ts'
+import { LOGINS_ALONE_MAX } from './connections/connect-line.ts'
 
 const brokers: Broker[] = []
 after(() => closeAll(brokers))
@@ -54,6 +55,29 @@ test('a publish without the right never enters the order, and its publisher is t
   }
   await reader.expectNothing()
   await sameState(nodes)
+})
+
+test('logins beyond those that may be on their way wait for their turn, and who is gone by then is not ordered', async () => {
+  const opened = await openCluster(4, { log: { seed: 204 }, cluster: { onStall: 'queue' } })
+  brokers.push(...opened.brokers)
+  const { log } = opened
+  const [broker] = opened.brokers as [Broker]
+  const [target] = opened.targets as [Target]
+  const all = Array.from({ length: LOGINS_ALONE_MAX + 20 }, (_, n) => `c${n}`)
+  log.stall()
+  const clients = await Promise.all(all.map(() => open(target, 5)))
+  for (const [n, client] of clients.entries()) client.send(wire.connect(5, { clientId: `c${n}` }))
+  await until(() => broker.counters.limits.loginsWaited === 20)
+  const gone = clients.at(-1)
+  await gone?.drop()
+  await until(() => broker.inspection.totals().connections === all.length - 1)
+  log.heal()
+  for (const client of clients.slice(0, -1)) await client.expectPacket('CONNACK', { reason: 0 })
+  await until(() => log.nodes.every(({ position }) => position === log.entries.length))
+  const ordered = Buffer.concat(log.entries.map(({ message }) => Buffer.from(message.bytes))).toString('latin1')
+  assert.ok(ordered.includes(all.at(-2) as string))
+  assert.ok(!ordered.includes(all.at(-1) as string))
+  await Promise.all(clients.slice(0, -1).map((client) => client.drop()))
 })
 
 test('a takeover on another node closes the older connection within a second, in 5.0 with 0x8E', async () => {

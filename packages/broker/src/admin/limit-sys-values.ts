@@ -39,6 +39,10 @@ export const limitSysValues: Readonly<Record<string, LimitValue>> = {
   ],
   'limits/connections/user': ['logins refused: `limits.connections-per-user-max`', (m) => m.counters.limits.userFull],
   'limits/connections/rate': ['logins refused: `limits.connects-per-second-max`', (m) => m.counters.limits.connectRate],
+  'limits/connections/waited': [
+    'logins at a node of a cluster that waited for others to be ordered',
+    (m) => m.counters.limits.loginsWaited,
+  ],
   'limits/half_open/count': ['connections that have not sent CONNECT', (m) => m.gauges.halfOpen],
   'limits/half_open/closed': [
     'such connections closed for newer ones: `limits.half-open-max`, `limits.half-open-per-address-max`',

@@ -24,6 +24,7 @@ import type { HookMessage } from '../hooks/hooks.ts'
 import { type Entering, type SessionDriver, willMessage } from '../sessions/session-driver.ts'
 import type { Counters } from '../telemetry/counters.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { ConnectLine } from './connect-line.ts'
 import type { Connection } from './connection.ts'
 import type { Entrant, Gate } from './gate.ts'
 
@@ -49,6 +50,8 @@ export interface EntranceOptions {
   readonly incarnation: () => number
   /** False: the order does not have this node yet, or any more. */
   readonly serves: () => boolean
+  /** Where logins wait for their turn; undefined: they need not. */
+  readonly line: ConnectLine | undefined
   /** It does not have it yet, and clients may come all the same. */
   readonly servesStale: () => boolean
   /** Nothing is ordered at the moment, and what is done about it. */
@@ -323,14 +326,14 @@ export class Entrance {
     }
     const { will } = packet
     if (will === undefined || !(hooks.uses('transformWill') || hooks.uses('authorizePublish'))) {
-      this.#takeOver(connection, packet, login, authentication)
+      this.#inTurn(connection, packet, login, authentication)
       return
     }
     this.#when(connection, packet, this.#willOf(connection, packet, will, login), (decided) => {
       const { will: _will, ...without } = packet
-      if (decided === 'none') this.#takeOver(connection, without, login, authentication)
+      if (decided === 'none') this.#inTurn(connection, without, login, authentication)
       else if (!(decided instanceof Refused))
-        this.#takeOver(connection, { ...without, will: decided }, login, authentication)
+        this.#inTurn(connection, { ...without, will: decided }, login, authentication)
       else this.#refuse(connection, packet, decided.reasonCode, 'a hook refused its will')
     })
   }
@@ -368,12 +371,28 @@ export class Entrance {
     )
   }
 
+  #inTurn(connection: Connection, packet: ConnectPacket, login: Login, authentication: Authentication): void {
+    const { line, serves, stalled, onStall } = this.#o
+    // Where nothing is ordered nobody's turn comes, and who can be let in all the same is.
+    if (line === undefined || !serves() || (stalled() && onStall !== 'queue')) {
+      this.#takeOver(connection, packet, login, { authentication, over: () => {} })
+      return
+    }
+    const { conversation } = connection
+    const begun = line.take((over) => {
+      if (conversation.closed || !this.#takeOver(connection, packet, login, { authentication, over })) over()
+    })
+    // The deadline until CONNACK is watched on.
+    if (!begun) connection.answered()
+  }
+
+  /** False: it was refused. Else `over` is called when the order has it. */
   #takeOver(
     connection: Connection,
     packet: ConnectPacket,
     { principal, grants, endsInMs }: Login,
-    authentication: Authentication,
-  ): void {
+    { authentication, over }: { readonly authentication: Authentication; readonly over: () => void },
+  ): boolean {
     const { driver, counters, sessionExpiryMax } = this.#o
     const { conversation } = connection
     const assigned = packet.clientId === '' ? `concord-${randomUUID()}` : undefined
@@ -385,7 +404,7 @@ export class Entrance {
       if (this.#o.access.guard.asked?.mayPublish(author, willTopic) === false) {
         counters.publishDenied++
         this.#refuse(connection, packet, ReasonCode.notAuthorized, 'no right to publish the will')
-        return
+        return false
       }
     }
     const asked = packet.version === 5 ? (packet.properties?.sessionExpiryInterval ?? 0) : undefined
@@ -395,7 +414,7 @@ export class Entrance {
     conversation.sessionExpiryAllowed = (asked ?? 0) > 0
     if (driver.sequencer.trouble && (sessionExpirySeconds > 0 || packet.will !== undefined)) {
       this.#refuse(connection, packet, ReasonCode.quotaExceeded, 'the disk takes nothing at the moment')
-      return
+      return false
     }
     const stalled = this.#o.stalled() && this.#o.onStall !== 'queue'
     const behind = !this.#o.serves()
@@ -404,7 +423,7 @@ export class Entrance {
       sessionExpirySeconds === 0 && (packet.cleanStart || (!behind && driver.ordered.session(clientId)?.kept !== true))
     if (stalled && (this.#o.onStall === 'refuse' || !mayBegin)) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'too few nodes of the cluster are there')
-      return
+      return false
     }
     if (behind && !mayBegin) {
       this.#refuse(
@@ -413,12 +432,12 @@ export class Entrance {
         ReasonCode.serverUnavailable,
         'this node does not know yet what sessions there are',
       )
-      return
+      return false
     }
     const full = this.#o.gate.refusesUser({ clientId, principal }, this.#replaced(clientId))
     if (full !== undefined) {
       this.#refuse(connection, packet, full.reasonCode, full.why)
-      return
+      return false
     }
     const id = this.nextId()
     const command: ConnectCommand = {
@@ -438,6 +457,7 @@ export class Entrance {
       }),
     }
     const entered = (outcome: Entering): void => {
+      over()
       if (outcome.type !== 'connected') return
       connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
       this.#o.gate.entered({ clientId, principal }, connection.arrival)
@@ -469,6 +489,7 @@ export class Entrance {
     driver.enter(connection, command, { entered, kept, provisional: stalled || behind })
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
+    return true
   }
 
   /** Who has the session now: here, or at another thread of this broker. */

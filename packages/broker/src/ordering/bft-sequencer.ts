@@ -153,6 +153,8 @@ export class BftSequencer implements Sequencer, Order {
   /** When the link to a node was lost, monotonic ms, by node. */
   readonly #goneMs = new Map<number, number>()
   readonly #waiting: (() => void)[] = []
+  /** Messages that the order has had, of all nodes. */
+  messages = 0
 
   constructor(options: BftSequencerOptions) {
     this.#o = options
@@ -165,7 +167,10 @@ export class BftSequencer implements Sequencer, Order {
     // Position 0 is a position of the log, and the place of a machine that has none.
     this.#nextPosition = machine.position === 0 && machine.timeUs === 0 ? 0 : machine.position + 1
     this.#effects = {
-      published: (placed, publisher) => effects.published(placed, publisher, this.#had),
+      published: (placed, publisher) => {
+        this.messages++
+        effects.published(placed, publisher, this.#had)
+      },
       queued: (...entry) => effects.queued(...entry),
       deliver: (...delivery) => effects.deliver(...delivery),
       connectionEnded: (...end) => effects.connectionEnded(...end),
@@ -174,7 +179,10 @@ export class BftSequencer implements Sequencer, Order {
       retainedExpired: (topic) => effects.retainedExpired?.(topic),
       willPublished: (clientId, will) => effects.willPublished?.(clientId, will),
       administered: (subject) => effects.administered?.(subject),
-      run: (run, placed) => effects.run(run, placed, this.#had),
+      run: (run, placed) => {
+        this.messages++
+        effects.run(run, placed, this.#had)
+      },
       applying: (node, head, item) => this.#applying(node, head, item),
       answered: (node, head, item, outcome) => this.#answered(node, head, item, outcome),
       nodeFell: (node, incarnation) => this.#nodeFell(node, incarnation),

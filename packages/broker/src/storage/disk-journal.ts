@@ -7,7 +7,7 @@
  *
  * A group is begun at the end of the turn in which somebody began to wait, and takes all that changed until then; while one
  * is written, the next gathers. So the latency is that of the disk, and the throughput does not depend on it. What nobody
- * waits for follows within `LAZY_MS`.
+ * waits for follows within `LAZY_MS`, or `LAZY_MS_REPLICATED`.
  *
  * Where several threads apply the same commands, this one writes for all: the others are told how far it has come, and it takes a
  * save where a mark stands in their order, so that messages lie in the same places for all.
@@ -46,6 +46,8 @@ interface Group {
 
 /** What nobody waits for is in the log after so long: settlements, above all. */
 const LAZY_MS = 20
+/** Where other nodes have it, too, no answer and no delivery waits: fewer writes leave the disk to the blocks of the order. */
+const LAZY_MS_REPLICATED = 100
 /** The store is told at least so often, while anything changes. */
 const SAVE_MS = 1000
 /** … and as soon as so many records wait for it: taking a save is the one thing here that keeps the event loop. */
@@ -69,6 +71,7 @@ export class DiskJournal implements Journal {
   #outcomes: Outcome[] = []
   #running = false
   #immediate: NodeJS.Immediate | undefined
+  readonly #lazyMs: number
   #timer: NodeJS.Timeout | undefined
   #timerDue = Number.POSITIVE_INFINITY
   #savedMs = performance.now()
@@ -91,6 +94,8 @@ export class DiskJournal implements Journal {
     this.#o = options
     this.#reserved = options.reserved
     this.#reserveTo = options.reserved
+    const { replicated, threads } = options.machine.settings
+    this.#lazyMs = replicated && !threads ? LAZY_MS_REPLICATED : LAZY_MS
     options.shared?.onWanted(() => {
       // Else the change that is waited for is not applied here yet.
       if (options.machine.hasUnlogged) this.#soon()
@@ -109,7 +114,7 @@ export class DiskJournal implements Journal {
   changed(): void {
     if (this.#running) return
     if (this.#isWanted) this.#soon()
-    else this.#later(LAZY_MS)
+    else this.#later(this.#lazyMs)
   }
 
   whenKept(done: (outcome: Outcome) => void, outcome: Outcome): void {
@@ -232,7 +237,7 @@ export class DiskJournal implements Journal {
     this.#running = false
     this.#idle?.()
     if (this.#done.length > 0 || (this.#isWanted && this.#o.machine.hasUnlogged)) this.#soon()
-    else if (this.#o.machine.hasUnlogged) this.#later(LAZY_MS)
+    else if (this.#o.machine.hasUnlogged) this.#later(this.#lazyMs)
     else if (this.#o.machine.unsaved > 0) this.#later(SAVE_MS)
   }
 

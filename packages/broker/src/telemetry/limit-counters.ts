@@ -33,6 +33,8 @@ export class LimitCounters {
   rateDropped = 0
   /** Clients disconnected for the same limits. */
   rateDisconnected = 0
+  /** Logins that waited for others to be ordered (`connections/connect-line.ts`). */
+  loginsWaited = 0
   /** CONNECTs refused: `sessions.sessionsMax`. */
   sessionsFull = 0
   /** Filters refused: `sessions.subscriptionsMax`. */
