@@ -55,7 +55,7 @@ const quietRoundsForgetful = 60
 const stuckTimes = 100
 /** A silent stretch of so many delays is silence. */
 const silenceTimes = 60
-/** With longer windows silence after a unit that gets no place is too far away to wait for in every run. */
+/** With longer windows silence after a liar's unit is too far away to wait for in every run. */
 const quietVoidRoundsMax = 200
 
 /** `script` may enter into the agenda, before the run begins, what no scenario draws. */
@@ -180,11 +180,9 @@ function areAllAt({ watch, correct, nodes }: Cluster, position: number): boolean
 function quieten(cluster: Cluster, counter: EventCounter): void {
   const { agenda, watch, delays, scenario, genesis } = cluster
   const { voidRounds } = genesis.constants
-  // Some of their units have no place, and are over only when they are too old for one. So are those that a node forgot.
-  const leavesUnits = scenario.liars.length > 0 || scenario.lostDisk
-  if (leavesUnits && voidRounds > quietVoidRoundsMax) return
+  if (scenario.liars.length > 0 && voidRounds > quietVoidRoundsMax) return
   const usual = scenario.lostDisk ? quietRoundsForgetful : quietRounds
-  const roundsMax = watch.highestRound + usual + (leavesUnits ? voidRounds : 0)
+  const roundsMax = watch.highestRound + usual + (scenario.liars.length > 0 ? voidRounds : 0)
   let blocks = watch.blocksMade
   let silentUntilUs = agenda.nowUs + silenceTimes * delays.slowestUs
   while (agenda.next(silentUntilUs)) {

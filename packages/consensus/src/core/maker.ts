@@ -161,6 +161,8 @@ export class Maker {
   #nextRound(need: boolean): number | undefined {
     const round = need ? this.#graph.quorumRound + 1 : this.#graph.maxRound
     if (round <= this.last || round < this.roundMin) return undefined
+    // Behind a snapshot the blocks of old rounds come first; what is said in one that is over gets no place.
+    if (round < this.#committer.nextStep - this.#context.epoch.constants.voidRounds) return undefined
     return round === 1 || round - 1 > this.#graph.collectedRound ? round : undefined
   }
 
