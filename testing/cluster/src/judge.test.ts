@@ -38,6 +38,18 @@ test('judge() finds what was acknowledged and lost, QoS 2 that came twice, and a
   }
 })
 
+test('judge() lets a QoS 2 message that is sent again come behind others, but not behind a later one of its kind', () => {
+  const mixed = { name: 'p', sent: [2, 1, 2], acknowledged: new Set([0, 1, 2]) }
+  assert.deepEqual(judge([mixed], [seen('a', 1, 0, 2)], { undisturbed: false }), [])
+  for (const [numbers, undisturbed] of [
+    [[1, 0, 2], true],
+    [[1, 2, 0], false],
+    [[0, 2, 1], false],
+  ] as const) {
+    assert.match(judge([mixed], [seen('a', ...numbers)], { undisturbed }).join(), /came after/)
+  }
+})
+
 test('orderHash() differs where two messages change places', () => {
   assert.notEqual(orderHash(['a', 'b']), orderHash(['b', 'a']))
 })
