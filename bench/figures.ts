@@ -136,7 +136,7 @@ async function measure(broker: Broker, scenario: Scenario): Promise<Report> {
   let peer = running.get(broker)
   if (peer === undefined) {
     // A broker that does not come up again has lost this scenario, not the run.
-    const started = await start(broker, folder).catch((error: Error) => error)
+    const started = await start(broker, folder, scenario.workers).catch((error: Error) => error)
     if (started instanceof Error) {
       process.stderr.write(`\n${started.message}\n`)
       return { exit: 4 }

@@ -136,12 +136,13 @@ function surgemq(path: string): Broker {
   }
 }
 
-/** Starts it and waits until it accepts. Rejects with its name if it does not. */
-export async function start(broker: Broker, folder: string): Promise<Running> {
+/** Starts it, ours with so many threads, and waits until it accepts. Rejects with its name if it does not. */
+export async function start(broker: Broker, folder: string, workers = 1): Promise<Running> {
   const ports = { tcp: await freePort(), tls: await freePort(), websocket: await freePort() }
   const own = join(folder, broker.name)
   mkdirSync(own, { recursive: true })
-  const { argv, env = {} } = broker.command(ports, own)
+  const { argv: plain, env = {} } = broker.command(ports, own)
+  const argv = workers === 1 ? plain : [...plain, '--workers', String(workers)]
   const command = pinned ? ['taskset', '-c', '0', ...argv] : argv
   const log = openSync(join(own, 'log'), 'w')
   const child = spawn(command[0] as string, command.slice(1), {

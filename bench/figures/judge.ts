@@ -45,11 +45,15 @@ function compare(samples: readonly Sample[], scenario: string, bar: Bar): Verdic
       const above = median(pairs(samples, scenario, peer, bar.figure).map(([own, theirs]) => own - theirs))
       return { text: `${bar.of} ${above.toFixed(0)} above ${peer}, ≤ ${bar.max}`, ok: above <= bar.max }
     }
-    case 'of scenario': {
+    case 'of scenario':
+    case 'share of scenario': {
       const own = spreadOf(samples, scenario, ours, bar.figure)?.median ?? Number.NaN
       const other = spreadOf(samples, bar.scenario, ours, bar.figure)?.median
       if (other === undefined) return { text: `${bar.of}: not measured`, ok: undefined }
-      return { text: `${bar.of} ${(own / other).toFixed(2)}, ≥ ${bar.min}`, ok: own / other >= bar.min }
+      const ratio = own / other
+      const text = `${bar.of} ${ratio.toFixed(2)}`
+      if (bar.kind === 'of scenario') return { text: `${text}, ≥ ${bar.min}`, ok: ratio >= bar.min }
+      return { text: `${text}, ≤ ${bar.max}`, ok: ratio <= bar.max }
     }
   }
 }

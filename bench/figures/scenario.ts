@@ -24,6 +24,14 @@ export type Bar =
       readonly of: string
       readonly min: number
     }
+  /** The same, for what should be little. */
+  | {
+      readonly kind: 'share of scenario'
+      readonly scenario: string
+      readonly figure: string
+      readonly of: string
+      readonly max: number
+    }
 
 export interface Scenario {
   readonly name: string
@@ -37,6 +45,8 @@ export interface Scenario {
   readonly bars: readonly Bar[]
   /** The broker starts afresh: what is measured is memory, or it keeps much. */
   readonly fresh?: boolean
+  /** Threads of ours, on the one core that every broker has here; absent: one. It starts afresh then. */
+  readonly workers?: number
   /** Only ours is measured: there is no peer's figure to compare with, or it would take too long. */
   readonly alone?: boolean
   /** Only in the first round. */

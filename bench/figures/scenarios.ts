@@ -68,6 +68,21 @@ const transports = (['1:1', 'fan-out 1:20'] as const).flatMap((shape) =>
   }),
 )
 
+/** What a second worker costs: each has a share of the subscribers, and the other's messages come to it in batches. */
+const workers = [0, 1].map(
+  (qos): Scenario => ({
+    ...pubsub(`two workers, fan-out 1:20, QoS ${qos}`, 'workers', 'fan-out 1:20', qos, [
+      {
+        ...{ kind: 'share of scenario', scenario: `fan-out 1:20, QoS ${qos}` },
+        ...{ figure: 'broker.cpu_s_per_mmsg', of: 'CPU, of that with one', max: 1.4 },
+      },
+    ]),
+    workers: 2,
+    fresh: true,
+    alone: true,
+  }),
+)
+
 const latencies = [5_000, 20_000].map(
   (rate): Scenario => ({
     name: `latency at ${rate.toLocaleString('en')} msg/s`,
@@ -107,6 +122,7 @@ export const scenarios: readonly Scenario[] = [
   pubsub('64 KiB, 1:20, QoS 1', '64 KiB', 'fan-out 1:20', 1, throughput(1, 1), '--payload', '65536'),
   pubsub('64 KiB, 1:1, QoS 0', '64 KiB', '1:1', 0, throughput(0.8, 1.4), '--payload', '65536'),
   pubsub('64 KiB, 1:1, QoS 1', '64 KiB', '1:1', 1, throughput(0.8, 1.4), '--payload', '65536'),
+  ...workers,
   ...latencies,
   ...transports,
   ...['plus', 'front'].map((kind) => subscriptions(100_000, kind, { bars: throughput(1, 1) })),

@@ -98,6 +98,7 @@ function throughputSection({ samples }: Results, chart: Chart): readonly string[
     'QoS 0',
     'QoS 1',
     'QoS 2',
+    'workers',
     '200 pairs',
     '1 KiB',
     '64 KiB',
