@@ -19,11 +19,9 @@ let begun = false
 
 Object.assign(globalThis, {
   recorder: {
-    ordered(
-      { step, linearised, jailed, messages }: OrderedUnit,
-      { settings: { sha256: _, ...settings } }: Machine,
-    ): void {
+    ordered({ step, linearised, jailed, messages }: OrderedUnit, machine: Machine): void {
       // Without the engine's own hash, which is a function: the fresh machine takes that of the package, and has to agree.
+      const { sha256: _sha256, ...settings } = machine.settings
       if (!begun) write({ type: 'settings', settings })
       begun = true
       const copies = messages.map((message) => ({ ...message, bytes: message.bytes.slice() }))
