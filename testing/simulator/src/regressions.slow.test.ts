@@ -186,6 +186,7 @@ for (const [seed, what] of [
   [446, 'A node that finds out what it made, and crashes before it speaks, gives no number twice'],
   [498, "A liar's unit whose messages have their places already may move the time of the next one"],
   [7_000_654, 'A node that is not told of its lost disk is free of a block that nobody has'],
+  [8_006_426, 'A node that is not told of its lost disk is free of a block that others pass on while it asks'],
   [7_003_969, 'A node that is not told of its lost disk may be jailed for a block that at most f others have'],
   [7_004_219, 'A node that takes itself for new knows better when it is given a block that it made'],
   [7_002_467, 'A node behind a snapshot says nothing in a round that is over, and lets the others be silent'],

@@ -3,8 +3,9 @@
  * its round ever left, before a crash or behind it. A block that leaves before is equivocation after the next crash, or a promise
  * to serve units that the node has forgotten.
  *
- * A node that lost its disk, and is not told so, is free of what at most f others have: it cannot know of it, and counts as new
- * (docs/internals/consensus.md). It may be jailed for that: then it is one of the faulty, and the run is over.
+ * A node that lost its disk, and is not told so, is free of what at most f others had then, who may pass it on before it speaks: it
+ * cannot know of it, and counts as new (docs/internals/consensus.md). It may be jailed for that: then it is one of the faulty, and
+ * the run is over.
  */
 import { RecordKind } from '../../../../packages/consensus/src/core/records.ts'
 import type { Block } from '../../../../packages/consensus/src/model/block.ts'
@@ -19,7 +20,8 @@ export class OwnBlocks {
   /** By node: blocks on its disk for sure. */
   readonly #durable: Set<number>[]
 
-  readonly #wasLost: boolean[]
+  /** By node, when its disk was lost: how many others had each of its blocks, by digest; undefined: it was not lost. */
+  readonly #heldAtLoss: (Map<number, number> | undefined)[]
   readonly #f: number
   readonly #untold: boolean
   /** Nodes that made a second block of which they were free. */
@@ -35,7 +37,7 @@ export class OwnBlocks {
     this.#blockOfRecord = blockOfRecord
     this.#untold = untold
     this.#f = Math.floor((n - 1) / 3)
-    this.#wasLost = Array.from({ length: n }, () => false)
+    this.#heldAtLoss = Array.from({ length: n }, () => undefined)
     this.#left = Array.from({ length: n }, () => new Map())
     this.#durable = Array.from({ length: n }, () => new Set())
   }
@@ -51,7 +53,8 @@ export class OwnBlocks {
   /** A disk was lost, and the promises with it; what left before stays known. */
   lost(node: number): void {
     this.#durable[node]?.clear()
-    this.#wasLost[node] = true
+    const left = [...(this.#left[node]?.values() ?? [])]
+    this.#heldAtLoss[node] = new Map(left.map((block) => [digestKey(block.digest), this.#holders(block)]))
   }
 
   /** An own block leaves the node; `floor`: rounds at or below are presumed, not held. */
@@ -60,7 +63,8 @@ export class OwnBlocks {
     const before = this.#left[node]?.get(key)
     if (before !== undefined) {
       if (sameBytes(before.digest, block.digest)) return
-      const isUnknown = this.#untold && this.#wasLost[node] === true && this.#holders(before) <= this.#f
+      const holders = this.#heldAtLoss[node]?.get(digestKey(before.digest))
+      const isUnknown = this.#untold && holders !== undefined && holders <= this.#f
       if (!isUnknown) violated(`Two blocks of round ${block.round} left node ${node}`)
       this.excused.add(node)
     }
