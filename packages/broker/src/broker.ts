@@ -270,6 +270,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
             counters: this.counters,
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
+            stalls: () => this.#entrance.stalled(),
             took: worker === undefined ? undefined : (bytes) => readMemory.took(bytes),
             ...(cluster?.serveStale === true && { announced: () => this.#begin() }),
           })

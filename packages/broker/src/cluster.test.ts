@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { connect, open, type RawClient, type Target } from '../../../testing/testkit/src/raw-client.ts'
 import type { NodeLog, SharedLogOptions } from '../../../testing/testkit/src/shared-log.ts'
 import * as wire from '../../../testing/testkit/src/wire.ts'
@@ -10,6 +11,7 @@ import type { Broker } from './api.ts'
 import { createBroker } from './broker.ts'
 import { type Cluster, kept, openCluster, received, until } from './cluster-brokers.testkit.ts'
 import type { BrokerOptions, ClusterOptions } from './config/options.ts'
+import { LOGINS_ALONE_MAX } from './connections/connect-line.ts'
 
 const brokers: Broker[] = []
 after(async () => {
@@ -56,6 +58,9 @@ for (const qos of [0, 1, 2] as const) {
 }
 
 const NOTHING = new Uint8Array(0)
+
+/** Until what clients sent is with the order; nobody can see when that is so. */
+const submitted = (): Promise<void> => wait(200)
 
 test('a client resumes its session on another node, with subscriptions, queue and identifiers', async () => {
   const { targets } = await cluster(4, {}, { seed: 21 })
@@ -343,6 +348,41 @@ for (const how of ['run', 'retained'] as const) {
   })
 }
 
+for (const how of ['run', 'retained'] as const) {
+  test(`a ${how} message that is under way when the order stops is given to transient subscribers here, and is answered`, async () => {
+    const { targets, log } = await cluster(4, {}, { seed: 54 })
+    const [first, second] = targets as [Target, Target]
+    const retain = how === 'retained'
+    using here = await connect(first, 5)
+    using there = await connect(second, 5)
+    for (const client of [here, there]) await client.subscribe('t', 1)
+    using publisher = await connect(first, 5)
+    // The others are gone, and this node does not know it yet.
+    log.stalled = true
+    publisher.send(wire.publish(5, 't', 'one', { qos: 1, id: 1, retain }))
+    publisher.send(wire.publish(5, 't', 'two', { qos: 0, retain }))
+    publisher.send(wire.publish(5, 't', 'three', { qos: 2, id: 2, retain }))
+    await publisher.expectNothing()
+    await here.expectNothing()
+    log.stall()
+    await publisher.expectPacket('PUBACK', { id: 1, reason: 0 })
+    publisher.send(wire.publish(5, 't', 'four', { qos: 0, retain }))
+    const payloads = ['one', 'two', 'three', 'four']
+    for (const payload of payloads) {
+      const one = await here.receive({ payload })
+      assert.deepEqual(wire.propertyOf(one, 'userProperty'), ['concord-ordered', 'false'])
+    }
+    await publisher.subscribe('other', 1)
+    await there.expectNothing()
+    log.heal()
+    await publisher.expectPacket('PUBREC', { id: 2 })
+    await publisher.publish('t', 'five', { qos: 1 })
+    for (const payload of payloads) await there.receive({ payload })
+    // Nobody gets a message twice.
+    for (const client of [here, there]) await client.receive({ payload: 'five' })
+  })
+}
+
 test('a message that no block has room for, with the names that belong to it, is refused at once', async () => {
   const clientId = 'c'.repeat(65_535)
   const { targets, log } = await cluster(4, { limits: { clientIdBytesMax: 65_535 } }, { seed: 52 })
@@ -378,6 +418,57 @@ test('while nothing is ordered, no session is resumed or kept, and a transient o
   log.heal()
   client.send(wire.publish(5, 't', 'all', { qos: 0 }))
   await client.receive({ payload: 'all' })
+})
+
+test('a CONNECT that is under way when the order stops is answered as one that comes then', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 55 })
+  const [first, second] = targets as [Target, Target]
+  using there = await connect(second, 5)
+  await there.subscribe('t', 1)
+  // The others are gone, and this node does not know it yet.
+  log.stalled = true
+  using transient = await open(first, 5)
+  transient.send(wire.connect(5, { clientId: 'transient' }))
+  using session = await open(first, 5)
+  session.send(wire.connect(5, kept('session')))
+  const gone = await open(first, 5)
+  gone.send(wire.connect(5, { clientId: 'gone' }))
+  await submitted()
+  await gone.drop()
+  log.stall()
+  await transient.expectPacket('CONNACK', { reason: 0 })
+  await session.expectConnectRefused(0x88)
+  await transient.subscribe('t', 1)
+  transient.send(wire.publish(5, 't', 'here', { qos: 1, id: 7 }))
+  await transient.receive({ payload: 'here' })
+  await transient.expectPacket('PUBACK', { id: 7, reason: 0 })
+  log.heal()
+  await there.receive({ payload: 'here' })
+  using back = await connectWhenServed(first, kept('session'))
+  await back.publish('t', 'all', { qos: 1 })
+  for (const client of [there, transient]) await client.receive({ payload: 'all' })
+  using again = await connect(first, 5, { clientId: 'gone' })
+  await again.publish('t', 'again', { qos: 1 })
+})
+
+test('logins that wait for their turn when the order stops are answered, too', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 56 })
+  const [first] = targets as [Target]
+  log.stalled = true
+  const clients: RawClient[] = []
+  for (let i = 0; i < LOGINS_ALONE_MAX + 20; i++) {
+    const client = await open(first, 5)
+    client.send(wire.connect(5, { clientId: `c${i}` }))
+    clients.push(client)
+  }
+  await submitted()
+  log.stall()
+  for (const client of clients) await client.expectPacket('CONNACK', { reason: 0 })
+  log.heal()
+  for (const client of clients) {
+    await client.publish('t', 'x', { qos: 1 })
+    await client.drop()
+  }
 })
 
 for (const gone of [true, false]) {

@@ -30,7 +30,7 @@ import { BORROW_BYTES_MIN, COPY_BYTES_MAX } from './delivery/output.ts'
 import type { Pressure } from './delivery/pressure.ts'
 import { slabOf } from './delivery/slab.ts'
 import type { HookPoints } from './hooks/hook-points.ts'
-import type { Order } from './model/order.ts'
+import type { Order, Unplaced } from './model/order.ts'
 import type { Relay } from './ordering/relay.ts'
 import { BesideOrder } from './publishing/beside-order.ts'
 import { Exchange } from './publishing/exchange.ts'
@@ -409,22 +409,13 @@ export class Pipeline {
     })
   }
 
-  /** While nothing is ordered: to the transient subscribers of this node at once, marked; undefined: it has to wait. */
-  #dispatchHere(from: Connection, run: PublishRun, route: Route<Connection>): Set<Connection> | undefined {
-    const { order, stall } = this.#o
-    if (order?.stalled !== true || stall.onStall !== 'local' || this.#direct(route)) return undefined
-    return this.fanOut.unplaced(from, run, route)
-  }
-
   #submitInOrder(from: Connection, run: PublishRun, route: Route<Connection>, order: Order): void {
     const { qos, count, dup } = run
     const author = { counter: from.id?.counter ?? 0, publisher: from.clientId, receipts: qos === 2 && from.kept }
-    const had = this.#dispatchHere(from, run, route)
-    // What its subscribers here have had counts as ordered for what this client does next.
-    const isWaiting = had === undefined
-    if (isWaiting) from.submitted()
+    const placed = waitOf(from)
+    const give = (unplaced: PublishRun): Set<Connection> => this.fanOut.unplacedRun(from, unplaced, route)
     if (qos === 0) {
-      order.submitRun(run, author, () => isWaiting && from.ordered(), had && { had, kept() {} })
+      order.submitRun(run, author, placed, this.#unplaced(route, give, { placed, kept() {} }))
       return
     }
     from.answerRunWhen(run, (ready) => {
@@ -438,10 +429,30 @@ export class Pipeline {
       const answer = (outcome: Outcome | RunOutcome): void => {
         if (!answered) this.#answerInOrder(from, { qos, count, dup }, outcome, ready)
         answered = true
-        if (isWaiting) from.ordered()
+        placed()
       }
-      order.submitRun(run, author, answer, had && { had, kept })
+      order.submitRun(run, author, answer, this.#unplaced(route, give, { placed, kept }))
     })
+  }
+
+  /** While nothing is ordered: to the transient subscribers of this node, marked; undefined: it has to wait. */
+  #unplaced<T>(
+    route: Route<Connection>,
+    give: (message: T) => Set<Connection>,
+    { placed, kept }: { readonly placed: () => void; readonly kept: () => void },
+  ): Unplaced<T> | undefined {
+    const { routes, stall } = this.#o
+    if (stall.onStall !== 'local' || this.#direct(route)) return undefined
+    return {
+      dispatch: (message) => {
+        if (route.version !== routes.version) routes.refresh(route)
+        const had = give(message)
+        // What its subscribers here have had counts as ordered for what this client does next.
+        placed()
+        return had
+      },
+      kept,
+    }
   }
 
   #answerInOrder(
@@ -517,20 +528,22 @@ export class Pipeline {
     const { from, route, qos } = exchange
     const isSealed = this.#o.relay !== undefined && (route.way === 'sealed' || asksForSealing(run))
     // What is sealed goes to nobody before its time, and nothing waits for it.
-    const had = isSealed ? undefined : this.#dispatchHere(from, run, route)
-    const isWaiting = had === undefined && !isSealed
-    if (isWaiting) from.submitted()
+    const placed = isSealed ? (): void => {} : waitOf(from)
     const answered = (outcome: Outcome): void => {
-      if (isWaiting) from.ordered()
+      placed()
       if (!exchange.answered) this.#answer(exchange, outcome)
+    }
+    if (isSealed) {
+      order.submitSealed(command, answered)
+      return
     }
     const kept = (): void => {
       if (qos !== 1 || !this.#o.stall.stallAcknowledge || exchange.answered) return
       from.conversation.settledIn(1)
       exchange.answer(0)
     }
-    if (isSealed) order.submitSealed(command, answered)
-    else order.submitPublish(command, answered, had && { had, kept })
+    const give = (message: Message): Set<Connection> => this.fanOut.unplacedMessage(from, message, route)
+    order.submitPublish(command, answered, this.#unplaced(route, give, { placed, kept }))
   }
 
   #answer(exchange: Exchange, outcome: Outcome): void {
@@ -657,6 +670,16 @@ export class Pipeline {
 /** Whether nobody connected here subscribes. */
 function unmatched(route: Route<Connection>): boolean {
   return route.targets.length === 0 && !route.inline
+}
+
+/** Something of this client is submitted to the order; what this gives is called when that has its place, or counts as having it. */
+function waitOf(from: Connection): () => void {
+  let waits = true
+  from.submitted()
+  return () => {
+    if (waits) from.ordered()
+    waits = false
+  }
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

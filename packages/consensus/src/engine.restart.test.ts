@@ -126,6 +126,30 @@ describe('Engine after a restart', () => {
     assertSilent(nodes)
   })
 
+  it('keeps what it has already when it is asked to, in a block or not, and orders it once', () => {
+    const nodes = cluster(43)
+    nodes.cut = () => true
+    const kept: number[] = []
+    nodes.watch = (node, effect) => {
+      if (node === 0 && effect.type === 'kept') kept.push(effect.id)
+      return false
+    }
+    const inBlock = nodes.submit(0, 'in a block')
+    nodes.run(10_000)
+    const queued = nodes.submit(0, 'in none')
+    nodes.submit(0, 'not asked for')
+    nodes.run(10_000)
+    for (const id of [inBlock, queued, queued, 77]) nodes.input(0, { type: 'keep', id, nowUs: nodes.nowUs })
+    nodes.run(10_000)
+    assert.deepEqual(kept, [inBlock, queued])
+    nodes.crash(0)
+    nodes.cut = () => false
+    nodes.restart(0)
+    assertOrdered(nodes, 2)
+    assert.deepEqual(nodes.texts(1), ['in a block', 'in none'])
+    assertSilent(nodes)
+  })
+
   it('does not say again what it was to keep and has had its place since', () => {
     const nodes = cluster(42)
     for (let i = 0; i < 200; i++) {

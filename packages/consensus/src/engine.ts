@@ -22,7 +22,7 @@ import { Random } from './core/random.ts'
 import { RecordKind, submissionRecord } from './core/records.ts'
 import { replay } from './core/replay.ts'
 import { Sealing } from './core/sealing.ts'
-import { Submissions } from './core/submissions.ts'
+import { type OwnMessage, Submissions } from './core/submissions.ts'
 import { defaultTunables } from './core/tunables.ts'
 import type { Effect, WalRecord } from './model/effect.ts'
 import type { Input } from './model/input.ts'
@@ -146,6 +146,13 @@ export class Engine {
         return this.#durable(input.barrier)
       case 'submit':
         return this.#submit(input)
+      case 'keep': {
+        const { journal, submissions } = this.#node
+        // While it is in doubt what this node had promised, a message may be given another number.
+        const message = journal.inDoubt ? undefined : submissions.keep(input.id)
+        if (message !== undefined) this.#keep(message)
+        return
+      }
       case 'link':
         this.#epochs.link(input.peer, input.up)
         this.#met ||= this.#epochs.run.stall.quorum
@@ -265,11 +272,14 @@ export class Engine {
       return this.#node.outbox.push({ type: 'refused', id, why: 'busy' })
     const message = this.#node.submissions.submit({ id, keep }, kind, bytes, this.#node.clock.stamp())
     if (typeof message === 'string') return this.#node.outbox.push({ type: 'refused', id, why: message })
-    if (!keep) return
-    const barrier = this.#node.outbox.persistThen([
-      this.#node.outbox.record(RecordKind.submission, submissionRecord(message)),
-    ])
-    this.#toKeep.set(barrier, id)
+    if (keep) this.#keep(message)
+  }
+
+  /** Writes a submission to the log by itself, whatever becomes of its block. */
+  #keep(message: OwnMessage): void {
+    const { outbox } = this.#node
+    const barrier = outbox.persistThen([outbox.record(RecordKind.submission, submissionRecord(message))])
+    this.#toKeep.set(barrier, message.id)
   }
 
   #durable(barrier: number): void {

@@ -56,6 +56,8 @@ export class Cluster {
   readonly forgetful: number | undefined
   readonly nodes: readonly (SimulatedNode | undefined)[]
   readonly draws: Draws
+  /** Draws what is kept later, and when; undefined: nothing is. */
+  readonly #keeping: Draws | undefined
   readonly #o: ClusterOptions
   readonly #keyring: Keyring
   readonly #reader: BlockReader
@@ -72,6 +74,7 @@ export class Cluster {
     this.#o = options
     this.scenario = scenario
     this.draws = drawsFrom(seed).stream('cluster')
+    this.#keeping = scenario.keptLater ? this.draws.stream('keptLater') : undefined
     this.#keyring = options.keyring ?? fastKeyring(n)
     this.genesis = this.#makeGenesis()
     this.domain = new Domain(this.genesis.hash, this.#keyring.cryptography(0))
@@ -150,7 +153,11 @@ export class Cluster {
     const bytes = messageOf(index, number, this.draws.below(40))
     this.watch.agreement.submitted(index, number, MessageKind.payload, bytes)
     this.watch.submitted(index, node.nextSubmission, number)
+    const id = node.nextSubmission
     node.submit(MessageKind.payload, bytes, { keep: this.draws.chance(0.2) })
+    if (this.#keeping?.chance(0.3)) {
+      this.agenda.after(this.#keeping.below(20 * this.scenario.baseUs), () => node.keep(id))
+    }
   }
 
   crash(index: number, effects: number, downUs: number): void {

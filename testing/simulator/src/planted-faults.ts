@@ -14,6 +14,18 @@ export interface Planted extends PlantedFault {
 
 export const plantedFaults: readonly Planted[] = [
   {
+    name: 'what is to be kept later is said to be kept, and is not written',
+    edits: [
+      {
+        file: 'engine.ts',
+        find: 'if (message !== undefined) this.#keep(message)',
+        replace: "if (message !== undefined) this.#node.outbox.push({ type: 'kept', id: input.id })",
+      },
+    ],
+    under: ['delay', 'crash'],
+    caughtAs: /Not settled|lost/,
+  },
+  {
     name: 'a slot is skipped when anybody is against it',
     edits: [
       {

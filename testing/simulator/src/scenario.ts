@@ -96,6 +96,8 @@ export interface Scenario {
   readonly traffic: TrafficShape
   /** A node's clients wait while so many of their messages have no place. */
   readonly unansweredMax: number
+  /** Hosts ask for some of what was submitted, a while later, that it be kept over a crash. */
+  readonly keptLater: boolean
   /** G: small, so that the windows matter within a run, or undefined for the constants of section 2. */
   readonly keepRounds: number | undefined
   readonly checkpointSteps: number
@@ -136,8 +138,9 @@ export function scenarioOf({ seed, n, rounds, faults }: ScenarioOptions): Scenar
     crashEvery: may('crash', 0.4) ? draws.pick([40, 100, 200]) : 0,
     clockEvery: may('clock', 0.3) ? draws.pick([20, 100]) : 0,
     lostDisk,
-    // From draws of its own: the runs of all seeds stay what they were.
+    // From draws of their own: the runs of all seeds stay what they were.
     untold: drawsFrom(seed).stream('untold').chance(0.5) && faults.has('amnesia'),
+    keptLater: drawsFrom(seed).stream('keptLater').chance(0.3) && faults.has('crash'),
     syncUs: ofNodes(() => (may('disk', 0.1) ? 20 * baseUs : draws.pick([50, 200]))),
     clockOffsetsUs: ofNodes(() => (may('clock', 0.5) ? draws.between(-3_600_000_000, 3_600_000_000) : 0)),
     clockDriftsPpm: ofNodes(() => (may('clock', 0.5) ? draws.between(-1_000, 1_000) : 0)),
@@ -190,6 +193,7 @@ export function describeScenario(scenario: Scenario): string {
     every('clocks', scenario.clockEvery),
     scenario.lostDisk ? ' lost disk' : '',
     scenario.untold ? ' untold' : '',
+    scenario.keptLater ? ' kept later' : '',
     keepRounds === undefined ? '' : ` G=${keepRounds}`,
     lies === '' ? '' : ` liars:${lies}`,
     scenario.colluding ? ' colluding' : '',

@@ -74,6 +74,11 @@ export class BrokerProcess {
     return this.#log.text
   }
 
+  /** When it logs such a line, from now on. */
+  logs(line: RegExp): Promise<void> {
+    return new Promise((resolve) => this.#log.awaited.push({ line, resolve }))
+  }
+
   /** Lines of warnings and errors. */
   get complaints(): readonly string[] {
     return this.#log.complaints
@@ -163,6 +168,7 @@ class Log {
   readonly listeners = new Map<string, Target>()
   readonly complaints: string[] = []
   readonly ready: Promise<true>
+  awaited: { readonly line: RegExp; readonly resolve: () => void }[] = []
   text = ''
 
   constructor(child: ChildProcess) {
@@ -172,6 +178,8 @@ class Log {
       if (stream === null) continue
       createInterface({ input: stream }).on('line', (line) => {
         this.text = (this.text + line + '\n').slice(-logCharactersMax)
+        for (const { resolve } of this.awaited.filter((one) => one.line.test(line))) resolve()
+        this.awaited = this.awaited.filter((one) => !one.line.test(line))
         if (!line.startsWith('{')) return
         const { level, fields } = JSON.parse(line) as LogLine
         if ((level === 'WARN' || level === 'ERROR') && this.complaints.length < 1_000) this.complaints.push(line)

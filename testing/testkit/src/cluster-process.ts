@@ -45,7 +45,6 @@ const portTriesMax = 100
 const portMin = 12_000
 /** Four processes that start at once, on a machine that does other things. */
 const readyWithinMs = 180_000
-const logLookMs = 50
 const askAgainMs = 20
 const portMax = 32_000
 
@@ -84,11 +83,6 @@ export class ClusterProcesses {
     return this.#running
       .map((running, node) => `--- node ${node}\n${running?.log.slice(-3000) ?? 'not running'}`)
       .join('\n')
-  }
-
-  /** When a node has logged this, or if it has lately. */
-  async until(node: number, line: RegExp): Promise<void> {
-    while (!line.test(this.process(node).log)) await wait(logLookMs)
   }
 
   /** When a node takes clients: it is asked again and again. False: not within this time. */

@@ -273,14 +273,20 @@ export class NodeLog implements OrderedLog {
     for (const arrive of this.unheard.splice(0)) arrive()
   }
 
-  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): number {
     if (bytes.length > BYTES_MAX) {
       queueMicrotask(() => done?.({ type: 'refused', why: 'tooLarge' }))
-      return
+      return 0
     }
     const own = new Uint8Array(bytes)
     kept?.()
     this.#travel(() => this.#log.enter(this, own, done))
+    return 0
+  }
+
+  /** What was given to it is kept at once. */
+  keep(_submission: number, kept: () => void): void {
+    setImmediate(kept)
   }
 
   submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void {

@@ -25,7 +25,7 @@ import { Doorkeeper } from './admission/doorkeeper.ts'
 import { Changes } from './host/changes.ts'
 import { nodeCryptography, Verifier } from './host/cryptography.ts'
 import { claimDirectory, type DirectoryClaim, markUsed, releaseDirectory } from './host/directory.ts'
-import { Driver, type Submission } from './host/driver.ts'
+import { Driver, NOT_SUBMITTED, type Submission } from './host/driver.ts'
 import { ProofFiles } from './host/proof-files.ts'
 import { Proofs } from './host/proofs.ts'
 import { encodeRemoved, provenRemoval } from './host/removal.ts'
@@ -306,8 +306,12 @@ export class Consensus implements OrderedLog {
     this.#apply()
   }
 
-  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void {
-    this.#submit(bytes, MessageKind.payload, { done, kept })
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): number {
+    return this.#submit(bytes, MessageKind.payload, { done, kept })
+  }
+
+  keep(submission: number, kept: () => void): void {
+    this.#driver?.keep(submission, kept)
   }
 
   submitSealed(bytes: Uint8Array, done?: (placement: Placement) => void): void {
@@ -349,9 +353,10 @@ export class Consensus implements OrderedLog {
     await releaseDirectory(this.#claim)
   }
 
-  #submit(bytes: Uint8Array, kind: MessageKind, submission: Submission): void {
-    if (this.#driver !== undefined) this.#driver.submit(bytes, kind, submission)
-    else if (submission.done !== undefined) queueMicrotask(() => submission.done?.({ type: 'refused', why: 'stopped' }))
+  #submit(bytes: Uint8Array, kind: MessageKind, submission: Submission): number {
+    if (this.#driver !== undefined) return this.#driver.submit(bytes, kind, submission)
+    if (submission.done !== undefined) queueMicrotask(() => submission.done?.({ type: 'refused', why: 'stopped' }))
+    return NOT_SUBMITTED
   }
 
   /** Asks to be taken in, if this node is not in the book and has something to show. */

@@ -38,6 +38,7 @@ export class ConnectLine {
   #besideMessages = false
   #messages = 0
   #lookedMs = Number.NEGATIVE_INFINITY
+
   constructor(options: ConnectLineOptions) {
     this.#o = options
   }
@@ -57,6 +58,11 @@ export class ConnectLine {
     this.#line.push(login)
     this.#o.waits()
     return false
+  }
+
+  /** Nothing is ordered, so nobody's turn comes: all that wait begin now. */
+  beginAll(): void {
+    for (let login = this.#line.shift(); login !== undefined; login = this.#line.shift()) this.#begin(login)
   }
 
   get #max(): number {

@@ -63,6 +63,7 @@ export interface EntranceOptions {
 }
 
 const NEVER_EXPIRES = 0xffffffff
+const TOO_FEW = 'too few nodes of the cluster are there'
 
 /** What waits on a connection between CONNECT and CONNACK, and during a re-authentication. */
 interface Pending {
@@ -82,6 +83,8 @@ interface Login {
 export class Entrance {
   readonly #o: EntranceOptions
   readonly #pending = new WeakMap<Connection, Pending>()
+  /** Of those whose CONNECT is on its way through the order of a cluster: what is done when nothing is ordered any more. */
+  readonly #waiting = new Set<() => void>()
   #counter = 0
 
   constructor(options: EntranceOptions) {
@@ -386,6 +389,16 @@ export class Entrance {
     if (!begun) connection.answered()
   }
 
+  /** Nothing is ordered from now on: whose CONNECT is on its way gets the answer of one that comes now. */
+  stalled(): void {
+    const { line, onStall } = this.#o
+    if (onStall === 'queue') return
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const stall of waiting) stall()
+    line?.beginAll()
+  }
+
   /** False: it was refused. Else `over` is called when the order has it. */
   #takeOver(
     connection: Connection,
@@ -422,7 +435,7 @@ export class Entrance {
     const mayBegin =
       sessionExpirySeconds === 0 && (packet.cleanStart || (!behind && driver.ordered.session(clientId)?.kept !== true))
     if (stalled && (this.#o.onStall === 'refuse' || !mayBegin)) {
-      this.#refuse(connection, packet, ReasonCode.serverUnavailable, 'too few nodes of the cluster are there')
+      this.#refuse(connection, packet, ReasonCode.serverUnavailable, TOO_FEW)
       return false
     }
     if (behind && !mayBegin) {
@@ -440,6 +453,12 @@ export class Entrance {
       return false
     }
     const id = this.nextId()
+    let letIn = (): void => {}
+    const stall = (): void => {
+      if (conversation.closed) return
+      if (this.#o.onStall === 'local' && mayBegin) letIn()
+      else this.#refuse(connection, packet, ReasonCode.serverUnavailable, TOO_FEW)
+    }
     const command: ConnectCommand = {
       type: 'connect',
       connection: id,
@@ -457,6 +476,7 @@ export class Entrance {
       }),
     }
     const entered = (outcome: Entering): void => {
+      this.#waiting.delete(stall)
       over()
       if (outcome.type !== 'connected') return
       connection.enter({ clientId, principal, id, kept: outcome.kept, grants, willTopic, endsInMs })
@@ -486,7 +506,9 @@ export class Entrance {
       if (outcome.kept) driver.feed(connection)
       connection.answered()
     }
-    driver.enter(connection, command, { entered, kept, provisional: stalled || behind })
+    if (this.#o.line !== undefined) this.#waiting.add(stall)
+    letIn = driver.enter(connection, command, { entered, kept })
+    if (stalled || behind) letIn()
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
     return true

@@ -1,28 +1,32 @@
 /** The order of a cluster, as the pipeline uses it beyond what every sequencer does (`ordering/bft-sequencer.ts`). */
 import type { PublishRun } from '@concordmq/protocol'
-import type { Outcome, PublishCommand, RunAuthor, RunOutcome } from '@concordmq/state'
+import type { Message, Outcome, PublishCommand, RunAuthor, RunOutcome } from '@concordmq/state'
 
-/** What was given to subscribers of this node before it had its place, since nothing was ordered (architecture section 3.5). */
-export interface DispatchedHere {
-  /** Who had it, and is passed over when it has its place. */
-  readonly had: ReadonlySet<unknown>
-  /** This node's disk has it: it enters the order whatever happens to the process. */
+/**
+ * What is done about a message before it has its place while nothing is ordered (architecture section 3.5): when it is submitted
+ * then, and when that begins and the message is under way.
+ */
+export interface Unplaced<T> {
+  /** Gives it to subscribers of this node: who got it, and is passed over when it has its place. It is good only until this returns. */
+  dispatch(message: T): ReadonlySet<unknown>
+  /** It was dispatched, and this node's disk has it: it enters the order whatever happens to the process. */
   kept(): void
 }
 
 export interface Order {
   /**
    * Submits a run of messages of a client of this node, without RETAIN and properties. `answer` is called when all of them have
-   * their places, or nobody waits for them any more (`stale`). The run is good only until this returns.
+   * their places, or nobody waits for them any more (`stale`). The run is good only until this returns. Without `unplaced` it has to
+   * wait for its place.
    */
   submitRun(
     run: PublishRun,
     author: RunAuthor,
     answer: (outcome: Outcome | RunOutcome) => void,
-    here?: DispatchedHere,
+    unplaced?: Unplaced<PublishRun>,
   ): void
   /** The same for one message with whatever it carries. */
-  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void
+  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, unplaced?: Unplaced<Message>): void
   /**
    * Submits a message that no other node can read before its place is final. `answer` is called when it was opened and published,
    * or is void (`refused`).

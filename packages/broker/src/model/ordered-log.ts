@@ -25,9 +25,11 @@ export interface OrderedLog {
   /**
    * Gives bytes a place in the log. `done` is called once, never from within `submit`: after the batch with the message was
    * handed to the application, or with why it never gets there. `kept` is called when this node's disk has the message: from
-   * then on it enters the order although the process ends. A submission of a process that ended has no `done`.
+   * then on it enters the order although the process ends. A submission of a process that ended has no `done`. Gives its name.
    */
-  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): void
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void, kept?: () => void): number
+  /** Asks for `kept` of what was submitted without it; it is not called when that has its place before. */
+  keep(submission: number, kept: () => void): void
   /**
    * The same for bytes that no other node can read before their place is final (consensus.md section 12). At its place the
    * application finds a message of kind `sealed`; what was in it comes later, by `opened`.

@@ -12,27 +12,31 @@
  * A node that reads of its own fall, or finds its life over, begins another one.
  */
 import { MessageKind, type Status } from '@concordmq/consensus'
-import type { PublishRun } from '@concordmq/protocol'
+import { PublishRun } from '@concordmq/protocol'
 import {
   type BundleEffects,
   type BundleHead,
   BundleWriter,
   type Command,
   type ConnectionId,
+  decodeCommand,
   type Effects,
+  eachItem,
   encodeCommand,
   HELD_BUNDLES_MAX,
   HELD_BYTES_MAX,
   type Machine,
+  type Message,
   type Outcome,
   type PlacedMessage,
   type PlacedRun,
   type PublishCommand,
   type RunAuthor,
   type RunOutcome,
+  readRun,
 } from '@concordmq/state'
 import type { Journal } from '../model/journal.ts'
-import type { DispatchedHere, Order } from '../model/order.ts'
+import type { Order, Unplaced } from '../model/order.ts'
 import type { OrderedLog, OrderedUnit, Placement, SealedVerdict } from '../model/ordered-log.ts'
 import type { Sequencer } from '../model/sequencer.ts'
 import type { Counters } from '../telemetry/counters.ts'
@@ -60,6 +64,8 @@ export interface BftSequencerOptions {
   readonly serving: (serves: boolean) => void
   /** Such a life has been asked for: connections of it may be let in before the order has it, where that is wanted. */
   readonly announced?: () => void
+  /** Nothing is ordered from now on. */
+  readonly stalls: () => void
 }
 
 /** So many bundles may be on their way; a later one goes on growing. Below what the machine holds of a node. */
@@ -99,14 +105,21 @@ const ABSENCE_TICKS = 16
 interface Answer {
   readonly applied?: ((outcome: Outcome) => void) | undefined
   readonly kept?: ((outcome: Outcome) => void) | undefined
+  /** What is done about it while nothing is ordered: of a run, or of one message. */
+  readonly run?: Unplaced<PublishRun> | undefined
+  readonly message?: Unplaced<Message> | undefined
 }
+
+/** By item: who had it before it had its place. */
+type Dispatched = Map<number, ReadonlySet<unknown>>
 
 interface Bundle {
   readonly number: number
   readonly bytes: Uint8Array
   readonly answers: readonly (Answer | undefined)[]
-  /** By item. */
-  readonly here: ReadonlyMap<number, DispatchedHere> | undefined
+  dispatched: Dispatched | undefined
+  /** The log's name for it, once it is there. */
+  submission: number | undefined
 }
 
 const STALE: Outcome = { type: 'stale' }
@@ -122,10 +135,12 @@ export class BftSequencer implements Sequencer, Order {
   readonly #itemBytesMax: number
   readonly #sealed: SealedSubmissions
   #open: (Answer | undefined)[] = []
-  #openHere: Map<number, DispatchedHere> | undefined
+  #openDispatched: Dispatched | undefined
   /** Who had what is being applied. */
   #had: ReadonlySet<unknown> | undefined
   #stalled = false
+  /** Shows runs of bundles that are under way. */
+  readonly #run = new PublishRun()
   #number = 0
   #incarnation = 0
   /** The number of this node in its present life. */
@@ -248,7 +263,7 @@ export class BftSequencer implements Sequencer, Order {
     run: PublishRun,
     author: RunAuthor,
     answer: (outcome: Outcome | RunOutcome) => void,
-    here?: DispatchedHere,
+    unplaced?: Unplaced<PublishRun>,
   ): void {
     const { publisher } = author
     const name = publisher.length < NAME_SHORT ? 3 * publisher.length : Buffer.byteLength(publisher)
@@ -259,13 +274,18 @@ export class BftSequencer implements Sequencer, Order {
     }
     this.#makeRoom(bytes)
     this.#writer.run(run, author)
+    const had = this.#stalled ? unplaced?.dispatch(run) : undefined
     // What becomes of a run is told like any outcome.
-    this.#add({ kept: answer as (outcome: Outcome) => void }, here)
+    this.#add({ kept: answer as (outcome: Outcome) => void, run: unplaced }, had)
   }
 
-  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, here?: DispatchedHere): void {
-    if (this.#write(command)) this.#add({ kept: answer }, here)
-    else setImmediate(answer, TOO_LARGE)
+  submitPublish(command: PublishCommand, answer: (outcome: Outcome) => void, unplaced?: Unplaced<Message>): void {
+    if (!this.#write(command)) {
+      setImmediate(answer, TOO_LARGE)
+      return
+    }
+    const had = this.#stalled ? unplaced?.dispatch(command.message) : undefined
+    this.#add({ kept: answer, message: unplaced }, had)
   }
 
   submitSealed(command: PublishCommand, answer: (outcome: Outcome) => void): void {
@@ -334,7 +354,7 @@ export class BftSequencer implements Sequencer, Order {
     this.#underWayBytes = 0
     this.#retries.length = 0
     this.#open = []
-    this.#openHere = undefined
+    this.#openDispatched = undefined
     for (const answer of answers) if (answer !== undefined) tell(answer, STALE)
   }
 
@@ -342,10 +362,10 @@ export class BftSequencer implements Sequencer, Order {
     if (this.#writer.length + bytes > BUNDLE_BYTES_MAX && this.#open.length > 0) this.#send()
   }
 
-  #add(answer: Answer | undefined, here?: DispatchedHere): void {
-    if (here !== undefined) {
-      this.#openHere ??= new Map()
-      this.#openHere.set(this.#open.length, here)
+  #add(answer: Answer | undefined, had?: ReadonlySet<unknown>): void {
+    if (had !== undefined) {
+      this.#openDispatched ??= new Map()
+      this.#openDispatched.set(this.#open.length, had)
     }
     this.#open.push(answer)
     if (!this.#begun || this.#closed) return
@@ -358,7 +378,7 @@ export class BftSequencer implements Sequencer, Order {
     const { size } = this.#underWay
     const isDue =
       size < BUNDLES_EAGER ||
-      this.#openHere !== undefined ||
+      this.#openDispatched !== undefined ||
       (this.#writer.length >= BUNDLE_BYTES && size < BUNDLES_MAX)
     // Else it leaves when one of those on their way is applied.
     if (this.#open.length > 0 && this.#begun && isDue) this.#send()
@@ -366,8 +386,11 @@ export class BftSequencer implements Sequencer, Order {
 
   /** The open bundle leaves, and another is opened. */
   #send(): void {
-    const bundle = { number: this.#number, bytes: this.#writer.take(), answers: this.#open, here: this.#openHere }
-    this.#openHere = undefined
+    const bundle: Bundle = {
+      ...{ number: this.#number, bytes: this.#writer.take(), answers: this.#open },
+      ...{ dispatched: this.#openDispatched, submission: undefined },
+    }
+    this.#openDispatched = undefined
     this.#underWay.set(bundle.number, bundle)
     this.#underWayBytes += bundle.bytes.length
     this.#o.took?.(bundle.bytes.length)
@@ -379,11 +402,44 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   #submitBundle(bundle: Bundle): void {
-    const { here, bytes } = bundle
-    const kept = (): void => {
-      for (const dispatched of here?.values() ?? []) dispatched.kept()
+    const kept = bundle.dispatched === undefined ? undefined : (): void => this.#kept(bundle)
+    bundle.submission = this.#o.log.submit(bundle.bytes, (placement) => this.#placed(bundle, placement), kept)
+  }
+
+  #kept({ answers, dispatched = new Map() }: Bundle): void {
+    for (const item of dispatched.keys()) {
+      const { run, message } = answers[item] as Answer
+      run?.kept()
+      message?.kept()
     }
-    this.#o.log.submit(bytes, (placement) => this.#placed(bundle, placement), here === undefined ? undefined : kept)
+  }
+
+  /** Nothing is ordered from now on: of what waits for its place, this node's subscribers get what they may have before. */
+  #dispatch(): void {
+    if (this.#open.length > 0 && this.#node >= 0) this.#send()
+    for (const bundle of this.#underWay.values()) if (bundle.dispatched === undefined) this.#dispatchBundle(bundle)
+  }
+
+  #dispatchBundle(bundle: Bundle): void {
+    const { answers, bytes, submission } = bundle
+    const dispatched: Dispatched = new Map()
+    let item = 0
+    eachItem(bytes, ({ start, end }) => {
+      const { run, message } = answers[item] ?? {}
+      if (run !== undefined) {
+        readRun(bytes, start, end, this.#run)
+        dispatched.set(item, run.dispatch(this.#run))
+      } else if (message !== undefined) {
+        const command = decodeCommand(bytes.subarray(start, end)) as PublishCommand
+        dispatched.set(item, message.dispatch(command.message))
+      }
+      item++
+    })
+    this.#run.clear()
+    if (dispatched.size === 0) return
+    bundle.dispatched = dispatched
+    // One that is not there yet is kept when it gets there.
+    if (submission !== undefined) this.#o.log.keep(submission, () => this.#kept(bundle))
   }
 
   #placed(bundle: Bundle, placement: Placement): void {
@@ -466,7 +522,7 @@ export class BftSequencer implements Sequencer, Order {
   #applying(node: number, head: BundleHead, item: number): void {
     if (node !== this.#o.log.node || head.incarnation !== this.#incarnation) return
     this.#durableBefore = this.#o.machine.durableVersion
-    this.#had = this.#underWay.get(head.number)?.here?.get(item)?.had
+    this.#had = this.#underWay.get(head.number)?.dispatched?.get(item)
   }
 
   #answered(node: number, head: BundleHead, item: number, outcome: Outcome | RunOutcome): void {
@@ -550,7 +606,12 @@ export class BftSequencer implements Sequencer, Order {
 
   statusChanged(status: Status): void {
     const { log, machine, nowMs } = this.#o
+    const wasStalled = this.#stalled
     this.#stalled = status.mode === 'stalled'
+    if (this.#stalled && !wasStalled) {
+      this.#dispatch()
+      this.#o.stalls()
+    }
     // Those that were taken out of the book, too.
     for (let node = 0; node < NODES_MAX; node++) {
       const life = machine.node(node)

@@ -258,7 +258,7 @@ export class FanOut {
   }
 
   /** A run that has no place yet, marked so, to the subscribers of its topic; gives who got it. */
-  unplaced(from: Connection, run: PublishRun, route: Route<Connection>): Set<Connection> {
+  unplacedRun(from: Connection, run: PublishRun, route: Route<Connection>): Set<Connection> {
     const { nowMs } = this.#o
     const had = new Set<Connection>()
     const terms = { nowMs: nowMs(), retain: false, alias: 0, aliasOnly: false, extra: UNORDERED }
@@ -271,6 +271,15 @@ export class FanOut {
       had.add(subscriber)
     }
     return had
+  }
+
+  /** The same for one message. */
+  unplacedMessage(from: Connection, message: Message, route: Route<Connection>): Set<Connection> {
+    const targets = route.targets.flatMap((target) => targetFor(target, from) ?? [])
+    const { driver } = this.#o
+    const timeUs = driver.now().us
+    this.marked(() => this.#give(targets, { message: unordered(message), position: 0, index: 0, timeUs }, from.id))
+    return new Set(targets.map(({ subscriber }) => subscriber))
   }
 
   /** What is given meanwhile is marked: it skips the order. */

@@ -176,45 +176,45 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     this.#applyLocal({ type: 'start', node, incarnation })
   }
 
-  /** Takes the session over. `entered` is called as soon as the order has decided, `kept` when the client may be told. */
+  /**
+   * Takes the session over. `entered` is called as soon as the order has decided, `kept` when the client may be told. What this gives
+   * lets a transient session in before that: nothing is ordered now.
+   */
   enter(
     connection: C,
     command: ConnectCommand,
-    {
-      entered,
-      kept,
-      provisional = false,
-    }: {
-      readonly entered: (how: Entering) => void
-      readonly kept: (how: Entering) => void
-      /** A transient session is let in although nothing is ordered now. */
-      readonly provisional?: boolean
-    },
-  ): void {
-    if (provisional) {
-      this.#enterProvisionally(connection, command)
+    { entered, kept }: { readonly entered: (how: Entering) => void; readonly kept: (how: Entering) => void },
+  ): () => void {
+    let isProvisional = false
+    let how: Entering = { type: 'refused', reasonCode: ReasonCode.unspecifiedError }
+    const decided = (outcome: Outcome): void => {
+      if (isProvisional) {
+        this.#confirm(connection, command, outcome)
+        return
+      }
+      if (outcome.type === 'connected') {
+        // What the order does to this connection from now on concerns it, told or not.
+        this.#byCounter.set(command.connection.counter, connection)
+        if (!this.#cameLater(command)) this.#byClient.set(command.clientId, connection)
+        how = outcome
+      } else {
+        this.#o.counters.commandsIgnored++
+        if (outcome.type === 'refused') how = outcome
+      }
+      entered(how)
+    }
+    const told = (): void => {
+      if (!isProvisional) kept(how)
+    }
+    this.sequencer.submit(command, told, decided)
+    return () => {
+      isProvisional = true
+      this.#byCounter.set(command.connection.counter, connection)
+      this.#byClient.set(command.clientId, connection)
       const transient = { type: 'connected', sessionPresent: false, kept: false } as const
       entered(transient)
       kept(transient)
-      return
     }
-    let how: Entering = { type: 'refused', reasonCode: ReasonCode.unspecifiedError }
-    this.sequencer.submit(
-      command,
-      () => kept(how),
-      (outcome) => {
-        if (outcome.type === 'connected') {
-          // What the order does to this connection from now on concerns it, told or not.
-          this.#byCounter.set(command.connection.counter, connection)
-          if (!this.#cameLater(command)) this.#byClient.set(command.clientId, connection)
-          how = outcome
-        } else {
-          this.#o.counters.commandsIgnored++
-          if (outcome.type === 'refused') how = outcome
-        }
-        entered(how)
-      },
-    )
   }
 
   /** The client has come again since, and was let in while nothing was ordered: its own CONNECT is behind this one. */
@@ -223,15 +223,12 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     return id !== undefined && id.incarnation === connection.incarnation && id.counter > connection.counter
   }
 
-  #enterProvisionally(connection: C, command: ConnectCommand): void {
-    this.#byCounter.set(command.connection.counter, connection)
-    this.#byClient.set(command.clientId, connection)
-    this.sequencer.submit(command, undefined, (outcome) => {
-      if (outcome.type === 'connected' || !this.#byCounter.has(command.connection.counter)) return
-      this.#o.counters.commandsIgnored++
-      this.#forget(connection)
-      connection.expel(outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.useAnotherServer)
-    })
+  /** The order has the CONNECT of a client that was let in before. */
+  #confirm(connection: C, { connection: { counter } }: ConnectCommand, outcome: Outcome): void {
+    if (outcome.type === 'connected' || !this.#byCounter.has(counter)) return
+    this.#o.counters.commandsIgnored++
+    this.#forget(connection)
+    connection.expel(outcome.type === 'refused' ? outcome.reasonCode : ReasonCode.useAnotherServer)
   }
 
   /** The local session of a transient connection, made when it first needs one: most publishers never do. */

@@ -79,12 +79,16 @@ export class WorkerLog implements OrderedLog {
     this.#order.sleep(this.#turn)
   }
 
-  submit(bytes: Uint8Array, done?: (placement: Placement) => void): void {
+  submit(bytes: Uint8Array, done?: (placement: Placement) => void): number {
     this.#pending.push({ bytes, done: 0 })
     this.#dones.push(done)
     if (this.#pending.length === 1) this.#fill()
     this.#soon()
+    return 0
   }
+
+  /** Nothing waits long enough to be kept before it has its place. */
+  keep(): void {}
 
   submitSealed(_bytes: Uint8Array, done?: (placement: Placement) => void): void {
     queueMicrotask(() => done?.({ type: 'refused', why: 'stopped' }))

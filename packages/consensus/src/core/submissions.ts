@@ -30,7 +30,7 @@ export interface OwnMessage extends BlockMessage {
   /** The submitter's name for it, or `NO_SUBMITTER`. */
   readonly id: number
   /** It is in the log by itself, whatever becomes of its block. */
-  readonly kept: boolean
+  kept: boolean
 }
 
 export interface Submitter {
@@ -106,6 +106,17 @@ export class Submissions {
     return message
   }
 
+  /** The submission of this name, which is to be in the log by itself from now on; undefined: it has its place, or is there already. */
+  keep(id: number): OwnMessage | undefined {
+    for (const message of this.#open.values()) {
+      if (message.id !== id) continue
+      if (message.kept) return undefined
+      message.kept = true
+      return message
+    }
+    return undefined
+  }
+
   /** Bytes of a body that certainly fit into a block beside the largest table of references. */
   get bodyBytesMax(): number {
     return this.#constants.blockBytesMax - 4096 - 50 * this.#constants.refsMax
@@ -155,7 +166,11 @@ export class Submissions {
   /** An own message from before a restart that was in no block. */
   restoreMessage(message: BlockMessage): void {
     this.reserve(message.seq + 1)
-    if (this.#open.has(message.seq)) return
+    const inBlock = this.#open.get(message.seq)
+    if (inBlock !== undefined) {
+      inBlock.kept = true
+      return
+    }
     const own = { ...message, id: NO_SUBMITTER, kept: true }
     this.#open.set(own.seq, own)
     this.#enqueue([own])

@@ -24,6 +24,8 @@ export type Input =
       readonly keep?: boolean
       readonly nowUs: number
     }
+  /** The same for one that is submitted already. If it has its place, nothing happens. */
+  | { readonly type: 'keep'; readonly id: number; readonly nowUs: number }
   | { readonly type: 'link'; readonly peer: number; readonly up: boolean; readonly nowUs: number }
   /** What was emitted below this position is kept by the application and need not be repeated. */
   | { readonly type: 'applied'; readonly position: number; readonly nowUs: number }

@@ -203,6 +203,11 @@ export class SimulatedNode {
     this.#give({ type: 'submit', id: this.#submitted, kind, bytes, keep, nowUs: this.clock.read() })
   }
 
+  /** Asks that what was submitted be kept over a crash from now on. */
+  keep(id: number): void {
+    if (this.isRunning) this.#give({ type: 'keep', id, nowUs: this.clock.read() })
+  }
+
   /** Crashes in between the effects to come: after so many of them, 0 for now. */
   crashAfter(effects: number, onCrash: () => void): void {
     this.#onCrash = onCrash

@@ -57,6 +57,9 @@ export interface Submission {
   readonly kept?: (() => void) | undefined
 }
 
+/** Names no submission: it was not taken. */
+export const NOT_SUBMITTED = 0
+
 export class Driver {
   readonly #o: DriverOptions
   readonly #timer: StepTimer
@@ -69,7 +72,7 @@ export class Driver {
   #incoming: IncomingSnapshot | undefined
   /** What waits for the application to install a snapshot. */
   #held: (OrderedBatch | EffectOf<'opened'>)[] | undefined
-  #nextId = 1
+  #nextId = NOT_SUBMITTED + 1
   #stepping = false
   /** Frames wait for the end of the turn. */
   #flushing = false
@@ -88,14 +91,24 @@ export class Driver {
     this.#links = links
   }
 
-  submit(bytes: Uint8Array, kind: EffectKind, { done, kept }: Submission): void {
+  /** Gives the name of the submission. */
+  submit(bytes: Uint8Array, kind: EffectKind, { done, kept }: Submission): number {
     if (this.#stopped) {
       if (done !== undefined) queueMicrotask(() => done({ type: 'refused', why: 'stopped' }))
-      return
+      return NOT_SUBMITTED
     }
     const id = this.#nextId++
     if (done !== undefined || kept !== undefined) this.#submissions.set(id, { done, kept })
     this.input({ type: 'submit', id, kind, bytes, nowUs: this.#o.nowUs(), keep: kept !== undefined })
+    return id
+  }
+
+  /** `kept` is called when this node's disk has a submission, unless that has its place before. */
+  keep(id: number, kept: () => void): void {
+    const submission = this.#submissions.get(id)
+    if (submission === undefined) return
+    this.#submissions.set(id, { ...submission, kept })
+    this.input({ type: 'keep', id, nowUs: this.#o.nowUs() })
   }
 
   /** Gives the engine an input; gives what it cost without what the application did, µs. */
