@@ -1,7 +1,8 @@
 /**
  * Two of four nodes are killed: nothing can be ordered. What clients of the others see then is the operator's choice, and each of
  * the three does as it is written (architecture section 3.5): `local` hands a message at once to this node's transient sessions, marked,
- * and not again when it has its place; `queue` keeps it; `refuse` says so. When one node is back the order goes on by itself.
+ * and not again when it has its place; `queue` keeps it; `refuse` says so. When one node is back the order goes on by itself. What was
+ * acknowledged meanwhile is ordered although the node that said so is killed, too.
  */
 import { type ClusterProcesses, startCluster } from '../../testkit/src/cluster-process.ts'
 import { FlowClient } from '../../testkit/src/flow-client.ts'
@@ -23,6 +24,8 @@ const quotaExceeded = 0x97
 /** How soon the order must go on when a quorum is back. */
 const healWithinMs = 10_000
 const beatMs = 100
+/** So many more are answered before the node is killed. */
+const beatsAfter = 10
 
 /** A transient client of a node that publishes numbers at QoS 1 and sees what all publish. */
 class Watcher {
@@ -100,15 +103,52 @@ export async function proveStall({ policy, withinMs, say = () => {} }: StallProo
   return { violations, figures }
 }
 
-/** All three, one after the other. */
+/** What a node acknowledged while nothing was ordered, before and after it noticed, has its place although it is killed at once. */
+export async function proveStallKept({
+  withinMs,
+  say = () => {},
+}: Omit<StallProofOptions, 'policy'>): Promise<Verdict> {
+  await using directory = await folder()
+  await using cluster = await startCluster({ nodes, directory: directory.path })
+  const violations: string[] = []
+  const figures: Record<string, number> = {}
+  const within = (all: readonly Promise<unknown>[]): Promise<void> => finished(all, withinMs, () => cluster.logs)
+  try {
+    const here = await joined(cluster, 0, within)
+    const there = await joined(cluster, 1, within)
+    const noticed = cluster.process(0).logs(/"mode":"stalled"/)
+    await Promise.all([cluster.kill(2), cluster.kill(3)])
+    const beat = beats(here)
+    await within([noticed])
+    const during = beat.last
+    await within([here.until(() => here.answers.size >= during + beatsAfter)])
+    beat.stop()
+    await cluster.kill(0)
+    const acknowledged = [...here.answers].filter(([, reason]) => reason < 0x80).map(([number]) => number)
+    say(
+      `${acknowledged.length} were acknowledged, ${during - 1} of them sent before the stall was noticed; all but one node are killed`,
+    )
+    await Promise.all([cluster.start(0), cluster.start(2)])
+    await within([there.until(() => acknowledged.every((number) => there.seen.has(String(number))))])
+    for (const [text, times] of there.seen) if (times > 1) violations.push(`${text} came ${times} times`)
+    Object.assign(figures, { acknowledged: acknowledged.length, sentBefore: during - 1 })
+    there.close()
+  } catch (error) {
+    violations.push(error instanceof Error ? error.message : String(error))
+  }
+  return { violations, figures }
+}
+
+/** All three, one after the other, and what is kept. */
 export async function proveStalls(options: Omit<StallProofOptions, 'policy'>): Promise<Verdict> {
   const violations: string[] = []
   const figures: Record<string, number> = {}
-  for (const policy of policies) {
-    const verdict = await proveStall({ ...options, policy })
+  const take = (of: string, verdict: Verdict): void => {
     violations.push(...verdict.violations)
-    for (const [name, value] of Object.entries(verdict.figures)) figures[`${policy}.${name}`] = value
+    for (const [name, value] of Object.entries(verdict.figures)) figures[`${of}.${name}`] = value
   }
+  for (const policy of policies) take(policy, await proveStall({ ...options, policy }))
+  take('kept', await proveStallKept(options))
   return { violations, figures }
 }
 
