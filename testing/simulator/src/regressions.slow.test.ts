@@ -188,6 +188,7 @@ for (const [seed, what] of [
   [7_000_654, 'A node that is not told of its lost disk is free of a block that nobody has'],
   [8_006_426, 'A node that is not told of its lost disk is free of a block that others pass on while it asks'],
   [7_003_969, 'A node that is not told of its lost disk may be jailed for a block that at most f others have'],
+  [8_011_346, 'A node that is free of a block that it made before it lost its disk may pass it on'],
   [7_004_219, 'A node that takes itself for new knows better when it is given a block that it made'],
   [7_002_467, 'A node behind a snapshot says nothing in a round that is over, and lets the others be silent'],
 ] as const) {

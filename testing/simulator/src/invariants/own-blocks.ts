@@ -63,10 +63,11 @@ export class OwnBlocks {
     const before = this.#left[node]?.get(key)
     if (before !== undefined) {
       if (sameBytes(before.digest, block.digest)) return
-      const holders = this.#heldAtLoss[node]?.get(digestKey(before.digest))
-      const isUnknown = this.#untold && holders !== undefined && holders <= this.#f
-      if (!isUnknown) violated(`Two blocks of round ${block.round} left node ${node}`)
+      // One of them from before the loss, which it is given later and passes on.
+      const isPassedOn = this.#isFree(node, block)
+      if (!isPassedOn && !this.#isFree(node, before)) violated(`Two blocks of round ${block.round} left node ${node}`)
       this.excused.add(node)
+      if (isPassedOn) return
     }
     this.#left[node]?.set(key, block)
     const durable = this.#durable[node] as Set<number>
@@ -76,6 +77,12 @@ export class OwnBlocks {
         violated(`Block ${block.round} left node ${node} before ${author}/${round}, which it names, was durable`)
       }
     }
+  }
+
+  /** Whether a node that lost its disk is free of a block of before. */
+  #isFree(node: number, { digest }: Block): boolean {
+    const holders = this.#heldAtLoss[node]?.get(digestKey(digest))
+    return this.#untold && holders !== undefined && holders <= this.#f
   }
 
   /** How many nodes have a block on disk. */
