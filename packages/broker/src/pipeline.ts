@@ -9,6 +9,7 @@
  * The straight way makes no object per message: the run is encoded once per protocol generation and QoS, and copied or
  * referred to once per subscriber. The other way takes one command per message through the sequencer.
  */
+
 import { Buffer } from 'node:buffer'
 import { type PublishRun, type QoS, ReasonCode } from '@concordmq/protocol'
 import {
@@ -25,6 +26,7 @@ import type { Guard } from './access/permissions.ts'
 import type { RunAnswer } from './connections/answer-line.ts'
 import type { ClientRate } from './connections/client-rate.ts'
 import type { Connection } from './connections/connection.ts'
+import { PUBACK, PUBCOMP, PUBREC } from './connections/first-bytes.ts'
 import { REFER_BYTES_MIN } from './delivery/outbox.ts'
 import { BORROW_BYTES_MIN, COPY_BYTES_MAX } from './delivery/output.ts'
 import type { Pressure } from './delivery/pressure.ts'
@@ -71,9 +73,6 @@ export interface PipelineOptions {
 /** Finding subscribers that takes less is not worth adding up. */
 const COUNTED_MS_MIN = 1
 const PUBLISH = 3
-const PUBACK = 0x40
-const PUBREC = 0x50
-const PUBCOMP = 0x70
 const DOLLAR = 0x24
 const NO_TOPIC = new Uint8Array(0)
 const DIRECT_BYTES = Buffer.from(DIRECT_PREFIX)

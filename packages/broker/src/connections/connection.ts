@@ -10,6 +10,7 @@
  * What an idle or merely publishing connection does not need (outbox, window) is made at first use: memory per idle
  * connection is a figure this project holds.
  */
+
 import type { Buffer } from 'node:buffer'
 import {
   type AckPacket,
@@ -51,6 +52,7 @@ import { AnswerLine, type RunAnswer } from './answer-line.ts'
 import type { Arrival } from './arrival.ts'
 import type { ClientRate } from './client-rate.ts'
 import type { DeadlineWheel, Watched } from './deadline-wheel.ts'
+import { PUBREL } from './first-bytes.ts'
 import type { ReadMemory } from './read-memory.ts'
 import type { Transport, TransportSink } from './transport.ts'
 
@@ -972,7 +974,6 @@ const header: RemainingLength = { value: 0, next: 0 }
  * subscriber that is slow may go on publishing.
  */
 const UNREAD_BYTES_MAX = 4 * CONGESTED_BYTES
-const PUBREL = 0x62
 
 /** Aliases used towards one client: a bound on what it makes the broker remember. */
 const ALIASES_MAX = 64

@@ -10,6 +10,7 @@
  * one read brought and stops reading, so both are bounded. Runs are split into single messages here; without hooks nothing
  * of this file is reached.
  */
+
 import {
   encodePublish,
   filterProblem,
@@ -23,6 +24,7 @@ import {
   type UnsubscribePacket,
 } from '@concordmq/protocol'
 import type { Connection } from '../connections/connection.ts'
+import { PUBACK, PUBCOMP, PUBREC } from '../connections/first-bytes.ts'
 import { messageOfRun, packetOf, takeIncoming } from '../hooks/hook-message.ts'
 import { type HookPoints, Refused } from '../hooks/hook-points.ts'
 import type { HookMessage } from '../hooks/hooks.ts'
@@ -39,10 +41,6 @@ export interface IncomingOptions {
 
 type MayWait<T> = T | Promise<T>
 type Judged = HookMessage | Refused
-
-const PUBACK = 0x40
-const PUBREC = 0x50
-const PUBCOMP = 0x70
 
 export class Incoming {
   readonly #o: IncomingOptions

@@ -12,7 +12,7 @@ import type { InjectedPacket, PublishOptions } from '../api.ts'
 import type { Connection } from '../connections/connection.ts'
 import { packetForm } from '../delivery/message-form.ts'
 import { ConcordError } from '../errors.ts'
-import { messageProblem, packetOf } from '../hooks/hook-message.ts'
+import { messageProblem, packetOf, withoutPacket } from '../hooks/hook-message.ts'
 import { type HookPoints, Refused } from '../hooks/hook-points.ts'
 import type { HookMessage } from '../hooks/hooks.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -268,15 +268,7 @@ function hookMessage(options: PublishOptions): HookMessage {
       : options.payload instanceof Uint8Array
         ? new Uint8Array(options.payload)
         : options.payload
-  const message = {
-    topic,
-    payload,
-    qos,
-    retain,
-    dup: false,
-    packetId: 0,
-    ...(properties !== undefined && { properties }),
-  }
+  const message = withoutPacket({ topic, payload, qos, retain, ...(properties !== undefined && { properties }) })
   const problem = messageProblem(message)
   if (problem !== undefined) {
     const code = problem.startsWith('topic') || problem.startsWith('the topic') ? 'CMQ_TOPIC' : 'CMQ_MESSAGE'

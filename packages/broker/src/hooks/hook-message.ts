@@ -52,6 +52,17 @@ export function messageOfPacket(packet: PublishPacket): HookMessage {
   return { topic, payload, qos, retain, dup, packetId, ...(properties !== undefined && { properties }) }
 }
 
+/** A message that no packet carries: a will, or one of the program's own. */
+export function withoutPacket({
+  topic,
+  payload,
+  qos,
+  retain,
+  properties,
+}: Omit<HookMessage, 'dup' | 'packetId'>): HookMessage {
+  return { topic, payload, qos, retain, dup: false, packetId: 0, ...(properties !== undefined && { properties }) }
+}
+
 /** The packet that carries a message. */
 export function packetOf(message: HookMessage): PublishPacket {
   const { topic, payload, qos, retain, dup, packetId, properties } = message

@@ -5,9 +5,11 @@
  *   run ─┬─▶ connected here (fan-out), kept here (`sessions/unordered-delivery.ts`), one member of each shared group
  *        └─▶ relay ─ ─ ▶ other nodes, which do the same
  */
+
 import type { PublishRun } from '@concordmq/protocol'
 import type { Message, OutsideChoice, PlacedMessage, Turns } from '@concordmq/state'
 import type { Connection } from '../connections/connection.ts'
+import { PUBACK } from '../connections/first-bytes.ts'
 import type { OutsideChoiceOf, Relay } from '../ordering/relay.ts'
 import type { RelayedItem } from '../ordering/relay-frames.ts'
 import type { Route, RouteTable } from '../routing/route-table.ts'
@@ -29,7 +31,6 @@ export interface BesideOrderOptions {
   readonly messageExpiryMax: () => number
 }
 
-const PUBACK = 0x40
 const NO_CHOICES: readonly OutsideChoiceOf[] = []
 const NO_PAYLOAD = new Uint8Array(0)
 

@@ -2,12 +2,11 @@
  * One PUBLISH that is submitted as a command, and what its publisher is told: at once, or later in its place behind the answers
  * to earlier packets. An object in place of closures, since there is one for each retained message.
  */
+
 import type { PublishRun, QoS } from '@concordmq/protocol'
 import type { Connection } from '../connections/connection.ts'
+import { PUBACK, PUBREC } from '../connections/first-bytes.ts'
 import type { Route } from '../routing/route-table.ts'
-
-const PUBACK = 0x40
-const PUBREC = 0x50
 
 export class Exchange {
   readonly from: Connection
