@@ -5,10 +5,12 @@
  *
  * | idle | CPU of a node while nobody publishes |
  * | single | one message into an idle cluster, from PUBLISH at node 0 to its delivery at node 1 |
+ * | light | 100 messages a second, to a subscriber at the same node and to one at another, with any number of nodes |
  * | paced | 1,000 messages of 64 bytes a second, QoS 1, from node 0 to node 1 |
  * | fast, sealed | the same two on a topic that skips the order; one sealed message |
  * | saturated | a publisher and a subscriber at each node, QoS 1, 64 bytes, as fast as it goes, all in one order |
  * | connects, down, behind | a storm of 10,000 connects; a node that is down; one that comes back a million messages behind |
+ * | overload | three times what it can order, for a minute; only where it is named |
  * | memory | 2,000 messages a second for so many seconds; only where it is named |
  *
  * Needs Linux and a C compiler. Bars are those of four nodes on two cores that do nothing else; the load average is printed for that.
@@ -20,18 +22,18 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startCluster } from '../testing/testkit/src/cluster-process.ts'
-import { idle, paced, saturated, single } from './cluster/sound.ts'
+import { idle, light, paced, saturated, single } from './cluster/sound.ts'
 import { type Row, type Scenario, served } from './cluster/tools.ts'
-import { behind, connects, down, memory } from './cluster/trouble.ts'
+import { behind, connects, down, memory, overload } from './cluster/trouble.ts'
 import { fast, sealed, waysEnvironment } from './cluster/ways.ts'
 
 const scenarios = new Map<string, Scenario>(
-  Object.entries({ idle, single, paced, fast, sealed, saturated, connects, down, behind, memory }),
+  Object.entries({ idle, single, light, paced, fast, sealed, saturated, connects, down, behind, overload, memory }),
 )
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: 'idle,single,paced,fast,sealed,saturated,connects,down,behind' },
+    only: { type: 'string', default: 'idle,single,light,paced,fast,sealed,saturated,connects,down,behind' },
     nodes: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '5' },
     transport: { type: 'string', default: 'auto' },

@@ -71,6 +71,22 @@ export async function timesOfSingles(
   return { p50: at(0.5), p90: at(0.9) }
 }
 
+/** Row F3: one subscriber at the publisher's node and one at another. */
+export const light: Scenario = async ({ cluster, seconds, samples }) => {
+  const report = await mqload(cluster, [
+    ...['--prefix', 'light', '--qos', '1', '--pub-on', '0', '--subs', '2', '--sub-on', '0,1', '--sub-all'],
+    ...['--rate', '100', '--duration', `${seconds}`],
+  ])
+  samples['light'] = report
+  const { p50 = Number.NaN, p99 = Number.NaN } = report.lat_us ?? {}
+  return {
+    what: `100 msg/s at QoS 1 with ${cluster.nodes} nodes, to the same node and to another`,
+    value: `p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}`,
+    bar: 'p50 < 100 ms',
+    ok: report.exit === 0 && p50 < 100_000,
+  }
+}
+
 export const paced: Scenario = async ({ cluster, seconds, samples }) => {
   const report = await mqload(cluster, [
     ...['--prefix', 'paced', '--qos', '1', '--pub-on', '0', '--sub-on', '1', '--rate', '1000'],

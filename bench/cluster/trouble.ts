@@ -1,4 +1,4 @@
-/** A cluster with something to bear: many who connect, a node that is down, a node that comes back far behind. */
+/** A cluster with something to bear: many who connect, more than it can order, a node that is down, one that comes back far behind. */
 import { setTimeout as after } from 'node:timers/promises'
 import { milliseconds, mqload, positionOf, type Report, type Run, residentMib, type Scenario, served } from './tools.ts'
 
@@ -7,6 +7,9 @@ const stormSeconds = 15
 const behindMessages = 1_000_000
 const behindSecondsMax = 60
 const memoryRate = 2000
+const overloadTimes = 3
+const overloadSeconds = 60
+const recoverMs = 5000
 /** Memory is looked at so often. */
 const lookMs = 10_000
 
@@ -82,6 +85,40 @@ export const behind: Scenario = async (run) => {
     value: position < target ? `not after ${seconds.toFixed(0)} s` : `level after ${seconds.toFixed(1)} s`,
     bar: `≤ ${behindSecondsMax} s`,
     ok: position >= target && seconds <= behindSecondsMax,
+  }
+}
+
+/** Three times what it can order is offered for a minute (row F39): publishers are slowed, and soon after all is as before. */
+export const overload: Scenario = async (run) => {
+  const { cluster, seconds, samples } = run
+  const each = cluster.alive.join(',')
+  const count = String(cluster.alive.length)
+  const all = [
+    ...['--qos', '1', '--pubs', count, '--subs', count, '--topics', count, '--pub-on', each, '--sub-on', each],
+    ...['--window', '60000', '--drain', '20', '--limit', '200'],
+  ]
+  const before = await publish(run, 'before', seconds)
+  const most = await mqload(cluster, [...all, '--prefix', 'most', '--duration', `${seconds}`])
+  const rate = Math.round(overloadTimes * most.recv_per_s)
+  const looks: number[] = []
+  const look = (): void =>
+    void looks.push(Math.max(...cluster.alive.map((node) => residentMib(cluster.process(node).pid))))
+  look()
+  const timer = setInterval(look, 1000)
+  const offered = await mqload(cluster, [
+    ...[...all, '--prefix', 'overload', '--rate', `${rate}`, '--duration', `${overloadSeconds}`],
+  ])
+  clearInterval(timer)
+  await after(recoverMs)
+  const recovered = await publish(run, 'recovered', seconds)
+  samples['overload'] = { before, most, rate, offered, looks, recovered }
+  const ratio = (recovered.lat_us?.p99 ?? Number.NaN) / (before.lat_us?.p99 ?? Number.NaN)
+  const resident = `at most ${Math.round(Math.max(...looks))} MiB, ${Math.round(looks[0] ?? Number.NaN)} at its begin`
+  return {
+    what: `${rate.toLocaleString('en')} msg/s offered for ${overloadSeconds} s, ${overloadTimes} times what is ordered`,
+    value: `${Math.round(offered.recv_per_s).toLocaleString('en')} msg/s, lost ${offered.lost}, ${resident}; 5 s later p99 ${milliseconds(recovered.lat_us?.p99)} against ${milliseconds(before.lat_us?.p99)}`,
+    bar: 'nothing lost; then p99 within 2x',
+    ok: offered.exit === 0 && ratio <= 2,
   }
 }
 
