@@ -271,6 +271,7 @@ class ConcordBroker implements LocalBroker, ConnectionHandler {
             nowMs: monotonicMs,
             serving: (serves) => this.#serve(serves),
             stalls: () => this.#entrance.stalled(),
+            keepsInStall: (settings.cluster ?? ALONE).onStall === 'local',
             took: worker === undefined ? undefined : (bytes) => readMemory.took(bytes),
             ...(cluster?.serveStale === true && { announced: () => this.#begin() }),
           })

@@ -420,7 +420,7 @@ test('while nothing is ordered, no session is resumed or kept, and a transient o
   await client.receive({ payload: 'all' })
 })
 
-test('a CONNECT that is under way when the order stops is answered as one that comes then', async () => {
+test('a CONNECT that is under way when the order stops is answered then if it keeps no session, else in its place', async () => {
   const { targets, log } = await cluster(4, {}, { seed: 55 })
   const [first, second] = targets as [Target, Target]
   using there = await connect(second, 5)
@@ -437,19 +437,68 @@ test('a CONNECT that is under way when the order stops is answered as one that c
   await gone.drop()
   log.stall()
   await transient.expectPacket('CONNACK', { reason: 0 })
-  await session.expectConnectRefused(0x88)
   await transient.subscribe('t', 1)
   transient.send(wire.publish(5, 't', 'here', { qos: 1, id: 7 }))
   await transient.receive({ payload: 'here' })
   await transient.expectPacket('PUBACK', { id: 7, reason: 0 })
   log.heal()
   await there.receive({ payload: 'here' })
-  using back = await connectWhenServed(first, kept('session'))
-  await back.publish('t', 'all', { qos: 1 })
+  await session.expectPacket('CONNACK', { reason: 0 })
+  await session.publish('t', 'all', { qos: 1 })
   for (const client of [there, transient]) await client.receive({ payload: 'all' })
   using again = await connect(first, 5, { clientId: 'gone' })
   await again.publish('t', 'again', { qos: 1 })
 })
+
+test('a QoS 2 message that was ordered, and is sent again when the order stops, reaches nobody twice', async () => {
+  const { targets, log } = await cluster(4, {}, { seed: 57 })
+  const [first] = targets as [Target]
+  using here = await connect(first, 5)
+  await here.subscribe('t', 1)
+  const before = await connect(first, 5, kept('p'))
+  before.send(wire.publish(5, 't', 'one', { qos: 2, id: 1 }))
+  before.send(wire.publish(5, 't', 'retained', { qos: 2, id: 2, retain: true }))
+  for (const payload of ['one', 'retained']) await here.receive({ payload })
+  await before.drop()
+  using publisher = await connect(first, 5, kept('p'))
+  log.stalled = true
+  publisher.send(wire.publish(5, 't', 'one', { qos: 2, id: 1, dup: true }))
+  publisher.send(wire.publish(5, 't', 'new', { qos: 2, id: 3 }))
+  publisher.send(wire.publish(5, 't', 'retained', { qos: 2, id: 2, retain: true, dup: true }))
+  await submitted()
+  log.stall()
+  await here.receive({ payload: 'new' })
+  await here.expectNothing()
+  log.heal()
+  for (const id of [1, 3, 2]) await publisher.expectPacket('PUBREC', { id })
+  await publisher.publish('t', 'last', { qos: 1, id: 4 })
+  await here.receive({ payload: 'last' })
+})
+
+for (const underWay of [true, false]) {
+  test(`a client that is let in while nothing is ordered ends its older connection, ${underWay ? 'its CONNECT under way' : 'at once'}`, async () => {
+    const { targets, log } = await cluster(4, {}, { seed: 58 })
+    const [first, second] = targets as [Target, Target]
+    using there = await connect(second, 5)
+    await there.subscribe('t', 1)
+    using older = await connect(first, 5, { clientId: 'x' })
+    await older.subscribe('t', 1)
+    if (underWay) log.stalled = true
+    else log.stall()
+    using client = await open(first, 5)
+    client.send(wire.connect(5, { clientId: 'x' }))
+    await submitted()
+    if (underWay) log.stall()
+    await client.expectPacket('CONNACK', { reason: 0 })
+    await older.expectPacket('DISCONNECT', { reason: 0x8e })
+    await client.subscribe('u', 1)
+    await client.publish('t', 'not for this one any more', { qos: 0 })
+    log.heal()
+    await there.receive({ payload: 'not for this one any more' })
+    client.send(wire.publish(5, 'u', 'after', { qos: 0 }))
+    await client.receive({ payload: 'after' })
+  })
+}
 
 test('logins that wait for their turn when the order stops are answered, too', async () => {
   const { targets, log } = await cluster(4, {}, { seed: 56 })

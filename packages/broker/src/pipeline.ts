@@ -412,7 +412,7 @@ export class Pipeline {
     const { qos, count, dup } = run
     const author = { counter: from.id?.counter ?? 0, publisher: from.clientId, receipts: qos === 2 && from.kept }
     const placed = waitOf(from)
-    const give = (unplaced: PublishRun): Set<Connection> => this.fanOut.unplacedRun(from, unplaced, route)
+    const give = (unplaced: PublishRun): Set<Connection> => this.#giveUnplaced(from, unplaced, route)
     if (qos === 0) {
       order.submitRun(run, author, placed, this.#unplaced(route, give, { placed, kept() {} }))
       return
@@ -432,6 +432,22 @@ export class Pipeline {
       }
       order.submitRun(run, author, answer, this.#unplaced(route, give, { placed, kept }))
     })
+  }
+
+  /** A resend that has a receipt is no message of its own [MQTT-4.3.3-10]. */
+  #giveUnplaced(from: Connection, run: PublishRun, route: Route<Connection>): Set<Connection> {
+    if (run.qos < 2 || !from.kept) return this.fanOut.unplacedRun(from, run, route)
+    const had = new Set<Connection>()
+    eachMessage(run, (single) => {
+      if (this.#isResent(from, single.packetId(0))) return
+      for (const subscriber of this.fanOut.unplacedRun(from, single, route)) had.add(subscriber)
+    })
+    return had
+  }
+
+  /** Whether the order has a receipt for a QoS 2 message of this kept session. */
+  #isResent(from: Connection, packetId: number): boolean {
+    return this.#o.driver.ordered.session(from.clientId)?.receipts.has(packetId) === true
   }
 
   /** While nothing is ordered: to the transient subscribers of this node, marked; undefined: it has to wait. */
@@ -524,7 +540,7 @@ export class Pipeline {
   }
 
   #submitToOrder(exchange: Exchange, command: PublishCommand, run: PublishRun, order: Order): void {
-    const { from, route, qos } = exchange
+    const { from, route, qos, packetId } = exchange
     const isSealed = this.#o.relay !== undefined && (route.way === 'sealed' || asksForSealing(run))
     // What is sealed goes to nobody before its time, and nothing waits for it.
     const placed = isSealed ? (): void => {} : waitOf(from)
@@ -541,7 +557,10 @@ export class Pipeline {
       from.conversation.settledIn(1)
       exchange.answer(0)
     }
-    const give = (message: Message): Set<Connection> => this.fanOut.unplacedMessage(from, message, route)
+    const give = (message: Message): Set<Connection> =>
+      qos === 2 && from.kept && this.#isResent(from, packetId)
+        ? new Set()
+        : this.fanOut.unplacedMessage(from, message, route)
     order.submitPublish(command, answered, this.#unplaced(route, give, { placed, kept }))
   }
 

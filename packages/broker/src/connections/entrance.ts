@@ -375,9 +375,9 @@ export class Entrance {
   }
 
   #inTurn(connection: Connection, packet: ConnectPacket, login: Login, authentication: Authentication): void {
-    const { line, serves, stalled, onStall } = this.#o
+    const { line, serves } = this.#o
     // Where nothing is ordered nobody's turn comes, and who can be let in all the same is.
-    if (line === undefined || !serves() || (stalled() && onStall !== 'queue')) {
+    if (line === undefined || !serves() || this.#stalls) {
       this.#takeOver(connection, packet, login, { authentication, over: () => {} })
       return
     }
@@ -389,14 +389,19 @@ export class Entrance {
     if (!begun) connection.answered()
   }
 
-  /** Nothing is ordered from now on: whose CONNECT is on its way gets the answer of one that comes now. */
+  /**
+   * Nothing is ordered from now on: whose CONNECT is on its way is let in where one that comes now would be. Else it waits, since it
+   * may have its place, and the session with it. Those that are in line get the answer of one that comes now.
+   */
   stalled(): void {
     const { line, onStall } = this.#o
-    if (onStall === 'queue') return
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    for (const stall of waiting) stall()
-    line?.beginAll()
+    if (onStall === 'local') for (const stall of [...this.#waiting]) stall()
+    if (onStall !== 'queue') line?.beginAll()
+  }
+
+  /** Nothing is ordered, and logins do not wait for that. */
+  get #stalls(): boolean {
+    return this.#o.stalled() && this.#o.onStall !== 'queue'
   }
 
   /** False: it was refused. Else `over` is called when the order has it. */
@@ -429,16 +434,15 @@ export class Entrance {
       this.#refuse(connection, packet, ReasonCode.quotaExceeded, 'the disk takes nothing at the moment')
       return false
     }
-    const stalled = this.#o.stalled() && this.#o.onStall !== 'queue'
     const behind = !this.#o.serves()
     // What a session is, and whose, cannot be decided without the others; one that begins and ends here can.
-    const mayBegin =
+    const mayBegin = (): boolean =>
       sessionExpirySeconds === 0 && (packet.cleanStart || (!behind && driver.ordered.session(clientId)?.kept !== true))
-    if (stalled && (this.#o.onStall === 'refuse' || !mayBegin)) {
+    if (this.#stalls && (this.#o.onStall === 'refuse' || !mayBegin())) {
       this.#refuse(connection, packet, ReasonCode.serverUnavailable, TOO_FEW)
       return false
     }
-    if (behind && !mayBegin) {
+    if (behind && !mayBegin()) {
       this.#refuse(
         connection,
         packet,
@@ -455,9 +459,7 @@ export class Entrance {
     const id = this.nextId()
     let letIn = (): void => {}
     const stall = (): void => {
-      if (conversation.closed) return
-      if (this.#o.onStall === 'local' && mayBegin) letIn()
-      else this.#refuse(connection, packet, ReasonCode.serverUnavailable, TOO_FEW)
+      if (!conversation.closed && mayBegin()) letIn()
     }
     const command: ConnectCommand = {
       type: 'connect',
@@ -508,7 +510,9 @@ export class Entrance {
     }
     if (this.#o.line !== undefined) this.#waiting.add(stall)
     letIn = driver.enter(connection, command, { entered, kept })
-    if (stalled || behind) letIn()
+    // The order may have stopped just now.
+    if (behind) letIn()
+    else if (this.#stalls && this.#o.onStall === 'local') stall()
     // The deadline until CONNACK is watched on.
     if (!conversation.connected && !conversation.closed) connection.answered()
     return true

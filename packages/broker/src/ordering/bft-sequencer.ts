@@ -66,6 +66,8 @@ export interface BftSequencerOptions {
   readonly announced?: () => void
   /** Nothing is ordered from now on. */
   readonly stalls: () => void
+  /** What is submitted then, or is under way, may be acknowledged when this node's disk has it. */
+  readonly keepsInStall: boolean
 }
 
 /** So many bundles may be on their way; a later one goes on growing. Below what the machine holds of a node. */
@@ -118,6 +120,8 @@ interface Bundle {
   readonly bytes: Uint8Array
   readonly answers: readonly (Answer | undefined)[]
   dispatched: Dispatched | undefined
+  /** This node's disk has it by itself. */
+  isKept: boolean
   /** The log's name for it, once it is there. */
   submission: number | undefined
 }
@@ -387,8 +391,12 @@ export class BftSequencer implements Sequencer, Order {
   /** The open bundle leaves, and another is opened. */
   #send(): void {
     const bundle: Bundle = {
-      ...{ number: this.#number, bytes: this.#writer.take(), answers: this.#open },
-      ...{ dispatched: this.#openDispatched, submission: undefined },
+      number: this.#number,
+      bytes: this.#writer.take(),
+      answers: this.#open,
+      dispatched: this.#openDispatched,
+      isKept: false,
+      submission: undefined,
     }
     this.#openDispatched = undefined
     this.#underWay.set(bundle.number, bundle)
@@ -402,31 +410,48 @@ export class BftSequencer implements Sequencer, Order {
   }
 
   #submitBundle(bundle: Bundle): void {
-    const kept = bundle.dispatched === undefined ? undefined : (): void => this.#kept(bundle)
+    const keeps = (): boolean => this.#stalled && this.#o.keepsInStall
+    const kept = keeps() ? (): void => this.#kept(bundle) : undefined
     bundle.submission = this.#o.log.submit(bundle.bytes, (placement) => this.#placed(bundle, placement), kept)
+    // The order may have stopped just now.
+    if (kept === undefined && keeps()) this.#keep(bundle)
   }
 
-  #kept({ answers, dispatched = new Map() }: Bundle): void {
-    for (const item of dispatched.keys()) {
-      const { run, message } = answers[item] as Answer
+  /** One that is not with the log yet is kept when it gets there. */
+  #keep(bundle: Bundle): void {
+    if (bundle.submission !== undefined) this.#o.log.keep(bundle.submission, () => this.#kept(bundle))
+  }
+
+  #kept(bundle: Bundle): void {
+    bundle.isKept = true
+    for (const item of bundle.dispatched?.keys() ?? []) {
+      const { run, message } = bundle.answers[item] as Answer
       run?.kept()
       message?.kept()
     }
   }
 
-  /** Nothing is ordered from now on: of what waits for its place, this node's subscribers get what they may have before. */
+  /**
+   * Nothing is ordered from now on: of what waits for its place, this node's subscribers get what they may have before. All of it is
+   * kept, messages or not: after the loss of one bundle nobody would apply those behind it.
+   */
   #dispatch(): void {
     if (this.#open.length > 0 && this.#node >= 0) this.#send()
-    for (const bundle of this.#underWay.values()) if (bundle.dispatched === undefined) this.#dispatchBundle(bundle)
+    for (const bundle of this.#underWay.values()) {
+      this.#dispatchBundle(bundle)
+      if (bundle.isKept) this.#kept(bundle)
+      else if (this.#o.keepsInStall) this.#keep(bundle)
+    }
   }
 
   #dispatchBundle(bundle: Bundle): void {
-    const { answers, bytes, submission } = bundle
-    const dispatched: Dispatched = new Map()
+    const { answers, bytes, dispatched = new Map() } = bundle
     let item = 0
     eachItem(bytes, ({ start, end }) => {
       const { run, message } = answers[item] ?? {}
-      if (run !== undefined) {
+      if (dispatched.has(item)) {
+        // It came while nothing was ordered.
+      } else if (run !== undefined) {
         readRun(bytes, start, end, this.#run)
         dispatched.set(item, run.dispatch(this.#run))
       } else if (message !== undefined) {
@@ -436,10 +461,7 @@ export class BftSequencer implements Sequencer, Order {
       item++
     })
     this.#run.clear()
-    if (dispatched.size === 0) return
-    bundle.dispatched = dispatched
-    // One that is not there yet is kept when it gets there.
-    if (submission !== undefined) this.#o.log.keep(submission, () => this.#kept(bundle))
+    if (dispatched.size > 0) bundle.dispatched = dispatched
   }
 
   #placed(bundle: Bundle, placement: Placement): void {
@@ -608,7 +630,7 @@ export class BftSequencer implements Sequencer, Order {
     const { log, machine, nowMs } = this.#o
     const wasStalled = this.#stalled
     this.#stalled = status.mode === 'stalled'
-    if (this.#stalled && !wasStalled) {
+    if (this.#stalled && !wasStalled && !this.#closed) {
       this.#dispatch()
       this.#o.stalls()
     }

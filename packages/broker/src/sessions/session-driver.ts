@@ -178,7 +178,7 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
 
   /**
    * Takes the session over. `entered` is called as soon as the order has decided, `kept` when the client may be told. What this gives
-   * lets a transient session in before that: nothing is ordered now.
+   * lets a transient session in before that, since nothing is ordered now; once the order has decided it does nothing.
    */
   enter(
     connection: C,
@@ -186,8 +186,10 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     { entered, kept }: { readonly entered: (how: Entering) => void; readonly kept: (how: Entering) => void },
   ): () => void {
     let isProvisional = false
+    let isDecided = false
     let how: Entering = { type: 'refused', reasonCode: ReasonCode.unspecifiedError }
     const decided = (outcome: Outcome): void => {
+      isDecided = true
       if (isProvisional) {
         this.#confirm(connection, command, outcome)
         return
@@ -208,7 +210,14 @@ export class SessionDriver<C extends SessionConnection> implements Effects {
     }
     this.sequencer.submit(command, told, decided)
     return () => {
+      if (isProvisional || isDecided) return
       isProvisional = true
+      // [MQTT-3.1.4-3] the client's older connection ends; the order will find it gone
+      const older = this.#byClient.get(command.clientId)
+      if (older !== undefined) {
+        this.#forget(older)
+        older.expel(ReasonCode.sessionTakenOver)
+      }
       this.#byCounter.set(command.connection.counter, connection)
       this.#byClient.set(command.clientId, connection)
       const transient = { type: 'connected', sessionPresent: false, kept: false } as const
