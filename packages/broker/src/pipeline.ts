@@ -9,7 +9,6 @@
  * The straight way makes no object per message: the run is encoded once per protocol generation and QoS, and copied or
  * referred to once per subscriber. The other way takes one command per message through the sequencer.
  */
-
 import { Buffer } from 'node:buffer'
 import { type PublishRun, type QoS, ReasonCode } from '@concordmq/protocol'
 import {

@@ -10,7 +10,6 @@
  * What an idle or merely publishing connection does not need (outbox, window) is made at first use: memory per idle
  * connection is a figure this project holds.
  */
-
 import type { Buffer } from 'node:buffer'
 import {
   type AckPacket,

@@ -10,7 +10,6 @@
  * one read brought and stops reading, so both are bounded. Runs are split into single messages here; without hooks nothing
  * of this file is reached.
  */
-
 import {
   encodePublish,
   filterProblem,

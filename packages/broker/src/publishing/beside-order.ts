@@ -5,7 +5,6 @@
  *   run ─┬─▶ connected here (fan-out), kept here (`sessions/unordered-delivery.ts`), one member of each shared group
  *        └─▶ relay ─ ─ ▶ other nodes, which do the same
  */
-
 import type { PublishRun } from '@concordmq/protocol'
 import type { Message, OutsideChoice, PlacedMessage, Turns } from '@concordmq/state'
 import type { Connection } from '../connections/connection.ts'

@@ -2,7 +2,6 @@
  * One PUBLISH that is submitted as a command, and what its publisher is told: at once, or later in its place behind the answers
  * to earlier packets. An object in place of closures, since there is one for each retained message.
  */
-
 import type { PublishRun, QoS } from '@concordmq/protocol'
 import type { Connection } from '../connections/connection.ts'
 import { PUBACK, PUBREC } from '../connections/first-bytes.ts'
